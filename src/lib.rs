@@ -1,0 +1,1 @@
+//! Scopeward keeps OAuth scopes, their role bindings and the scope sets of apps the way Git says they should be.
