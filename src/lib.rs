@@ -1,1 +1,6 @@
 //! Scopeward keeps OAuth scopes, their role bindings and the scope sets of apps the way Git says they should be.
+
+pub mod diagnostic;
+pub mod model;
+pub mod plan;
+pub mod provider;
