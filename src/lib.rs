@@ -1,1 +1,3 @@
 //! Scopeward keeps OAuth scopes, their role bindings and the scope sets of apps the way Git says they should be.
+
+pub mod sandbox;
