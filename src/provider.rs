@@ -10,7 +10,10 @@
 
 use async_trait::async_trait;
 
+pub mod apigee;
 pub mod error;
+mod path;
+pub mod wso2;
 
 pub use error::ProviderError;
 

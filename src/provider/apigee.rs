@@ -1,0 +1,2 @@
+//! Apigee.
+mod convert;

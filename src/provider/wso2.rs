@@ -1,0 +1,2 @@
+//! WSO2.
+mod convert;
