@@ -15,8 +15,8 @@ pub mod connect;
 pub mod credential;
 pub mod error;
 mod http;
+mod oauth;
 mod onelogin;
-mod path;
 mod wso2;
 
 pub use connect::{Connect, Interrupt, Patience};

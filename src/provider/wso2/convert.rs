@@ -74,8 +74,8 @@ impl ScopeList {
 
 impl WireScope {
     /// The id that Publisher gave.
-    pub(super) fn id(&self) -> Option<RemoteId> {
-        self.id.clone().map(RemoteId::new)
+    pub(super) fn into_id(self) -> Option<RemoteId> {
+        self.id.filter(|id| !id.is_empty()).map(RemoteId::new)
     }
 
     fn into_scope(self, system: System) -> Result<LiveScope, String> {
@@ -105,6 +105,22 @@ impl WireScope {
                 _ => Consumers::Unknown,
             },
         })
+    }
+}
+
+/// How a live scope differs from one that was to be made, or `None` where it does not.
+pub(super) fn difference(live: &LiveScope, wanted: &ScopeState) -> Option<&'static str> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let roles = |roles: &[RoleName]| roles.iter().cloned().collect::<BTreeSet<_>>();
+    if text(&live.description) != text(&wanted.description) {
+        return Some("its description is another one");
+    }
+    if roles(&live.roles) != roles(&wanted.roles) {
+        return Some("its roles are others");
+    }
+    match (&live.display_name, &wanted.display_name) {
+        (Some(is), Some(wanted)) if is != wanted => Some("its display name is another one"),
+        _ => None,
     }
 }
 
@@ -299,6 +315,26 @@ mod tests {
         )
         .expect("a list");
         assert_eq!((list.rows(), list.total()), (0, 7));
+    }
+
+    #[test]
+    fn a_scope_is_recognized_by_all_that_was_to_be_made() {
+        let live = LiveScope {
+            name: ScopeName::observed("s"),
+            remote_id: None,
+            display_name: None,
+            description: Some("d".to_owned()),
+            roles: ["a", "b"].map(RoleName::new).to_vec(),
+            inherited: false,
+            consumers: Consumers::Unknown,
+        };
+        assert_eq!(difference(&live, &state("s", Some("d"), &["b", "a"])), None);
+        assert!(difference(&live, &state("s", Some("e"), &["b", "a"])).is_some());
+        assert!(difference(&live, &state("s", Some("d"), &["a"])).is_some());
+        let shown = |name: &str| LiveScope { display_name: Some(name.to_owned()), ..live.clone() };
+        let wanted = ScopeState { display_name: Some("S".to_owned()), ..state("s", Some("d"), &["a", "b"]) };
+        assert_eq!(difference(&shown("S"), &wanted), None);
+        assert!(difference(&shown("T"), &wanted).is_some());
     }
 
     #[test]
