@@ -41,7 +41,7 @@ mod sets;
 use crate::diagnostic::Diagnostic;
 use crate::model::target::{Approval, Policy};
 use crate::model::{
-    AppRef, Counted, Desired, DesiredTarget, Intent, Live, LiveIdentity, Owned, Record, RemoteId,
+    AppRef, Counted, DesiredTarget, Intent, Live, LiveIdentity, Owned, Record, RemoteId,
     Removal, Source, SourceFile, System, TargetId,
 };
 use access::Access;
@@ -597,18 +597,4 @@ impl ObjectRef {
             remote_id: None,
         }
     }
-}
-
-/// Targets that are one live place under two names: none of them is planned (design: safety, section 1).
-pub fn shared_identities(desired: &Desired) -> BTreeMap<LiveIdentity, Vec<TargetId>> {
-    let mut seen: BTreeMap<LiveIdentity, Vec<TargetId>> = BTreeMap::new();
-    for target in &desired.targets {
-        if let Some(identity) = target.target.live_identity() {
-            seen.entry(identity)
-                .or_default()
-                .push(target.target.id.clone());
-        }
-    }
-    seen.retain(|_, targets| targets.len() > 1);
-    seen
 }
