@@ -10,12 +10,62 @@
 
 use async_trait::async_trait;
 
+mod apigee;
+pub mod connect;
+pub mod credential;
 pub mod error;
+mod http;
+mod oauth;
+mod onelogin;
+mod wso2;
 
-pub use error::ProviderError;
+pub use connect::{Connect, Interrupt, Patience};
+pub use credential::{Credential, CredentialStore, SecretDocument};
+pub use error::{Cause, Fate, ProviderError};
 
-use crate::model::{AppRef, Live, RemoteId};
+use http::Access;
+
+use crate::model::target::Endpoint;
+use crate::model::{AppRef, Live, RemoteId, Target};
 use crate::plan::change::Change;
+
+/// Opens a target to look at it; the HTTP layer beneath refuses to send a write. Sends nothing yet.
+///
+/// # Errors
+/// A credential that is not for this target or lacks a key, and settings that cannot be used.
+pub fn observer(
+    target: &Target,
+    credential: &Credential,
+    connect: &Connect,
+) -> Result<Box<dyn Observe>, ProviderError> {
+    let provider: Box<dyn Observe> = open(target, credential, connect, Access::Read)?;
+    Ok(provider)
+}
+
+/// Opens a target to look at it and to write to it. Sends nothing yet.
+///
+/// # Errors
+/// A credential that is not for this target or lacks a key, and settings that cannot be used.
+pub fn provider(
+    target: &Target,
+    credential: &Credential,
+    connect: &Connect,
+) -> Result<Box<dyn Provider>, ProviderError> {
+    open(target, credential, connect, Access::Write)
+}
+
+fn open(
+    target: &Target,
+    credential: &Credential,
+    connect: &Connect,
+    access: Access,
+) -> Result<Box<dyn Provider>, ProviderError> {
+    match &target.endpoint {
+        Endpoint::OneLogin { .. } => onelogin::open(target, credential, connect, access),
+        Endpoint::Wso2 { .. } => wso2::open(target, credential, connect, access),
+        Endpoint::Apigee { .. } => apigee::open(target, credential, connect, access),
+    }
+}
 
 /// What a caller needs to see. A provider may see more where that costs nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

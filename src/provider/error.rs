@@ -4,7 +4,7 @@ use strum::IntoStaticStr;
 use thiserror::Error;
 
 /// A call to a live system that failed: what was being done, why it failed, what to do.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("could not {doing}")]
 pub struct ProviderError {
     /// What was being done: `read the scopes of authorization server 31415`.
@@ -28,7 +28,7 @@ pub enum Fate {
 }
 
 /// Why a call failed.
-#[derive(Debug, Error, IntoStaticStr)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Cause {
     /// A credential is missing, lacks a key or is for another URL; nothing was sent.
@@ -96,6 +96,28 @@ pub enum Cause {
 }
 
 impl ProviderError {
+    /// A failure that changed nothing.
+    pub fn new(doing: impl Into<String>, cause: Cause) -> Self {
+        Self {
+            doing: doing.into(),
+            cause,
+            fate: Fate::NotDone,
+            help: None,
+        }
+    }
+
+    /// Says what became of the write.
+    pub fn with_fate(mut self, fate: Fate) -> Self {
+        self.fate = fate;
+        self
+    }
+
+    /// Says what to do.
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
     /// A short name of the cause, for metrics, status and JSON: `unauthorized`, `observe_incomplete`, ...
     pub fn reason(&self) -> &'static str {
         (&self.cause).into()

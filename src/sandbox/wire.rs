@@ -34,6 +34,31 @@ pub(crate) struct Response {
     pub(crate) token: bool,
 }
 
+/// Under what a request is counted and matched by faults before the system has seen it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Label {
+    pub(crate) route: &'static str,
+    pub(crate) token: bool,
+}
+
+impl Label {
+    /// What is known of a request from its path alone: no route, and whether its last segment is that of a token call.
+    pub(crate) fn of_path(path: &str) -> Self {
+        let last = path
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
+        Self {
+            route: UNROUTED,
+            token: matches!(last, "token" | "revoke"),
+        }
+    }
+}
+
+/// The route of a request that no system answers.
+pub(crate) const UNROUTED: &str = "unrouted";
+
 /// One emulated system of a world.
 pub(crate) trait Emulated: Send {
     /// Answers one request and changes the state as the real system would.
@@ -42,7 +67,14 @@ pub(crate) trait Emulated: Send {
     /// Whether a path (without `/@NAME`) belongs to this kind of system.
     fn serves(&self, path: &str) -> bool;
 
-    /// Makes a change behind the reconciler's back; `change` is the body of `POST /__sandbox/drift`.
+    /// The labels that `handle` would give its answer to this request, found without any effect.
+    ///
+    /// Asked for when a fault answers in the system's place, so that the call is still counted under its route.
+    fn label(&self, request: &Request) -> Label {
+        Label::of_path(&request.path)
+    }
+
+    /// Makes a change behind the reconciler's back; `change` is the body of `POST /__sandbox/drift` without its `system`.
     ///
     /// # Errors
     /// A sentence that says what is wrong with `change`.

@@ -1,3 +1,5 @@
-//! The integration tests: one binary, so that the library is linked once.
+//! The one integration test binary: every module tests the crate from outside.
 
 mod manifests;
+mod recordings;
+mod sandbox;

@@ -1,0 +1,609 @@
+//! The way of one request through the sandbox: whose it is, what goes wrong with it, its effect, its record, its answer.
+
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use jiff::Timestamp;
+
+use super::control;
+use super::faults::{Facts, Fault, Faults, StatusFault, Verdict, When};
+use super::journal::{Entry, Journal, is_write};
+use super::store::Store;
+use super::wire::{Emulated, Label, Request, Response, UNROUTED};
+use super::world::{MAX_WORLD_BYTES, World};
+
+/// The largest body that a system is given, in bytes.
+const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+
+/// Everything that the connections of a sandbox have in common.
+pub(super) struct Shared {
+    live: Arc<Mutex<Live>>,
+    journal: Mutex<Journal>,
+    faults: Faults,
+    store: Option<Store>,
+}
+
+/// The world and what is not part of its file form.
+pub(super) struct Live {
+    pub(super) world: World,
+    /// Counts the changes, so that the state file's writer knows what it has.
+    pub(super) version: u64,
+    /// Systems whose reads still show an earlier state, by name.
+    lagging: HashMap<String, Replica>,
+}
+
+/// A system as it was before a write, for the reads that do not show that write yet.
+struct Replica {
+    emulated: Box<dyn Emulated>,
+    reads_left: u64,
+}
+
+/// What becomes of a request.
+pub(super) enum Outcome {
+    Answer(http::Response<AnswerBody>),
+    /// The connection is reset.
+    Reset,
+}
+
+/// The body of an answer, whole or cut short.
+pub(super) struct AnswerBody {
+    data: Bytes,
+    cut: bool,
+    flushed: bool,
+}
+
+impl Live {
+    pub(super) fn new(world: World) -> Self {
+        Self {
+            world,
+            version: 0,
+            lagging: HashMap::new(),
+        }
+    }
+
+    /// Puts another world in the place of this one.
+    pub(super) fn replace(&mut self, world: World) {
+        self.world = world;
+        self.lagging.clear();
+        self.version += 1;
+    }
+
+    /// Lets a request have its effect, on the state that it is meant to see.
+    fn handle(&mut self, index: usize, request: &Request, verdict: &Verdict) -> Option<Response> {
+        let Self {
+            world,
+            version,
+            lagging,
+        } = self;
+        let system = world.system(index)?;
+        let read = matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS");
+        if read && let Some(replica) = lagging.get_mut(&system.name) {
+            let response = replica.emulated.handle(request);
+            replica.reads_left -= 1;
+            if replica.reads_left == 0 {
+                lagging.remove(&system.name);
+            }
+            return Some(response);
+        }
+        match &verdict.fault {
+            Some(Fault::ExpireTokens(_)) => system.emulated.expire_tokens(),
+            Some(Fault::Lag(lag)) if !read && lag.reads > 0 => {
+                // What a system saved it can load again; if not, the lag is left out and the world is none the worse.
+                if let Ok(emulated) = system.kind.load(system.emulated.world()) {
+                    lagging.insert(
+                        system.name.clone(),
+                        Replica {
+                            emulated,
+                            reads_left: lag.reads,
+                        },
+                    );
+                }
+            }
+            _ => {}
+        }
+        let response = system.emulated.handle(request);
+        if !read || matches!(verdict.fault, Some(Fault::ExpireTokens(_))) {
+            *version += 1;
+        }
+        Some(response)
+    }
+
+    /// Makes a change as `POST /__sandbox/drift` does; `system` is meant where the change names none.
+    pub(super) fn drift(
+        &mut self,
+        mut change: serde_json::Value,
+        system: Option<&str>,
+    ) -> Result<(), String> {
+        let named = match change
+            .as_object_mut()
+            .map(|members| members.shift_remove("system"))
+        {
+            None => return Err("a change is a JSON object".to_owned()),
+            Some(Some(serde_json::Value::String(name))) => Some(name),
+            Some(Some(other)) => {
+                return Err(format!("\"system\" is the name of a system, not {other}"));
+            }
+            Some(None) => system.map(ToOwned::to_owned),
+        };
+        let found = match &named {
+            Some(name) => self
+                .world
+                .named(name)
+                .ok_or_else(|| format!("no system of this world is called \"{name}\""))?,
+            None => self
+                .world
+                .only()
+                .ok_or("the world has several systems: say which with \"system\"")?,
+        };
+        found.emulated.drift(&change)?;
+        self.version += 1;
+        Ok(())
+    }
+}
+
+impl Shared {
+    pub(super) fn new(live: Arc<Mutex<Live>>, store: Option<Store>) -> Self {
+        Self {
+            live,
+            journal: Mutex::default(),
+            faults: Faults::new(),
+            store,
+        }
+    }
+
+    pub(super) fn live(&self) -> MutexGuard<'_, Live> {
+        lock(&self.live)
+    }
+
+    pub(super) fn journal(&self) -> MutexGuard<'_, Journal> {
+        lock(&self.journal)
+    }
+
+    pub(super) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Has the state saved, and waits for it where that is quick.
+    pub(super) async fn save(&self, version: u64) {
+        if let Some(store) = &self.store {
+            store.changed(version);
+            store.saved(version).await;
+        }
+    }
+
+    /// Answers one request, or says that its connection is to be cut.
+    pub(super) async fn answer(&self, request: http::Request<Incoming>) -> Outcome {
+        let now = Timestamp::now();
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        let is_control = path
+            .strip_prefix(control::ROOT)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let limit = if is_control {
+            MAX_WORLD_BYTES
+        } else {
+            MAX_BODY_BYTES
+        };
+        let body = match Limited::new(body, limit).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Outcome::Answer(problem(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "the body is larger than the sandbox reads",
+                ));
+            }
+            Err(_) => return Outcome::Reset,
+        };
+        if is_control {
+            return Outcome::Answer(
+                control::answer(self, &head.method, path, head.uri.query(), &body).await,
+            );
+        }
+        let (name, path) = split_name(path);
+        let request = Request {
+            method: head.method,
+            path: path.to_owned(),
+            query: head.uri.query().map(ToOwned::to_owned),
+            headers: head.headers,
+            body,
+            now,
+        };
+        self.answer_system(name, &request).await
+    }
+
+    async fn answer_system(&self, name: Option<&str>, request: &Request) -> Outcome {
+        let (index, system, label) = {
+            let mut live = self.live();
+            let index = live.world.find(name, &request.path);
+            let Some((index, system)) =
+                index.and_then(|i| live.world.system(i).map(|system| (i, system)))
+            else {
+                self.record(
+                    None,
+                    request,
+                    Label {
+                        route: UNROUTED,
+                        token: false,
+                    },
+                    Some(404),
+                    None,
+                );
+                return Outcome::Answer(problem(
+                    StatusCode::NOT_FOUND,
+                    "no system of this world serves this path",
+                ));
+            };
+            (
+                index,
+                Arc::<str>::from(system.name.as_str()),
+                system.emulated.label(request),
+            )
+        };
+        let verdict = self.faults.decide(&Facts {
+            system: &system,
+            method: request.method.as_str(),
+            path: &request.path,
+            write: is_write(request.method.as_str(), label.token),
+            token: label.token,
+        });
+        if !verdict.latency.is_zero() {
+            tokio::time::sleep(verdict.latency).await;
+        }
+        if let Some(outcome) = self.before(&system, request, label, &verdict).await {
+            return outcome;
+        }
+        let (response, version) = {
+            let mut live = self.live();
+            let before = live.version;
+            let Some(response) = live.handle(index, request, &verdict) else {
+                return Outcome::Answer(problem(
+                    StatusCode::NOT_FOUND,
+                    "the world was replaced by one without this system",
+                ));
+            };
+            if let Some(Fault::Drift(drift)) = &verdict.fault
+                && drift.when == When::After
+            {
+                drifted(live.drift(drift.change.clone(), Some(&system)));
+            }
+            let answered = Label {
+                route: response.route,
+                token: response.token,
+            };
+            // Recorded under the world's lock, so that the log's order is that of the effects.
+            self.record(
+                Some(&system),
+                request,
+                answered,
+                answered_status(&response, &verdict),
+                verdict.fault.as_ref(),
+            );
+            (response, (live.version != before).then_some(live.version))
+        };
+        if let Some(version) = version {
+            self.save(version).await;
+        }
+        self.after(response, &verdict).await
+    }
+
+    /// The faults that stand in the way of a request; `None` lets it go on.
+    async fn before(
+        &self,
+        system: &Arc<str>,
+        request: &Request,
+        label: Label,
+        verdict: &Verdict,
+    ) -> Option<Outcome> {
+        let fault = verdict.fault.as_ref()?;
+        match fault {
+            Fault::Status(status) if status.when == When::Before => {
+                self.record(Some(system), request, label, Some(status.code), Some(fault));
+                Some(Outcome::Answer(status_answer(status)))
+            }
+            Fault::Reset(at) if at.when == When::Before => {
+                self.record(Some(system), request, label, None, Some(fault));
+                Some(Outcome::Reset)
+            }
+            Fault::Hold(at) if at.when == When::Before => {
+                let given_up = GivenUp {
+                    shared: self,
+                    system,
+                    request,
+                    label,
+                    fault,
+                    armed: true,
+                };
+                self.faults.hold(verdict).await;
+                given_up.disarm();
+                None
+            }
+            Fault::Drift(drift) if drift.when == When::Before => {
+                let mut live = self.live();
+                drifted(live.drift(drift.change.clone(), Some(system)));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// The faults that befall an answer.
+    async fn after(&self, response: Response, verdict: &Verdict) -> Outcome {
+        match &verdict.fault {
+            Some(Fault::Status(status)) => Outcome::Answer(status_answer(status)),
+            Some(Fault::Reset(_)) => Outcome::Reset,
+            Some(Fault::Truncate(truncate)) => Outcome::Answer(cut(response, truncate.bytes)),
+            Some(Fault::Hold(at)) if at.when == When::After => {
+                self.faults.hold(verdict).await;
+                Outcome::Answer(whole(response))
+            }
+            _ => Outcome::Answer(whole(response)),
+        }
+    }
+
+    fn record(
+        &self,
+        system: Option<&Arc<str>>,
+        request: &Request,
+        label: Label,
+        status: Option<u16>,
+        fault: Option<&Fault>,
+    ) {
+        let body =
+            (!request.body.is_empty()).then(|| String::from_utf8_lossy(&request.body).into_owned());
+        self.journal().record(Entry {
+            seq: 0,
+            time: request.now,
+            system: system.cloned(),
+            method: request.method.to_string(),
+            path: request.path.clone(),
+            query: request.query.clone(),
+            body,
+            status,
+            route: label.route,
+            token: label.token,
+            fault: fault.map(Fault::kind),
+        });
+    }
+}
+
+/// Records a request whose client hung up while it was held before its effect.
+struct GivenUp<'a> {
+    shared: &'a Shared,
+    system: &'a Arc<str>,
+    request: &'a Request,
+    label: Label,
+    fault: &'a Fault,
+    armed: bool,
+}
+
+impl GivenUp<'_> {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.shared.record(
+                Some(self.system),
+                self.request,
+                self.label,
+                None,
+                Some(self.fault),
+            );
+        }
+    }
+}
+
+impl AnswerBody {
+    pub(super) fn whole(data: Bytes) -> Self {
+        Self {
+            data,
+            cut: false,
+            flushed: false,
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if !self.data.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))));
+        }
+        if !self.cut {
+            return Poll::Ready(None);
+        }
+        if !self.flushed {
+            // One more turn, in which what was said so far goes out; the error below would throw it away.
+            self.flushed = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(io::Error::other("cut short by a fault"))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_empty() && !self.cut
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.cut {
+            SizeHint::default()
+        } else {
+            SizeHint::with_exact(self.data.len() as u64)
+        }
+    }
+}
+
+/// The name in a path of the form `/@NAME/…`, and the path without it.
+fn split_name(path: &str) -> (Option<&str>, &str) {
+    match path.strip_prefix("/@") {
+        Some(rest) => match rest.find('/') {
+            Some(end) => (Some(&rest[..end]), &rest[end..]),
+            None => (Some(rest), "/"),
+        },
+        None => (None, path),
+    }
+}
+
+/// What the client is told of the status, for the log: what a fault says in the system's place, or nothing at a reset.
+fn answered_status(response: &Response, verdict: &Verdict) -> Option<u16> {
+    match &verdict.fault {
+        Some(Fault::Status(status)) => Some(status.code),
+        Some(Fault::Reset(_)) => None,
+        _ => Some(response.status),
+    }
+}
+
+fn drifted(result: Result<(), String>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "the drift of a fault plan could not be made");
+    }
+}
+
+fn whole(response: Response) -> http::Response<AnswerBody> {
+    let Response {
+        status,
+        headers,
+        body,
+        route: _,
+        token: _,
+    } = response;
+    build(status, headers, AnswerBody::whole(body))
+}
+
+fn cut(response: Response, bytes: usize) -> http::Response<AnswerBody> {
+    let Response {
+        status,
+        mut headers,
+        mut body,
+        route: _,
+        token: _,
+    } = response;
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let cut = bytes < body.len();
+    body.truncate(bytes);
+    build(
+        status,
+        headers,
+        AnswerBody {
+            data: body,
+            cut,
+            flushed: false,
+        },
+    )
+}
+
+fn build(status: u16, headers: HeaderMap, body: AnswerBody) -> http::Response<AnswerBody> {
+    let mut answer = http::Response::new(body);
+    *answer.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *answer.headers_mut() = headers;
+    answer
+}
+
+/// The answer of a `status` fault; without a body it is the short page of a proxy at the edge.
+fn status_answer(status: &StatusFault) -> http::Response<AnswerBody> {
+    let body = status
+        .body
+        .clone()
+        .unwrap_or_else(|| edge_page(status.code));
+    let content_type = status.content_type.as_deref().unwrap_or("text/html");
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        (CONTENT_TYPE, Some(content_type)),
+        (RETRY_AFTER, status.retry_after.as_deref()),
+    ] {
+        if let Some(Ok(value)) = value.map(HeaderValue::from_str) {
+            headers.insert(name, value);
+        }
+    }
+    build(status.code, headers, AnswerBody::whole(body.into()))
+}
+
+fn edge_page(code: u16) -> String {
+    let reason = StatusCode::from_u16(code)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Error");
+    let sentence = if code == 429 {
+        "You have sent too many requests in a given amount of time.\n"
+    } else {
+        ""
+    };
+    format!("<html><body><h1>{code} {reason}</h1>\n{sentence}</body></html>\n")
+}
+
+/// An answer of the sandbox itself, not of one of its systems.
+pub(super) fn problem(status: StatusCode, message: &str) -> http::Response<AnswerBody> {
+    json(status, &serde_json::json!({ "error": message }))
+}
+
+/// An answer in JSON.
+pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> http::Response<AnswerBody> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    build(
+        status.as_u16(),
+        headers,
+        AnswerBody::whole(value.to_string().into()),
+    )
+}
+
+/// A panic elsewhere leaves the data as whole as it was, so a poisoned lock is used on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What ends a connection from within: there is nothing to say.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is cut by a fault")]
+pub(super) struct CutConnection;
+
+/// The outcome in the form that the HTTP library takes.
+pub(super) fn into_service_result(
+    outcome: Outcome,
+) -> Result<http::Response<AnswerBody>, CutConnection> {
+    match outcome {
+        Outcome::Answer(answer) => Ok(answer),
+        Outcome::Reset => Err(CutConnection),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_split_off_the_path() {
+        for (path, name, rest) in [
+            ("/@one/api/2", Some("one"), "/api/2"),
+            ("/@one", Some("one"), "/"),
+            ("/@/x", Some(""), "/x"),
+            ("/api/@one/x", None, "/api/@one/x"),
+        ] {
+            assert_eq!(split_name(path), (name, rest));
+        }
+    }
+
+    #[test]
+    fn the_page_for_too_many_requests_has_the_recorded_length() {
+        assert_eq!(edge_page(429).len(), 117);
+        assert!(edge_page(599).contains("599 Error"));
+    }
+}
