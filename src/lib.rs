@@ -5,6 +5,7 @@ pub mod cli;
 pub mod commands;
 pub mod diagnostic;
 pub mod inventory;
+pub mod manifest;
 pub mod model;
 pub mod plan;
 pub mod provider;

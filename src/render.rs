@@ -3,6 +3,7 @@
 //! Text carries ANSI styles; whoever prints it strips them where they are not wanted. Colour adds, and never carries
 //! meaning alone.
 
+pub mod finding;
 pub mod json;
 pub mod markdown;
 mod style;
