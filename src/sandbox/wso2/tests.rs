@@ -382,6 +382,12 @@ fn tokens_expire_and_are_refreshed() {
         .to(&mut server);
     assert_eq!(body(&again)["access_token"], first["access_token"]);
     assert_eq!(body(&again)["expires_in"], 3000);
+    let late = call(Method::POST, "/oauth2/token")
+        .by(CLIENT)
+        .form(form)
+        .at(3600)
+        .to(&mut server);
+    assert_ne!(body(&late)["access_token"], first["access_token"]);
 
     let refresh = format!(
         "grant_type=refresh_token&refresh_token={}",
@@ -690,7 +696,8 @@ fn two_scopes_of_one_name_share_their_fate() {
             .status,
         200
     );
-    assert!(shared_names(&mut server).is_empty());
+    let list = call(Method::GET, PUBLISHER).by(ADMIN).to(&mut server);
+    assert_eq!(body(&list)["pagination"]["total"], 0);
 }
 
 #[test]
