@@ -204,7 +204,7 @@ fn the_gaps_of_the_authentication_layer_are_a_switch() {
 
 #[test]
 fn an_earlier_milestone_answers_missing_credentials_with_401() {
-    let mut server = server(json!({ "switches": { "missingAuthorization": "Unauthorized" } }));
+    let mut server = server(json!({ "switches": { "missingAuthorization": "unauthorized" } }));
     assert_eq!(call(Method::GET, REGISTRATION).to(&mut server).status, 401);
 }
 
@@ -475,7 +475,7 @@ fn a_registered_client_gets_a_token() {
 fn an_unreachable_key_manager_stops_every_write() {
     let mut server = server(json!({ "sharedScopes": [{ "id": "1", "name": "s" }] }));
     server
-        .drift(&json!({ "switches": { "keyManager": "Unreachable" } }))
+        .drift(&json!({ "switches": { "keyManager": "unreachable" } }))
         .unwrap();
     let before = server.world();
     let item = format!("{PUBLISHER}/1");
@@ -503,7 +503,7 @@ fn an_unreachable_key_manager_stops_every_write() {
 fn a_delete_that_the_key_manager_refuses_leaves_an_orphan_that_blocks_the_name() {
     let mut server = server(json!({
         "sharedScopes": [{ "id": "1", "name": "s" }],
-        "switches": { "keyManager": "Refusing" },
+        "switches": { "keyManager": "refusing" },
     }));
     assert_eq!(create_shared(&mut server, "t").status, 500);
     assert_eq!(
@@ -515,7 +515,7 @@ fn a_delete_that_the_key_manager_refuses_leaves_an_orphan_that_blocks_the_name()
     );
     assert!(shared_names(&mut server).is_empty());
     server
-        .drift(&json!({ "switches": { "keyManager": "Reachable" } }))
+        .drift(&json!({ "switches": { "keyManager": "reachable" } }))
         .unwrap();
     let blocked = create_shared(&mut server, "s");
     assert_eq!(
@@ -530,7 +530,7 @@ fn a_delete_that_the_key_manager_refuses_leaves_an_orphan_that_blocks_the_name()
 fn a_release_that_does_not_ask_the_key_manager_answers_for_its_own_tables() {
     let mut server = server(json!({
         "keyManagerScopes": ["s"],
-        "switches": { "keyManager": "Refusing", "asksKeyManager": false },
+        "switches": { "keyManager": "refusing", "asksKeyManager": false },
     }));
     assert_eq!(create_shared(&mut server, "s").status, 201);
     assert_eq!(create_shared(&mut server, "openid").status, 201);
@@ -732,7 +732,7 @@ fn roles_are_looked_up_by_base64url() {
 fn reserved_names_and_the_list_s_order_are_switches() {
     let mut server = server(json!({
         "sharedScopes": [{ "id": "2", "name": "a" }, { "id": "1", "name": "b" }],
-        "switches": { "refusesReservedNames": true, "sharedScopeOrder": "Id" },
+        "switches": { "refusesReservedNames": true, "sharedScopeOrder": "id" },
     }));
     assert_eq!(shared_names(&mut server), ["b", "a"]);
     let refused = create_shared(&mut server, "apim:api_view");
@@ -833,8 +833,8 @@ fn drift_says_what_it_cannot_do() {
         ),
         (json!({ "burn": "a" }), "no change of a WSO2 server"),
         (
-            json!({ "switches": { "keyManager": "Tired" } }),
-            "unknown variant `Tired`",
+            json!({ "switches": { "keyManager": "tired" } }),
+            "unknown variant `tired`",
         ),
         (
             json!({ "switches": { "nope": true } }),
@@ -860,7 +860,7 @@ fn a_world_is_saved_and_loaded_without_loss() {
         "sharedScopes": [{ "name": "s", "usedBy": ["Orders"] }, { "name": "t", "usageCount": 1 }],
         "localScopes": [{ "name": "l" }],
         "keyManagerScopes": ["o"],
-        "switches": { "sharedScopeOrder": "Id" },
+        "switches": { "sharedScopeOrder": "id" },
     }));
     let access = bearer(&mut server, "admin", "apim:api_view");
     let world = server.world();
