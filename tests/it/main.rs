@@ -4,3 +4,4 @@
 mod manifests;
 mod recordings;
 mod sandbox;
+mod sandbox_apigee;
