@@ -52,8 +52,8 @@ pub(super) struct WireApp {
     pub(super) name: Option<String>,
     status: Option<String>,
     credentials: Option<Vec<WireKey>>,
-    developer_id: Option<String>,
-    developer_email: Option<String>,
+    pub(super) developer_id: Option<String>,
+    pub(super) developer_email: Option<String>,
     company_name: Option<String>,
     app_group: Option<String>,
 }
@@ -300,11 +300,6 @@ impl WireApp {
                 self.developer_email.as_ref().map(|email| email == name)
             }
         }
-    }
-
-    /// The developer's id.
-    pub(super) fn developer_id(&self) -> Option<&str> {
-        self.developer_id.as_deref()
     }
 
     /// The key that a reference means, as the model sees it.
