@@ -79,8 +79,17 @@ impl Observe for Apigee {
     async fn observe(&self, interest: &Interest) -> Result<Live, ProviderError> {
         let mut apps = match interest.apps.as_slice() {
             // Whether a key has moved since it was read: the key itself says so in the fewest bytes.
-            [only @ AppRef::Apigee { owner, app, key: Some(key) }] if !interest.allowed => {
-                let app = ApigeeApp { owner: owner.clone(), name: app.clone() };
+            [
+                only @ AppRef::Apigee {
+                    owner,
+                    app,
+                    key: Some(key),
+                },
+            ] if !interest.allowed => {
+                let app = ApigeeApp {
+                    owner: owner.clone(),
+                    name: app.clone(),
+                };
                 BTreeMap::from([(only.clone(), self.read_key(&app, key).await?)])
             }
             apps => self.read_apps(apps).await?,
@@ -112,7 +121,10 @@ impl Apply for Apigee {
                 after,
                 inherited: _,
             } => {
-                let app = ApigeeApp { owner: owner.clone(), name: app.clone() };
+                let app = ApigeeApp {
+                    owner: owner.clone(),
+                    name: app.clone(),
+                };
                 let doing = format!("replace the scopes of {app}");
                 let Some(key) = key else {
                     let why = "the change does not say which key".to_owned();
@@ -124,8 +136,12 @@ impl Apply for Apigee {
                 self.replace(&app.owner, &path, after, doing).await
             }
             _ => {
-                let why = "Apigee has keys with lists of scopes, and nothing else that is managed".to_owned();
-                Err(ProviderError::new("apply the change", Cause::Configuration(why)))
+                let why = "Apigee has keys with lists of scopes, and nothing else that is managed"
+                    .to_owned();
+                Err(ProviderError::new(
+                    "apply the change",
+                    Cause::Configuration(why),
+                ))
             }
         }
     }
@@ -149,7 +165,9 @@ impl Apigee {
         let call = match owner {
             // There is no PUT; lists that are given replace what is there, so that sending it again changes nothing.
             AppOwner::AppGroup(_) => {
-                let body = AppGroupKeyBody { app_group_app_key: key };
+                let body = AppGroupKeyBody {
+                    app_group_app_key: key,
+                };
                 self.http.post(path, &body, doing).repeatable()
             }
             AppOwner::Developer(_) | AppOwner::Company(_) => self.http.put(path, &key, doing),

@@ -84,29 +84,56 @@ fn said(error: &ProviderError) -> String {
 #[tokio::test]
 async fn five_hundred_scopes_are_one_request() {
     let place = place(json!({ "scopes": many(500), "sharedScopes": many(500) })).await;
-    let all = place.open_to_look(registration(&place), ADMIN).observe(&everything()).await.unwrap();
+    let all = place
+        .open_to_look(registration(&place), ADMIN)
+        .observe(&everything())
+        .await
+        .unwrap();
     assert_eq!(all.scopes.len(), 500);
-    assert_eq!(place.counted().await, [format!("1 x GET {REGISTRATION} 200")]);
+    assert_eq!(
+        place.counted().await,
+        [format!("1 x GET {REGISTRATION} 200")]
+    );
 
-    let all = place.open_to_look(publisher(&place), ADMIN).observe(&everything()).await.unwrap();
+    let all = place
+        .open_to_look(publisher(&place), ADMIN)
+        .observe(&everything())
+        .await
+        .unwrap();
     assert_eq!(all.scopes.len(), 500);
     assert_eq!(place.counted().await, [format!("1 x GET {PUBLISHER} 200")]);
 
     let provider = place.open_to_look(publisher(&place), CLIENT);
-    assert_eq!(provider.observe(&everything()).await.unwrap().scopes.len(), 500);
+    assert_eq!(
+        provider.observe(&everything()).await.unwrap().scopes.len(),
+        500
+    );
     assert_eq!(
         place.counted().await,
-        [format!("1 x GET {PUBLISHER} 200"), "1 x POST /oauth2/token 200".to_owned()]
+        [
+            format!("1 x GET {PUBLISHER} 200"),
+            "1 x POST /oauth2/token 200".to_owned()
+        ]
     );
     let requests = provider.requests();
-    assert_eq!((requests.total, requests.writes, requests.tokens), (2, 0, 1));
+    assert_eq!(
+        (requests.total, requests.writes, requests.tokens),
+        (2, 0, 1)
+    );
 }
 
 #[tokio::test]
 async fn more_scopes_than_the_first_request_asks_for_are_two_requests() {
     let place = place(json!({ "scopes": many(10_001), "sharedScopes": many(10_001) })).await;
-    for (api, route) in [(registration(&place), REGISTRATION), (publisher(&place), PUBLISHER)] {
-        let all = place.open_to_look(api, ADMIN).observe(&everything()).await.unwrap();
+    for (api, route) in [
+        (registration(&place), REGISTRATION),
+        (publisher(&place), PUBLISHER),
+    ] {
+        let all = place
+            .open_to_look(api, ADMIN)
+            .observe(&everything())
+            .await
+            .unwrap();
         assert_eq!(all.scopes.len(), 10_001);
         assert_eq!(place.counted().await, [format!("2 x GET {route} 200")]);
     }
@@ -142,33 +169,67 @@ async fn a_page_of_html_is_no_picture() {
             "code": 200, "body": "<html><title>Sign in</title></html>", "contentType": "text/html" } } }]))
         .await;
     for api in [registration(&place), publisher(&place)] {
-        let error = place.open_to_look(api, ADMIN).observe(&everything()).await.unwrap_err();
+        let error = place
+            .open_to_look(api, ADMIN)
+            .observe(&everything())
+            .await
+            .unwrap_err();
         assert_eq!(error.reason(), "unexpected_answer", "{}", said(&error));
     }
 }
 
 #[tokio::test]
 async fn odd_names_address_the_scope_that_they_name() {
-    let names = ["a:b", "a%2Fb", "urn:x?y#z", "50%25", "a+b", "a;b", "a&b=c", "~a.b_c-d", "..a", "%2e%2e"];
-    let place = place(json!({ "scopes": [{ "name": "a", "description": "d", "bindings": ["x"] }] })).await;
+    let names = [
+        "a:b",
+        "a%2Fb",
+        "urn:x?y#z",
+        "50%25",
+        "a+b",
+        "a;b",
+        "a&b=c",
+        "~a.b_c-d",
+        "..a",
+        "%2e%2e",
+    ];
+    let place =
+        place(json!({ "scopes": [{ "name": "a", "description": "d", "bindings": ["x"] }] })).await;
     let provider = place.open(registration(&place), ADMIN);
     for name in names {
-        provider.apply(&create(state(name, "made", &["r"]))).await.unwrap();
+        provider
+            .apply(&create(state(name, "made", &["r"])))
+            .await
+            .unwrap();
     }
     let live = provider.observe(&everything()).await.unwrap();
     assert_eq!(live.scopes.len(), names.len() + 1);
     for name in names {
         let made = &live.scopes[&scope(name)];
         assert_eq!(made.description.as_deref(), Some("made"), "{name}");
-        let changed = update(None, state(name, "made", &["r"]), state(name, "changed", &["s", "r"]));
+        let changed = update(
+            None,
+            state(name, "made", &["r"]),
+            state(name, "changed", &["s", "r"]),
+        );
         provider.apply(&changed).await.unwrap();
         let live = provider.observe(&everything()).await.unwrap();
         assert_eq!(live.scopes.len(), names.len() + 1, "{name}");
-        assert_eq!(live.scopes[&scope(name)].description.as_deref(), Some("changed"), "{name}");
-        assert_eq!(live.scopes[&scope(name)].roles, ["s", "r"].map(RoleName::new), "{name}");
+        assert_eq!(
+            live.scopes[&scope(name)].description.as_deref(),
+            Some("changed"),
+            "{name}"
+        );
+        assert_eq!(
+            live.scopes[&scope(name)].roles,
+            ["s", "r"].map(RoleName::new),
+            "{name}"
+        );
     }
     for (gone, name) in names.iter().enumerate() {
-        provider.apply(&delete(None, state(name, "changed", &[]))).await.unwrap();
+        provider
+            .apply(&delete(None, state(name, "changed", &[])))
+            .await
+            .unwrap();
         let live = provider.observe(&everything()).await.unwrap();
         assert!(!live.scopes.contains_key(&scope(name)), "{name}");
         assert_eq!(live.scopes.len(), names.len() - gone);
@@ -185,21 +246,45 @@ async fn what_no_path_or_create_could_hold_is_never_sent() {
     let mut refused = vec![
         create(named("a[b")),
         create(named("a%b")),
-        create(ScopeState { description: None, ..named("s") }),
+        create(ScopeState {
+            description: None,
+            ..named("s")
+        }),
         create(state("s", " ", &[])),
-        update(None, named("s"), ScopeState { description: None, ..named("s") }),
+        update(
+            None,
+            named("s"),
+            ScopeState {
+                description: None,
+                ..named("s")
+            },
+        ),
         update(None, named("a"), named("b")),
         create(state("s", "d", &["r", "r"])),
-        Change::RenameScope { id: RemoteId::new("1"), before: named("a"), after: named("b") },
+        Change::RenameScope {
+            id: RemoteId::new("1"),
+            before: named("a"),
+            after: named("b"),
+        },
     ];
     for name in ["a/b", "/", "swagger.yaml", "x-swagger.yaml"] {
-        refused.extend([create(named(name)), update(None, named(name), named(name)), delete(None, named(name))]);
+        refused.extend([
+            create(named(name)),
+            update(None, named(name), named(name)),
+            delete(None, named(name)),
+        ]);
     }
     for name in ["", ".", ".."] {
-        refused.extend([update(None, named(name), named(name)), delete(None, named(name))]);
+        refused.extend([
+            update(None, named(name), named(name)),
+            delete(None, named(name)),
+        ]);
     }
     for change in refused {
-        let error = provider.apply(&change).await.expect_err(&format!("{change:?}"));
+        let error = provider
+            .apply(&change)
+            .await
+            .expect_err(&format!("{change:?}"));
         assert_eq!(error.reason(), "configuration", "{change:?}");
         assert_eq!(error.fate, Fate::NotDone, "{change:?}");
     }
@@ -210,15 +295,26 @@ async fn what_no_path_or_create_could_hold_is_never_sent() {
 async fn a_500_on_create_that_took_effect_is_a_create() {
     let place = place(json!({})).await;
     place
-        .fail(json!([{ "method": "POST", "fault": { "status": { "code": 500, "when": "after" } } }]))
+        .fail(
+            json!([{ "method": "POST", "fault": { "status": { "code": 500, "when": "after" } } }]),
+        )
         .await;
-    for (api, route) in [(registration(&place), REGISTRATION), (publisher(&place), PUBLISHER)] {
+    for (api, route) in [
+        (registration(&place), REGISTRATION),
+        (publisher(&place), PUBLISHER),
+    ] {
         let provider = place.open(api, ADMIN);
-        let done = provider.apply(&create(state("s", "d", &["a", "b"]))).await.unwrap();
+        let done = provider
+            .apply(&create(state("s", "d", &["a", "b"])))
+            .await
+            .unwrap();
         assert_eq!(done.remote_id.is_some(), route == PUBLISHER);
         assert_eq!(
             place.counted().await,
-            [format!("1 x GET {route} 200"), format!("1 x POST {route} 500")]
+            [
+                format!("1 x GET {route} 200"),
+                format!("1 x POST {route} 500")
+            ]
         );
     }
 }
@@ -230,12 +326,22 @@ async fn a_500_on_create_that_made_nothing_is_not_sent_again() {
         .fail(json!([{ "method": "POST", "fault": { "status": { "code": 500, "body": "boom" } } }]))
         .await;
     let provider = place.open(registration(&place), ADMIN);
-    let error = provider.apply(&create(state("s", "d", &[]))).await.unwrap_err();
+    let error = provider
+        .apply(&create(state("s", "d", &[])))
+        .await
+        .unwrap_err();
     assert_eq!(error.fate, Fate::NotDone);
-    assert!(said(&error).ends_with("the server said: 500 Internal Server Error, boom"), "{}", said(&error));
+    assert!(
+        said(&error).ends_with("the server said: 500 Internal Server Error, boom"),
+        "{}",
+        said(&error)
+    );
     assert_eq!(
         place.counted().await,
-        [format!("1 x GET {REGISTRATION} 200"), format!("1 x POST {REGISTRATION} 500")]
+        [
+            format!("1 x GET {REGISTRATION} 200"),
+            format!("1 x POST {REGISTRATION} 500")
+        ]
     );
 }
 
@@ -249,13 +355,19 @@ async fn a_create_that_finds_another_scope_of_its_name_fails_and_leaves_it_alone
     let before = place.state().await;
     for api in [registration(&place), publisher(&place)] {
         let provider = place.open(api, ADMIN);
-        let error = provider.apply(&create(state("s", "ours", &["x"]))).await.unwrap_err();
+        let error = provider
+            .apply(&create(state("s", "ours", &["x"])))
+            .await
+            .unwrap_err();
         assert_eq!(error.fate, Fate::Unknown);
         let help = error.help.clone().unwrap();
         assert!(help.contains("its description is another one"), "{help}");
     }
     let after = place.state().await;
-    assert_eq!((&after["scopes"], &after["sharedScopes"]), (&before["scopes"], &before["sharedScopes"]));
+    assert_eq!(
+        (&after["scopes"], &after["sharedScopes"]),
+        (&before["scopes"], &before["sharedScopes"])
+    );
 }
 
 #[tokio::test]
@@ -266,7 +378,12 @@ async fn a_create_whose_answer_is_lost_is_looked_up_before_it_is_sent_again() {
         .await;
     let provider = place.open(registration(&place), ADMIN);
     provider.apply(&create(state("s", "d", &[]))).await.unwrap();
-    let order: Vec<_> = place.log().await.iter().map(|entry| entry["method"].clone()).collect();
+    let order: Vec<_> = place
+        .log()
+        .await
+        .iter()
+        .map(|entry| entry["method"].clone())
+        .collect();
     assert_eq!(order, ["POST", "GET", "POST"]);
 }
 
@@ -283,30 +400,54 @@ async fn a_zombie_is_listed_and_can_be_repaired_and_deleted() {
     assert_eq!(live.scopes.len(), 3);
     assert_eq!(live.scopes[&scope("dead")].description, None);
     assert_eq!(live.scopes[&scope("empty")].description, None);
-    let dead = ScopeState { description: None, ..state("dead", "", &["x"]) };
-    provider.apply(&update(None, dead, state("dead", "alive", &["x"]))).await.unwrap();
-    provider.apply(&delete(None, state("blank", "  ", &[]))).await.unwrap();
+    let dead = ScopeState {
+        description: None,
+        ..state("dead", "", &["x"])
+    };
+    provider
+        .apply(&update(None, dead, state("dead", "alive", &["x"])))
+        .await
+        .unwrap();
+    provider
+        .apply(&delete(None, state("blank", "  ", &[])))
+        .await
+        .unwrap();
     let live = provider.observe(&everything()).await.unwrap();
     assert_eq!(live.scopes.len(), 2);
-    assert_eq!(live.scopes[&scope("dead")].description.as_deref(), Some("alive"));
+    assert_eq!(
+        live.scopes[&scope("dead")].description.as_deref(),
+        Some("alive")
+    );
 }
 
 #[tokio::test]
 async fn a_scope_that_is_gone_is_deleted() {
     let place = place(json!({ "sharedScopes": [{ "name": "s", "description": "d" }] })).await;
     let provider = place.open(registration(&place), ADMIN);
-    provider.apply(&delete(None, state("s", "d", &[]))).await.unwrap();
+    provider
+        .apply(&delete(None, state("s", "d", &[])))
+        .await
+        .unwrap();
     let provider = place.open(publisher(&place), ADMIN);
     let gone = Some(RemoteId::new("8f0c7f4e-0000-4000-8000-000000000000"));
-    provider.apply(&delete(gone, state("s", "d", &[]))).await.unwrap();
-    assert_eq!(provider.observe(&everything()).await.unwrap().scopes.len(), 1);
+    provider
+        .apply(&delete(gone, state("s", "d", &[])))
+        .await
+        .unwrap();
+    assert_eq!(
+        provider.observe(&everything()).await.unwrap().scopes.len(),
+        1
+    );
 }
 
 #[tokio::test]
 async fn publisher_scopes_are_made_changed_and_deleted_by_id() {
     let place = place(json!({})).await;
     let provider = place.open(publisher(&place), CLIENT);
-    let wanted = ScopeState { display_name: Some("Read".to_owned()), ..state("a:b", "d", &["x", "y"]) };
+    let wanted = ScopeState {
+        display_name: Some("Read".to_owned()),
+        ..state("a:b", "d", &["x", "y"])
+    };
     let Done { remote_id } = provider.apply(&create(wanted.clone())).await.unwrap();
     let live = provider.observe(&everything()).await.unwrap();
     let made = &live.scopes[&scope("a:b")];
@@ -317,27 +458,48 @@ async fn publisher_scopes_are_made_changed_and_deleted_by_id() {
     assert_eq!(live.title, "Publisher v4");
 
     // The id is the list's where the change carries none.
-    let changed = ScopeState { description: None, ..wanted.clone() };
-    provider.apply(&update(None, wanted.clone(), changed)).await.unwrap();
+    let changed = ScopeState {
+        description: None,
+        ..wanted.clone()
+    };
+    provider
+        .apply(&update(None, wanted.clone(), changed))
+        .await
+        .unwrap();
     let live = provider.observe(&everything()).await.unwrap();
     assert_eq!(live.scopes[&scope("a:b")].description, None);
-    assert_eq!(live.scopes[&scope("a:b")].display_name.as_deref(), Some("Read"));
+    assert_eq!(
+        live.scopes[&scope("a:b")].display_name.as_deref(),
+        Some("Read")
+    );
 
     provider.apply(&delete(remote_id, wanted)).await.unwrap();
-    assert_eq!(provider.observe(&everything()).await.unwrap().scopes.len(), 0);
+    assert_eq!(
+        provider.observe(&everything()).await.unwrap().scopes.len(),
+        0
+    );
     assert_eq!(provider.requests().tokens, 1);
 }
 
 #[tokio::test]
 async fn a_publisher_update_without_a_display_name_shows_the_name() {
-    let place = place(json!({ "sharedScopes": [{ "name": "s", "displayName": "S", "description": "d" }] })).await;
+    let place =
+        place(json!({ "sharedScopes": [{ "name": "s", "displayName": "S", "description": "d" }] }))
+            .await;
     let provider = place.open(publisher(&place), ADMIN);
     provider.observe(&everything()).await.unwrap();
-    provider.apply(&update(None, state("s", "d", &[]), state("s", "e", &[]))).await.unwrap();
+    provider
+        .apply(&update(None, state("s", "d", &[]), state("s", "e", &[])))
+        .await
+        .unwrap();
     let live = provider.observe(&everything()).await.unwrap();
     assert_eq!(live.scopes[&scope("s")].display_name.as_deref(), Some("s"));
     let unknown = provider
-        .apply(&update(None, state("other", "d", &[]), state("other", "e", &[])))
+        .apply(&update(
+            None,
+            state("other", "d", &[]),
+            state("other", "e", &[]),
+        ))
         .await
         .unwrap_err();
     assert_eq!(unknown.reason(), "configuration");
@@ -347,7 +509,10 @@ async fn a_publisher_update_without_a_display_name_shows_the_name() {
 async fn a_role_with_a_comma_is_never_sent_to_publisher() {
     let place = place(json!({})).await;
     let provider = place.open(publisher(&place), ADMIN);
-    let error = provider.apply(&create(state("s", "d", &["a,b"]))).await.unwrap_err();
+    let error = provider
+        .apply(&create(state("s", "d", &["a,b"])))
+        .await
+        .unwrap_err();
     assert_eq!(error.reason(), "configuration");
     assert_eq!(provider.requests().total, 0);
 }
@@ -355,11 +520,22 @@ async fn a_role_with_a_comma_is_never_sent_to_publisher() {
 #[tokio::test]
 async fn a_token_without_the_right_to_write_says_so_before_it_is_tried() {
     let place = place(json!({ "sharedScopes": [{ "name": "s", "description": "d" }] })).await;
-    let keys = [("username", "viewer"), ("password", "viewer"), CLIENT[2], CLIENT[3]];
+    let keys = [
+        ("username", "viewer"),
+        ("password", "viewer"),
+        CLIENT[2],
+        CLIENT[3],
+    ];
     let provider = place.open(publisher(&place), &keys);
-    assert_eq!(provider.observe(&everything()).await.unwrap().scopes.len(), 1);
+    assert_eq!(
+        provider.observe(&everything()).await.unwrap().scopes.len(),
+        1
+    );
     place.counted().await;
-    let error = provider.apply(&create(state("t", "d", &[]))).await.unwrap_err();
+    let error = provider
+        .apply(&create(state("t", "d", &[])))
+        .await
+        .unwrap_err();
     assert_eq!(error.reason(), "credential");
     assert_eq!(
         said(&error),
@@ -370,7 +546,10 @@ async fn a_token_without_the_right_to_write_says_so_before_it_is_tried() {
 
     // Signed in with every request, only the server can tell.
     let provider = place.open(publisher(&place), &keys[..2]);
-    let error = provider.apply(&create(state("t", "d", &[]))).await.unwrap_err();
+    let error = provider
+        .apply(&create(state("t", "d", &[])))
+        .await
+        .unwrap_err();
     assert!(matches!(error.cause, Cause::Unauthorized { .. }));
     assert!(error.help.unwrap().contains("`apim:shared_scope_manage`"));
 }
@@ -379,10 +558,25 @@ async fn a_token_without_the_right_to_write_says_so_before_it_is_tried() {
 async fn a_wrong_password_is_named_and_not_shown() {
     let place = place(json!({})).await;
     for (api, keys) in [
-        (registration(&place), &[("username", "admin"), ("password", "wr0ng-0ne")][..]),
-        (publisher(&place), &[("username", "admin"), ("password", "wr0ng-0ne"), CLIENT[2], CLIENT[3]][..]),
+        (
+            registration(&place),
+            &[("username", "admin"), ("password", "wr0ng-0ne")][..],
+        ),
+        (
+            publisher(&place),
+            &[
+                ("username", "admin"),
+                ("password", "wr0ng-0ne"),
+                CLIENT[2],
+                CLIENT[3],
+            ][..],
+        ),
     ] {
-        let error = place.open_to_look(api, keys).observe(&everything()).await.unwrap_err();
+        let error = place
+            .open_to_look(api, keys)
+            .observe(&everything())
+            .await
+            .unwrap_err();
         let text = format!("{} {error:?}", said(&error));
         assert!(!text.contains("wr0ng-0ne"), "{text}");
     }
@@ -405,18 +599,27 @@ async fn a_scope_in_use_stays_with_the_servers_own_words() {
     assert_eq!(error.fate, Fate::NotDone);
     assert!(said(&error).contains("(900985)"), "{}", said(&error));
     assert!(error.help.unwrap().contains("revision"));
-    assert_eq!(provider.observe(&everything()).await.unwrap().scopes.len(), 1);
+    assert_eq!(
+        provider.observe(&everything()).await.unwrap().scopes.len(),
+        1
+    );
 }
 
 #[tokio::test]
 async fn a_name_that_a_key_manager_kept_is_reported_with_the_way_out() {
     let place = place(json!({ "keyManagerScopes": ["ghost"] })).await;
     let provider = place.open(publisher(&place), CLIENT);
-    let error = provider.apply(&create(state("ghost", "d", &[]))).await.unwrap_err();
+    let error = provider
+        .apply(&create(state("ghost", "d", &[])))
+        .await
+        .unwrap_err();
     assert_eq!(error.fate, Fate::NotDone);
     assert!(said(&error).contains("409"), "{}", said(&error));
     let help = error.help.unwrap();
-    assert!(help.contains("/api/identity/oauth2/v1.0/scopes/name/ghost"), "{help}");
+    assert!(
+        help.contains("/api/identity/oauth2/v1.0/scopes/name/ghost"),
+        "{help}"
+    );
     assert_eq!(
         place.counted().await,
         [
@@ -433,7 +636,11 @@ async fn names_that_are_there_twice_are_told() {
         { "name": "twice", "description": "1" }, { "name": "once", "description": "d" }, { "name": "twice", "description": "2" },
     ] }))
     .await;
-    let live = place.open_to_look(publisher(&place), ADMIN).observe(&everything()).await.unwrap();
+    let live = place
+        .open_to_look(publisher(&place), ADMIN)
+        .observe(&everything())
+        .await
+        .unwrap();
     assert_eq!(live.duplicates, [scope("twice")].into());
     assert_eq!(live.scopes.len(), 2);
 }
@@ -452,7 +659,11 @@ async fn a_tenant_is_who_signs_in() {
             tenant: Some("acme.com".to_owned()),
         };
         let keys = [("username", username), ("password", "admin")];
-        let live = place.open_to_look(tenant, &keys).observe(&everything()).await.unwrap();
+        let live = place
+            .open_to_look(tenant, &keys)
+            .observe(&everything())
+            .await
+            .unwrap();
         assert_eq!(live.scopes.len(), 1);
         assert!(live.identity.as_str().contains("acme.com"));
     }
@@ -472,12 +683,24 @@ async fn a_tenant_is_who_signs_in() {
 async fn a_credential_without_what_it_takes_is_refused_before_anything_is_sent() {
     let place = place(json!({})).await;
     for (api, keys, lacks) in [
-        (registration(&place), &[("username", "admin")][..], "`password`"),
-        (publisher(&place), &[("clientId", "c"), ("username", "u")][..], "`clientSecret` and `password`"),
+        (
+            registration(&place),
+            &[("username", "admin")][..],
+            "`password`",
+        ),
+        (
+            publisher(&place),
+            &[("clientId", "c"), ("username", "u")][..],
+            "`clientSecret` and `password`",
+        ),
     ] {
         let Err(error) = place.try_open(api, keys) else {
             panic!("opened with {keys:?}");
         };
-        assert!(said(&error).ends_with(&format!("lacks {lacks}")), "{}", said(&error));
+        assert!(
+            said(&error).ends_with(&format!("lacks {lacks}")),
+            "{}",
+            said(&error)
+        );
     }
 }

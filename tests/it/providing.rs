@@ -41,7 +41,11 @@ impl Place {
             request = request.json(&body);
         }
         let answer = request.send().await.unwrap();
-        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        assert!(
+            answer.status().is_success(),
+            "{}",
+            answer.text().await.unwrap()
+        );
         let body = answer.bytes().await.unwrap();
         serde_json::from_slice(&body).unwrap_or_default()
     }
@@ -49,7 +53,8 @@ impl Place {
     /// What was asked since the counters were last read: `GET /path 200` with how often, sorted.
     pub(crate) async fn counted(&self) -> Vec<String> {
         let counts = self.control(reqwest::Method::GET, "requests", None).await;
-        self.control(reqwest::Method::DELETE, "requests", None).await;
+        self.control(reqwest::Method::DELETE, "requests", None)
+            .await;
         let mut lines = Vec::new();
         for route in counts["routes"].as_array().unwrap() {
             for (status, count) in route["statuses"].as_object().unwrap() {
@@ -67,8 +72,18 @@ impl Place {
     /// The requests so far in order, as the sandbox logged them.
     pub(crate) async fn log(&self) -> Vec<Value> {
         let url = format!("{}/__sandbox/log", self.sandbox.url());
-        let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let text = self
+            .client
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// The system's state, as in a world file.
@@ -80,7 +95,17 @@ impl Place {
 
     /// Sets fault rules.
     pub(crate) async fn fail(&self, rules: Value) {
-        self.control(reqwest::Method::PUT, "faults", Some(json!({ "rules": rules })))
+        self.control(
+            reqwest::Method::PUT,
+            "faults",
+            Some(json!({ "rules": rules })),
+        )
+        .await;
+    }
+
+    /// Returns when a request is held by a fault.
+    pub(crate) async fn wait_until_held(&self) {
+        self.control(reqwest::Method::GET, "faults?waitHolding=1", None)
             .await;
     }
 

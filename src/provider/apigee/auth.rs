@@ -183,7 +183,10 @@ impl TokenSource for SignIn {
                 (Err(_), Some(_)) => *refresh = None,
             }
         }
-        let user = self.user.as_ref().expect("without a refresh token there is a name and a password");
+        let user = self
+            .user
+            .as_ref()
+            .expect("without a refresh token there is a name and a password");
         let mut form = vec![
             ("grant_type", "password"),
             ("username", user.username.as_str()),
@@ -204,14 +207,21 @@ impl SignIn {
         form: &[(&str, &str)],
     ) -> Result<TokenAnswer, ProviderError> {
         let (name, secret) = CLIENT;
-        let call = calls.post(&self.url, "get a token").basic(name, &SecretString::from(secret)).form(form);
+        let call = calls
+            .post(&self.url, "get a token")
+            .basic(name, &SecretString::from(secret))
+            .form(form);
         TokenAnswer::read(&call.send().await?)
     }
 }
 
 /// Takes a token, and keeps what gets the next one.
 fn keep(answer: TokenAnswer, refresh: &mut Option<SecretString>) -> Token {
-    if let Some(next) = answer.refresh_token.clone().filter(|token| !token.is_empty()) {
+    if let Some(next) = answer
+        .refresh_token
+        .clone()
+        .filter(|token| !token.is_empty())
+    {
         *refresh = Some(SecretString::from(next));
     }
     answer.into_token()
@@ -252,9 +262,13 @@ impl TokenSource for Google {
         *kept = None;
         let token = tokio::time::timeout(MACHINE_PATIENCE, credentials.access_token())
             .await
-            .map_err(|_| ProviderError::new("get a token", Cause::Timeout(MACHINE_PATIENCE.as_secs())))?
+            .map_err(|_| {
+                ProviderError::new("get a token", Cause::Timeout(MACHINE_PATIENCE.as_secs()))
+            })?
             .map_err(|error| match &self.identity {
-                Identity::ServiceAccount(_) => failed("the service account's private key cannot be used".to_owned()),
+                Identity::ServiceAccount(_) => {
+                    failed("the service account's private key cannot be used".to_owned())
+                }
                 Identity::Machine if error.is_transient() => {
                     ProviderError::new("get a token", Cause::Transport(error.to_string()))
                 }
@@ -272,7 +286,9 @@ impl Google {
     fn build(&self) -> Result<AccessTokenCredentials, String> {
         match &self.identity {
             Identity::ServiceAccount(key) => service_account::Builder::new(key.clone())
-                .with_access_specifier(service_account::AccessSpecifier::from_scopes([CLOUD_PLATFORM]))
+                .with_access_specifier(service_account::AccessSpecifier::from_scopes([
+                    CLOUD_PLATFORM,
+                ]))
                 .build_access_token_credentials()
                 .map_err(|_| "the service account's key cannot be used".to_owned()),
             Identity::Machine => Builder::default()

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 
 use super::api::{self, Cursor, PAGE, Progress, Query};
 use super::convert::{ApigeeApp, Choice, Listing, WireApp, WireDeveloper, WireKey, WireProduct};
-use super::{Apigee, ProviderError};
-use crate::model::{AppRef, ConsumerKey, LiveApp, LiveAppScopes, ScopeName};
+use super::{Apigee, Cause, ProviderError};
+use crate::model::target::Edition;
+use crate::model::{AppOwner, AppRef, ConsumerKey, LiveApp, LiveAppScopes, ScopeName};
 use crate::provider::http::Answer;
 
 /// The references that were asked for, by their app.
@@ -29,7 +30,10 @@ impl Apigee {
         for reference in references {
             match reference {
                 AppRef::Apigee { owner, app, key: _ } => {
-                    let app = ApigeeApp { owner: owner.clone(), name: app.clone() };
+                    let app = ApigeeApp {
+                        owner: owner.clone(),
+                        name: app.clone(),
+                    };
                     wanted.entry(app).or_default().push(reference);
                 }
                 AppRef::OneLogin { app_id } => {
@@ -40,7 +44,9 @@ impl Apigee {
         }
         let mut unseen: BTreeSet<&ApigeeApp> = wanted.keys().collect();
         self.list_apps(&wanted, &mut unseen, &mut found).await?;
-        let calls = unseen.into_iter().map(|app| self.ask_for_app(app, &wanted[app]));
+        let calls = unseen
+            .into_iter()
+            .map(|app| self.ask_for_app(app, &wanted[app]));
         let asked = all(calls.collect()).await?;
         found.extend(asked.into_iter().flatten());
         Ok(found)
@@ -58,41 +64,51 @@ impl Apigee {
         for app in wanted.keys() {
             named.entry(&app.name).or_default().push(app);
         }
-        let mut of_unknown_owners = Vec::new();
-        let pages = Pages { resource: "apps", doing: "list the apps", unseen: unseen.len() };
+        let mut owners = Owners::new(self.edition, wanted);
+        let pages = Pages {
+            resource: "apps",
+            doing: "list the apps",
+            unseen: owners.unseen(unseen.len()),
+        };
         self.walk(
             pages,
             |cursor| api::apps_query(self.edition, cursor),
             |listed: &WireApp| listed.app_id.clone(),
             |listed| {
+                owners.untold |= !listed.tells_its_owner();
                 let candidates = listed.name.as_deref().and_then(|name| named.get(name));
-                let mut unclear = false;
-                for app in candidates.into_iter().flatten() {
+                let mut may_be_wanted = false;
+                for app in candidates.into_iter().flatten().copied() {
                     match listed.is(app) {
-                        Some(true) => take(&listed, app, &wanted[*app], now, unseen, found),
-                        Some(false) => {}
-                        None => unclear |= unseen.contains(app),
+                        Some(true) => {
+                            owners.unclear.remove(app);
+                            take(&listed, app, &wanted[app], now, unseen, found);
+                        }
+                        None if unseen.contains(app) => {
+                            owners.unclear.insert(app);
+                            may_be_wanted = true;
+                        }
+                        Some(false) | None => {}
                     }
                 }
-                if unclear {
-                    of_unknown_owners.push(listed);
+                if may_be_wanted {
+                    owners.apps.push(listed);
                 }
-                unseen.len()
+                owners.unseen(unseen.len())
             },
         )
         .await?;
 
-        // Edge lists the developer's id alone. One page of developers tells the addresses of up to 1,000 of them.
-        let gained = |app: &ApigeeApp| of_unknown_owners.iter().any(|listed| listed.is(app).is_none());
-        let gain = unseen.iter().filter(|app| gained(app)).count();
-        if Progress::default().worth_another_page(gain) {
+        // One page of developers tells the addresses of up to 1,000 of them.
+        if Progress::default().worth_another_page(owners.unclear.len()) {
             let emails = self.read_developers().await?;
-            for mut listed in of_unknown_owners {
-                listed.developer_email = listed.developer_id.as_ref().and_then(|id| emails.get(id)).cloned();
+            for mut listed in owners.apps {
+                let id = listed.developer_id.as_ref();
+                listed.developer_email = id.and_then(|id| emails.get(id)).cloned();
                 let candidates = listed.name.as_deref().and_then(|name| named.get(name));
-                for app in candidates.into_iter().flatten() {
+                for app in candidates.into_iter().flatten().copied() {
                     if listed.is(app) == Some(true) {
-                        take(&listed, app, &wanted[*app], now, unseen, found);
+                        take(&listed, app, &wanted[app], now, unseen, found);
                     }
                 }
             }
@@ -103,10 +119,19 @@ impl Apigee {
     /// The addresses of the organization's developers, or of the first 1,000, by their ids.
     async fn read_developers(&self) -> Result<BTreeMap<String, String>, ProviderError> {
         let path = self.path(&["developers"]);
-        let call = self.http.get(&path, "list the developers").query("expand", "true");
-        let page: Listing<WireDeveloper> = call.send().await?.json()?;
+        let call = self
+            .http
+            .get(&path, "list the developers")
+            .query("expand", "true");
+        let page: Listing<WireDeveloper> = match call.send().await {
+            Ok(answer) => answer.json()?,
+            Err(error) if self.may_not_list(&error) => return Ok(BTreeMap::new()),
+            Err(error) => return Err(error),
+        };
         let known = page.items.into_iter();
-        Ok(known.filter_map(|one| Some((one.developer_id?, one.email?))).collect())
+        Ok(known
+            .filter_map(|one| Some((one.developer_id?, one.email?)))
+            .collect())
     }
 
     /// Asks for one app.
@@ -116,11 +141,15 @@ impl Apigee {
         references: &[&AppRef],
     ) -> Result<Found, ProviderError> {
         let path = self.path(&api::app(app));
-        let call = self.http.get(&path, format!("read {app}")).expecting(&[404]);
+        let call = self
+            .http
+            .get(&path, format!("read {app}"))
+            .expecting(&[404]);
         let answer = call.send().await?;
         if answer.status() == 404 {
             let why = format!("{app} is not there: {}", said(&answer));
-            let absent = |reference: &&AppRef| ((*reference).clone(), LiveApp::Absent { why: why.clone() });
+            let absent =
+                |reference: &&AppRef| ((*reference).clone(), LiveApp::Absent { why: why.clone() });
             return Ok(references.iter().map(absent).collect());
         }
         let wire: WireApp = answer.json()?;
@@ -154,7 +183,10 @@ impl Apigee {
         let answer = self.http.get(&path, doing).expecting(&[404]).send().await?;
         if answer.status() == 404 {
             let shortened = key.shortened();
-            let why = format!("the key {shortened} of {app} is not there: {}", said(&answer));
+            let why = format!(
+                "the key {shortened} of {app} is not there: {}",
+                said(&answer)
+            );
             return Ok(LiveApp::Absent { why });
         }
         let wire: WireKey = answer.json()?;
@@ -173,8 +205,10 @@ impl Apigee {
                 LiveApp::Absent { .. } => None,
             })
             .collect();
-        let names: BTreeSet<String> =
-            present.iter().flat_map(|app| app.products.iter().cloned()).collect();
+        let names: BTreeSet<String> = present
+            .iter()
+            .flat_map(|app| app.products.iter().cloned())
+            .collect();
         let products = self.read_products(&names).await?;
         for app in &mut present {
             let union = app.products.iter().flat_map(|name| &products[name]);
@@ -189,7 +223,11 @@ impl Apigee {
         names: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, BTreeSet<ScopeName>>, ProviderError> {
         let mut products = BTreeMap::new();
-        let pages = Pages { resource: "apiproducts", doing: "list the products", unseen: names.len() };
+        let pages = Pages {
+            resource: "apiproducts",
+            doing: "list the products",
+            unseen: names.len(),
+        };
         self.walk(
             pages,
             api::products_query,
@@ -214,7 +252,10 @@ impl Apigee {
         name: &str,
     ) -> Result<(String, BTreeSet<ScopeName>), ProviderError> {
         let path = self.path(&["apiproducts", name]);
-        let call = self.http.get(&path, format!("read the product `{name}`")).expecting(&[404]);
+        let call = self
+            .http
+            .get(&path, format!("read the product `{name}`"))
+            .expecting(&[404]);
         let answer = call.send().await?;
         if answer.status() == 404 {
             return Ok((name.to_owned(), BTreeSet::new()));
@@ -227,6 +268,7 @@ impl Apigee {
     }
 
     /// Walks a listing while that is worth it. `take` is given every item, and says how many objects are still unseen.
+    /// Whoever may not list may still ask for single objects, so that the walk ends there and the rest is asked for.
     ///
     /// Edge's pages start with the last item of the page before, and some servers give the same page for ever: a page
     /// that leads nowhere ends the walk, and so does one page for each object that was wanted.
@@ -244,8 +286,14 @@ impl Apigee {
         while progress.pages < pages.unseen && progress.worth_another_page(unseen) {
             let call = self.http.get(&path, pages.doing);
             let pairs = query(&cursor);
-            let call = pairs.iter().fold(call, |call, (name, value)| call.query(name, value));
-            let page: Listing<T> = call.send().await?.json()?;
+            let call = pairs
+                .iter()
+                .fold(call, |call, (name, value)| call.query(name, value));
+            let page: Listing<T> = match call.send().await {
+                Ok(answer) => answer.json()?,
+                Err(error) if self.may_not_list(&error) => break,
+                Err(error) => return Err(error),
+            };
             progress.pages += 1;
             progress.rows += page.items.len();
             progress.total = page.total;
@@ -264,6 +312,48 @@ impl Apigee {
             cursor = next;
         }
         Ok(())
+    }
+
+    /// Whether a call was refused for want of a permission, and not of the right credential: 401 on Edge, where 403 is a
+    /// wrong password, and 403 on X.
+    fn may_not_list(&self, error: &ProviderError) -> bool {
+        let forbidden = match self.edition {
+            Edition::Edge => "401",
+            Edition::X => "403",
+        };
+        matches!(&error.cause, Cause::Unauthorized { status, .. } if status.starts_with(forbidden))
+    }
+}
+
+/// Listed apps that tell no more of their owner than a developer's id: Edge's always, and X's at times.
+struct Owners<'a> {
+    /// Whether such apps are there.
+    untold: bool,
+    /// The apps that may be wanted ones.
+    apps: Vec<WireApp>,
+    /// The wanted apps that they may be.
+    unclear: BTreeSet<&'a ApigeeApp>,
+}
+
+impl<'a> Owners<'a> {
+    fn new(edition: Edition, wanted: &'a Wanted<'_>) -> Self {
+        let a_developers = |app: &ApigeeApp| matches!(app.owner, AppOwner::Developer(_));
+        Self {
+            untold: edition == Edition::Edge && wanted.keys().any(a_developers),
+            apps: Vec::new(),
+            unclear: BTreeSet::new(),
+        }
+    }
+
+    /// How many apps the rest of the listing could save a request for. Those that a page of developers will settle are
+    /// seen; as long as there is none of them, that page has to be earned first.
+    fn unseen(&self, unseen: usize) -> usize {
+        let without_a_trace = unseen.saturating_sub(self.unclear.len());
+        if self.untold && self.unclear.is_empty() {
+            without_a_trace.saturating_sub(1)
+        } else {
+            without_a_trace
+        }
     }
 }
 
@@ -305,7 +395,11 @@ fn key_of(reference: &AppRef) -> Option<&ConsumerKey> {
 
 /// `the server said: App named a does not exist under b`.
 fn said(answer: &Answer) -> String {
-    format!("the server said: {}, {}", answer.status(), answer.words().text)
+    format!(
+        "the server said: {}, {}",
+        answer.status(),
+        answer.words().text
+    )
 }
 
 /// Waits for many answers; the HTTP layer says how many requests are in flight.
