@@ -71,7 +71,8 @@ pub(super) fn open(
         Wso2Api::Publisher => {
             let granted = Granted::default();
             let tenant = tenant.as_deref();
-            let auth = if credential.get("token").is_none() && credential.get("clientId").is_some() {
+            let auth = if credential.get("token").is_none() && credential.get("clientId").is_some()
+            {
                 Auth::Token(Box::new(PasswordGrant::new(
                     target, credential, url, tenant, &granted,
                 )?))
@@ -134,15 +135,16 @@ impl PasswordGrant {
         tenant: Option<&str>,
         granted: &Granted,
     ) -> Result<Self, ProviderError> {
-        let [client_id, client_secret, username, password] = credential.require(
-            target,
-            ["clientId", "clientSecret", "username", "password"],
-        )?;
+        let [client_id, client_secret, username, password] =
+            credential.require(target, ["clientId", "clientSecret", "username", "password"])?;
         let token_url = if let Some(url) = credential.token_url(target)? {
             url
         } else {
             let mut own = url.clone();
-            own.set_path(&format!("{}/oauth2/token", url.path().trim_end_matches('/')));
+            own.set_path(&format!(
+                "{}/oauth2/token",
+                url.path().trim_end_matches('/')
+            ));
             own
         };
         Ok(Self {
@@ -254,7 +256,10 @@ fn refused(doing: &str, why: String) -> ProviderError {
 
 /// The name that an update is about. Neither API can rename: scope registration would overwrite the scope of the other
 /// name, and Publisher would keep the old one without a word.
-fn same_name<'a>(before: &'a ScopeState, after: &ScopeState) -> Result<&'a ScopeName, ProviderError> {
+fn same_name<'a>(
+    before: &'a ScopeState,
+    after: &ScopeState,
+) -> Result<&'a ScopeName, ProviderError> {
     if before.name == after.name {
         return Ok(&before.name);
     }

@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod manifests;
+mod provider_apigee;
+mod provider_wso2;
+mod providing;
 mod recordings;
 mod sandbox;
 mod sandbox_apigee;

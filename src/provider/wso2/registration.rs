@@ -45,7 +45,11 @@ impl Apply for Registration {
     async fn apply(&self, change: &Change) -> Result<Done, ProviderError> {
         match change {
             Change::CreateScope { after } => self.create(after).await,
-            Change::UpdateScope { id: _, before, after } => self.update(before, after).await,
+            Change::UpdateScope {
+                id: _,
+                before,
+                after,
+            } => self.update(before, after).await,
             Change::DeleteScope { id: _, before } => self.delete(&before.name).await,
             _ => Err(unsupported(change)),
         }
@@ -93,7 +97,11 @@ impl Registration {
         addressable(&doing, name)?;
         let path = [SCOPES, &[name.as_str()]].concat();
         // 404: it is gone already.
-        self.http.delete(&path, doing).expecting(&[404]).send().await?;
+        self.http
+            .delete(&path, doing)
+            .expecting(&[404])
+            .send()
+            .await?;
         Ok(Done::default())
     }
 }
