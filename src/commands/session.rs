@@ -245,14 +245,14 @@ pub(super) fn judged(
 pub(super) fn live_findings(approved: &ApprovedPlan, session: &Session) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> =
         approved.plan().targets.iter().flat_map(|target| target.diagnostics.iter().cloned()).collect();
-    manifest::locate_in_files(&mut found, &session.loaded);
+    session.loaded.locate(&mut found);
     found
 }
 
 /// Shows findings on standard error.
 pub(super) fn findings(diagnostics: &[Diagnostic]) {
     if !diagnostics.is_empty() {
-        output::note(render::finding::render(diagnostics).trim_end());
+        output::note(render::finding::findings(diagnostics, true).trim_end());
         output::note("");
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn run(args: cli::Validate) -> Result<Exit, Stop> {
             "summary": { "errors": errors, "warnings": warnings },
         })),
         Format::Text | Format::Markdown => {
-            let mut text = render::finding::render(&loaded.diagnostics);
+            let mut text = render::finding::findings(&loaded.diagnostics, true);
             text.push_str(&summary);
             text.push('\n');
             text
