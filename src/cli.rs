@@ -26,7 +26,13 @@ pub struct Cli {
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
     /// What to log to standard error: `warn`, `info`, `debug`, `trace`, or a filter such as `scopeward=debug`.
-    #[arg(long, global = true, env = "SCOPEWARD_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "SCOPEWARD_LOG",
+        default_value = "warn",
+        value_name = "FILTER"
+    )]
     pub log: String,
 }
 
@@ -255,15 +261,25 @@ fn output(text: &str) -> Result<Output, String> {
         "text" => Format::Text,
         "json" => Format::Json,
         "markdown" => Format::Markdown,
-        "github" | "sarif" | "junit" | "html" => return Err(format!("`{format}` is not supported yet; text, json and markdown are")),
-        other => return Err(format!("there is no format `{other}`; text, json and markdown are there")),
+        "github" | "sarif" | "junit" | "html" => {
+            return Err(format!(
+                "`{format}` is not supported yet; text, json and markdown are"
+            ));
+        }
+        other => {
+            return Err(format!(
+                "there is no format `{other}`; text, json and markdown are there"
+            ));
+        }
     };
     Ok(Output { format, file })
 }
 
 fn kind_name(text: &str) -> Result<(String, String), String> {
     match text.split_once('/') {
-        Some((kind @ ("Scope" | "AppScopeSet"), name)) if !name.is_empty() => Ok((kind.to_owned(), name.to_owned())),
+        Some((kind @ ("Scope" | "AppScopeSet"), name)) if !name.is_empty() => {
+            Ok((kind.to_owned(), name.to_owned()))
+        }
         _ => Err("Scope/NAME or AppScopeSet/NAME is needed, NAME being the manifest's".to_owned()),
     }
 }

@@ -49,15 +49,27 @@ pub(crate) struct Stop {
 
 impl Stop {
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into(), help: None }
+        Self {
+            exit: Exit::Usage,
+            message: message.into(),
+            help: None,
+        }
     }
 
     pub(crate) fn failed(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Failed, message: message.into(), help: None }
+        Self {
+            exit: Exit::Failed,
+            message: message.into(),
+            help: None,
+        }
     }
 
     pub(crate) fn stale(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Stale, message: message.into(), help: None }
+        Self {
+            exit: Exit::Stale,
+            message: message.into(),
+            help: None,
+        }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
@@ -86,7 +98,10 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let told = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            let told = matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            );
             // A reader that went away is no reason to fail differently.
             let _ = error.print();
             return exit(if told { Exit::Done } else { Exit::Usage });
@@ -97,15 +112,21 @@ pub fn main() -> ExitCode {
         Color::Always => anstream::ColorChoice::Always.write_global(),
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
-    let color = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never && io::stderr().is_terminal();
-    let result = telemetry::start(&cli.log, color).map_err(Stop::usage).and_then(|()| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Stop::failed(format!("cannot start: {error}")))?;
-        let result = runtime.block_on(dispatch(cli.command));
-        // A name that is still being looked up, or a read of standard input, does not keep the process.
-        runtime.shutdown_background();
-        result
-    });
+    let color = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+        && io::stderr().is_terminal();
+    let result = telemetry::start(&cli.log, color)
+        .map_err(Stop::usage)
+        .and_then(|()| {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build();
+            let runtime =
+                runtime.map_err(|error| Stop::failed(format!("cannot start: {error}")))?;
+            let result = runtime.block_on(dispatch(cli.command));
+            // A name that is still being looked up, or a read of standard input, does not keep the process.
+            runtime.shutdown_background();
+            result
+        });
     match result {
         Ok(code) => exit(code),
         Err(stop) => {
@@ -123,7 +144,11 @@ fn exit(code: Exit) -> ExitCode {
 }
 
 async fn dispatch(command: Command) -> Result<Exit, Stop> {
-    let later = |verb: &str| Err(Stop::usage(format!("`{verb}` is not supported yet; see the README for what is")));
+    let later = |verb: &str| {
+        Err(Stop::usage(format!(
+            "`{verb}` is not supported yet; see the README for what is"
+        )))
+    };
     match command {
         Command::Validate(args) => validate::run(args).await,
         Command::Plan(args) => plan::run(args).await,

@@ -41,8 +41,8 @@ mod sets;
 use crate::diagnostic::Diagnostic;
 use crate::model::target::{Approval, Policy};
 use crate::model::{
-    AppRef, Counted, DesiredTarget, Intent, Live, LiveIdentity, Owned, Record, RemoteId,
-    Removal, Source, SourceFile, System, TargetId,
+    AppRef, Counted, DesiredTarget, Intent, Live, LiveIdentity, Owned, Record, RemoteId, Removal,
+    Source, SourceFile, System, TargetId,
 };
 use access::Access;
 use change::Change;

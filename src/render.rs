@@ -46,18 +46,37 @@ impl RunResult {
 
 /// How a target's name is shown: without its namespace where all targets share one.
 pub(crate) fn target_label(plan: &Plan, target: &TargetPlan) -> String {
-    let shared = plan.targets.iter().all(|other| other.target.namespace == target.target.namespace);
-    if shared { target.target.name.clone() } else { target.target.to_string() }
+    let shared = plan
+        .targets
+        .iter()
+        .all(|other| other.target.namespace == target.target.namespace);
+    if shared {
+        target.target.name.clone()
+    } else {
+        target.target.to_string()
+    }
 }
 
 /// `1 call`, `2 calls`.
 pub(crate) fn count(n: u64, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+    if n == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{n} {noun}s")
+    }
 }
 
 /// `1 create, 2 updates`, or `no changes`.
 pub(crate) fn summary_words(summary: &Summary) -> String {
-    let Summary { create, update, rename, attach, replace, detach, delete } = *summary;
+    let Summary {
+        create,
+        update,
+        rename,
+        attach,
+        replace,
+        detach,
+        delete,
+    } = *summary;
     let parts = [
         (create, "create"),
         (update, "update"),
@@ -67,13 +86,20 @@ pub(crate) fn summary_words(summary: &Summary) -> String {
         (detach, "detach"),
         (delete, "delete"),
     ];
-    let named = parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| match (*n, *word) {
-        (1, word) => format!("1 {word}"),
-        (n, word @ ("attach" | "detach")) => format!("{n} {word}es"),
-        (n, word) => format!("{n} {word}s"),
-    });
+    let named = parts
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| match (*n, *word) {
+            (1, word) => format!("1 {word}"),
+            (n, word @ ("attach" | "detach")) => format!("{n} {word}es"),
+            (n, word) => format!("{n} {word}s"),
+        });
     let words: Vec<String> = named.collect();
-    if words.is_empty() { "no changes".to_owned() } else { words.join(", ") }
+    if words.is_empty() {
+        "no changes".to_owned()
+    } else {
+        words.join(", ")
+    }
 }
 
 /// What became of a run as a whole. `invalid` says that a document was left out or a finding stands.
@@ -81,12 +107,16 @@ pub fn run_result(report: &Report, invalid: bool) -> RunResult {
     let outcomes = || report.targets.iter().flat_map(|target| &target.outcomes);
     let written = report.targets.iter().any(|target| target.writes > 0)
         && outcomes().any(|outcome| matches!(outcome, Outcome::Done { .. } | Outcome::Unknown(_)));
-    let stale = outcomes().any(|outcome| *outcome == Outcome::Skipped(crate::plan::SkipReason::Stale));
+    let stale =
+        outcomes().any(|outcome| *outcome == Outcome::Skipped(crate::plan::SkipReason::Stale));
     let refused = !report.approved.is_clean();
     let failed = invalid
         || report.interrupted
         || outcomes().any(|outcome| matches!(outcome, Outcome::Failed(_) | Outcome::Unknown(_)))
-        || report.targets.iter().any(|target| target.error.is_some() || target.converged == Some(false))
+        || report
+            .targets
+            .iter()
+            .any(|target| target.error.is_some() || target.converged == Some(false))
         || has_errors(&report.approved);
     match (written, stale, refused, failed) {
         (true, false, false, false) => RunResult::Applied,
@@ -102,7 +132,10 @@ pub fn run_result(report: &Report, invalid: bool) -> RunResult {
 pub fn has_errors(approved: &ApprovedPlan) -> bool {
     approved.plan().targets.iter().any(|target| {
         target.error.is_some()
-            || target.diagnostics.iter().any(|finding| finding.severity == crate::diagnostic::Severity::Error)
+            || target
+                .diagnostics
+                .iter()
+                .any(|finding| finding.severity == crate::diagnostic::Severity::Error)
     })
 }
 

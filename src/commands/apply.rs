@@ -36,7 +36,8 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
 
     let writers = session.writers();
     let options = options(&session, mode, planning);
-    let (mut readings, mut approved) = plan(&session, &writers, &inventory, &options, planning).await;
+    let (mut readings, mut approved) =
+        plan(&session, &writers, &inventory, &options, planning).await;
     let snapshot = inventory.snapshot().await;
     let live = session::live_findings(&approved, &session);
     session::findings(&live);
@@ -46,7 +47,10 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
         Mode::Apply => "apply",
         Mode::Sync => "sync",
     };
-    let text = render::text::Options { verbose: planning.verbose, command: session::command(verb, planning) };
+    let text = render::text::Options {
+        verbose: planning.verbose,
+        command: session::command(verb, planning),
+    };
     if let Some(embedded) = &session.embedded {
         output::note(&embedded.heading());
     }
@@ -65,13 +69,18 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
         let again = plan(&session, &writers, &inventory, &options, planning).await;
         if again.1.digest() != approved.digest() {
             close(inventory).await?;
-            return Err(Stop::stale("the live state moved since the plan was shown; nothing was written")
-                .help("run it again and look at the new plan"));
+            return Err(Stop::stale(
+                "the live state moved since the plan was shown; nothing was written",
+            )
+            .help("run it again and look at the new plan"));
         }
         (readings, approved) = again;
     }
 
-    let report = execute(&session, &writers, &readings, &inventory, approved, &options, run_id, started_at).await;
+    let report = execute(
+        &session, &writers, &readings, &inventory, approved, &options, run_id, started_at,
+    )
+    .await;
     close(inventory).await?;
     finish(session, &report, live, planning).await
 }
@@ -79,39 +88,63 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
 /// Whether somebody can be asked; off a terminal nobody can, and manifests from standard input take its place.
 fn can_ask(planning: &Planning) -> Result<(), Stop> {
     if planning.reach.inputs.paths.iter().any(|path| path == "-") {
-        return Err(Stop::usage("manifests come from standard input, so nobody can be asked there")
-            .help("look at `scopeward plan` first, then pass --yes"));
+        return Err(Stop::usage(
+            "manifests come from standard input, so nobody can be asked there",
+        )
+        .help("look at `scopeward plan` first, then pass --yes"));
     }
     if io::stdin().is_terminal() && io::stderr().is_terminal() {
         return Ok(());
     }
-    Err(Stop::usage("this is no terminal, so nobody can be asked").help("look at `scopeward plan` first, then pass --yes"))
+    Err(Stop::usage("this is no terminal, so nobody can be asked")
+        .help("look at `scopeward plan` first, then pass --yes"))
 }
 
 fn options(session: &Session, mode: Mode, planning: &Planning) -> PlanOptions {
     let allowed = planning.new_inventory || mode == Mode::Apply;
-    session.plan_options(mode, if allowed { NewInventory::Allow } else { NewInventory::Refuse })
+    session.plan_options(
+        mode,
+        if allowed {
+            NewInventory::Allow
+        } else {
+            NewInventory::Refuse
+        },
+    )
 }
 
 /// Opens the inventory for writing, on a thread that may block.
 pub(super) async fn open_inventory(session: &Session, run_id: &str) -> Result<Inventory, Stop> {
     let path = session.inventory_path.clone();
-    let holder = format!("{}, process {}, since {}, run {run_id}", who(), std::process::id(), Timestamp::now());
+    let holder = format!(
+        "{}, process {}, since {}, run {run_id}",
+        who(),
+        std::process::id(),
+        Timestamp::now()
+    );
     let opened = tokio::task::spawn_blocking(move || Inventory::open(&path, &holder)).await;
-    opened.map_err(|error| Stop::failed(error.to_string()))?.map_err(|error| Stop::failed(sentence(&error)))
+    opened
+        .map_err(|error| Stop::failed(error.to_string()))?
+        .map_err(|error| Stop::failed(sentence(&error)))
 }
 
 /// Closes the inventory, on a thread that may block.
 pub(super) async fn close(inventory: Inventory) -> Result<(), Stop> {
-    let closed: Result<Result<(), InventoryError>, _> = tokio::task::spawn_blocking(move || inventory.close()).await;
-    closed.map_err(|error| Stop::failed(error.to_string()))?.map_err(|error| Stop::failed(sentence(&error)))
+    let closed: Result<Result<(), InventoryError>, _> =
+        tokio::task::spawn_blocking(move || inventory.close()).await;
+    closed
+        .map_err(|error| Stop::failed(error.to_string()))?
+        .map_err(|error| Stop::failed(sentence(&error)))
 }
 
 /// Who runs this, for the lock and the audit log.
 fn who() -> String {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let user = variable("GITHUB_ACTOR").or_else(|| variable("GITLAB_USER_LOGIN")).or_else(|| variable("USER"));
-    let host = variable("HOSTNAME").map(|host| format!("@{host}")).unwrap_or_default();
+    let user = variable("GITHUB_ACTOR")
+        .or_else(|| variable("GITLAB_USER_LOGIN"))
+        .or_else(|| variable("USER"));
+    let host = variable("HOSTNAME")
+        .map(|host| format!("@{host}"))
+        .unwrap_or_default();
     format!("{}{host}", user.unwrap_or_else(|| "unknown".to_owned()))
 }
 
@@ -161,7 +194,10 @@ async fn confirmed() -> Result<bool, Stop> {
     Ok(answer.trim() == "yes")
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call, and each is a different thing")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call, and each is a different thing"
+)]
 async fn execute(
     session: &Session,
     writers: &[Writer],
@@ -173,24 +209,48 @@ async fn execute(
     started_at: Timestamp,
 ) -> Report {
     let progress = Progress::default();
-    let total: usize = approved.targets().map(|(_, verdict)| verdict.run_count()).sum();
+    let total: usize = approved
+        .targets()
+        .map(|(_, verdict)| verdict.run_count())
+        .sum();
     let who = who();
-    let run = Run { run_id: &run_id, who: &who, inventory, interrupt: &session.interrupt, progress: &progress };
-    let after = PlanOptions { new_inventory: NewInventory::Allow, ..options.clone() };
-    let each = approved.targets().zip(writers).zip(readings).map(async |(((plan, verdict), writer), reading)| {
-        let Ok(provider) = writer else { return nothing_run(plan) };
-        let desired = &reading.desired;
-        let replan = |live: &Live, owned: &Owned| {
-            plan_target(desired, &session.placed(live.clone()), owned, &PlanOptions { now: Timestamp::now(), ..after.clone() })
-        };
-        let work = Work {
-            provider: provider.as_ref(),
-            max_in_flight: desired.target.limits.max_in_flight,
-            interest: session::interest(desired),
-            replan: &replan,
-        };
-        run_target(&run, plan, verdict, &work).await
-    });
+    let run = Run {
+        run_id: &run_id,
+        who: &who,
+        inventory,
+        interrupt: &session.interrupt,
+        progress: &progress,
+    };
+    let after = PlanOptions {
+        new_inventory: NewInventory::Allow,
+        ..options.clone()
+    };
+    let each = approved.targets().zip(writers).zip(readings).map(
+        async |(((plan, verdict), writer), reading)| {
+            let Ok(provider) = writer else {
+                return nothing_run(plan);
+            };
+            let desired = &reading.desired;
+            let replan = |live: &Live, owned: &Owned| {
+                plan_target(
+                    desired,
+                    &session.placed(live.clone()),
+                    owned,
+                    &PlanOptions {
+                        now: Timestamp::now(),
+                        ..after.clone()
+                    },
+                )
+            };
+            let work = Work {
+                provider: provider.as_ref(),
+                max_in_flight: desired.target.limits.max_in_flight,
+                interest: session::interest(desired),
+                replan: &replan,
+            };
+            run_target(&run, plan, verdict, &work).await
+        },
+    );
     let finished = AtomicBool::new(total == 0);
     let work = async {
         let targets = join_all(each).await;
@@ -199,7 +259,14 @@ async fn execute(
     };
     let (targets, ()) = tokio::join!(work, show_progress(&progress, total as u64, &finished));
     let interrupted = session.interrupt.is_set();
-    Report { run_id, started_at, finished_at: Timestamp::now(), approved, targets, interrupted }
+    Report {
+        run_id,
+        started_at,
+        finished_at: Timestamp::now(),
+        approved,
+        targets,
+        interrupted,
+    }
 }
 
 /// A target that could not be opened: everything about it is left.
@@ -211,7 +278,11 @@ fn nothing_run(plan: &crate::plan::TargetPlan) -> apply::TargetReport {
         writes: 0,
         converged: None,
         remaining: None,
-        error: plan.error.clone().map(|message| apply::Failure { reason: "credential", message, help: None }),
+        error: plan.error.clone().map(|message| apply::Failure {
+            reason: "credential",
+            message,
+            help: None,
+        }),
     }
 }
 
@@ -225,7 +296,9 @@ async fn show_progress(progress: &Progress, total: u64, finished: &AtomicBool) {
         return;
     }
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("applying   {wide_bar} {pos} of {len}  {elapsed}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("applying   {wide_bar} {pos} of {len}  {elapsed}")
+    {
         bar.set_style(style);
     }
     while !finished.load(Ordering::Relaxed) {
@@ -248,7 +321,10 @@ async fn finish(
     let result = render::run_result(report, invalid);
     let mut closing = render::text::report(report, invalid);
     if matches!(result, RunResult::Applied | RunResult::Partial) {
-        closing.push_str(&format!("Inventory: {}\n", session.inventory_path.display()));
+        closing.push_str(&format!(
+            "Inventory: {}\n",
+            session.inventory_path.display()
+        ));
     }
     if let Some(embedded) = &session.embedded {
         closing.push_str(&embedded.next_steps(&planning.reach.inputs.paths, result));

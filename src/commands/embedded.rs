@@ -25,7 +25,11 @@ pub(super) struct Embedded {
 impl Embedded {
     /// Starts a sandbox in which every target has a system: as the state file says, else as `sandbox.yaml` beside the
     /// manifests says, else generated from the target.
-    pub(super) async fn start(desired: &Desired, paths: &[String], root: &Path) -> Result<Self, Stop> {
+    pub(super) async fn start(
+        desired: &Desired,
+        paths: &[String],
+        root: &Path,
+    ) -> Result<Self, Stop> {
         let state = root.join(".scopeward").join("sandbox.json");
         let mut systems = systems_of(&state, paths).await?;
         for target in &desired.targets {
@@ -36,23 +40,37 @@ impl Embedded {
         }
         if let Some(folder) = state.parent() {
             let made = tokio::fs::create_dir_all(folder).await;
-            made.map_err(|error| Stop::failed(format!("cannot make \"{}\": {error}", folder.display())))?;
+            made.map_err(|error| {
+                Stop::failed(format!("cannot make \"{}\": {error}", folder.display()))
+            })?;
         }
         let credentials = desired
             .targets
             .iter()
             .map(|target| (target.target.id.clone(), credential(target, &systems)))
             .collect();
-        let world = World::from_value(json!({ "systems": systems })).map_err(|error| Stop::failed(sentence(&error)))?;
-        let options = Options { state: Some(state.clone()), ..Options::default() };
-        let sandbox = Sandbox::start(world, options).await.map_err(|error| Stop::failed(sentence(&error)))?;
+        let world = World::from_value(json!({ "systems": systems }))
+            .map_err(|error| Stop::failed(sentence(&error)))?;
+        let options = Options {
+            state: Some(state.clone()),
+            ..Options::default()
+        };
+        let sandbox = Sandbox::start(world, options)
+            .await
+            .map_err(|error| Stop::failed(sentence(&error)))?;
         let mut urls = BTreeMap::new();
         for target in &desired.targets {
             let url = sandbox.url_of(&target.target.id.name);
-            let url = Url::parse(&url).map_err(|error| Stop::failed(format!("the sandbox's own URL {url}: {error}")))?;
+            let url = Url::parse(&url)
+                .map_err(|error| Stop::failed(format!("the sandbox's own URL {url}: {error}")))?;
             urls.insert(target.target.id.clone(), url);
         }
-        Ok(Self { sandbox, state, urls, credentials })
+        Ok(Self {
+            sandbox,
+            state,
+            urls,
+            credentials,
+        })
     }
 
     /// Where a target's copy stands.
@@ -67,7 +85,10 @@ impl Embedded {
 
     /// The line above the plan.
     pub(super) fn heading(&self) -> String {
-        format!("sandbox    all three systems, embedded; state in {}", self.state.display())
+        format!(
+            "sandbox    all three systems, embedded; state in {}",
+            self.state.display()
+        )
     }
 
     /// What to try next.
@@ -79,7 +100,10 @@ impl Embedded {
                  your own system: README, \"Point it at a real system\"\n"
             ),
             RunResult::NoChanges => {
-                format!("\nNext:  remove {} to start afresh\n", self.state.parent().unwrap_or(&self.state).display())
+                format!(
+                    "\nNext:  remove {} to start afresh\n",
+                    self.state.parent().unwrap_or(&self.state).display()
+                )
             }
             _ => String::new(),
         }
@@ -87,7 +111,10 @@ impl Embedded {
 
     /// Saves the state and ends the sandbox.
     pub(super) async fn stop(self) -> Result<(), Stop> {
-        self.sandbox.shutdown().await.map_err(|error| Stop::failed(sentence(&error)))
+        self.sandbox
+            .shutdown()
+            .await
+            .map_err(|error| Stop::failed(sentence(&error)))
     }
 }
 
@@ -105,13 +132,21 @@ async fn systems_of(state: &Path, paths: &[String]) -> Result<Vec<Value>, Stop> 
     };
     if let Ok(text) = tokio::fs::read(state).await {
         let world = World::from_json(&text).map_err(|error| {
-            Stop::failed(format!("the sandbox's state \"{}\" cannot be used: {}", state.display(), sentence(&error)))
-                .help("remove it to start afresh")
+            Stop::failed(format!(
+                "the sandbox's state \"{}\" cannot be used: {}",
+                state.display(),
+                sentence(&error)
+            ))
+            .help("remove it to start afresh")
         })?;
         add(&world);
     }
     for path in paths.iter().map(Path::new) {
-        let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+        let folder = if path.is_dir() {
+            path
+        } else {
+            path.parent().unwrap_or(path)
+        };
         let file = folder.join("sandbox.yaml");
         if file.is_file() {
             add(&read_world(&file).await?);
@@ -129,7 +164,9 @@ fn generated(target: &DesiredTarget) -> Value {
                 .apps
                 .iter()
                 .filter_map(|app| match app.app {
-                    AppRef::OneLogin { app_id } => Some(json!({ "id": app_id, "name": app.source.name })),
+                    AppRef::OneLogin { app_id } => {
+                        Some(json!({ "id": app_id, "name": app.source.name }))
+                    }
                     AppRef::Apigee { .. } => None,
                 })
                 .collect();
@@ -147,20 +184,35 @@ fn generated(target: &DesiredTarget) -> Value {
             "users": [{ "username": "admin", "password": "admin" }],
             "publisherVersion": version,
         }}),
-        Endpoint::Apigee { organization, edition, .. } => {
+        Endpoint::Apigee {
+            organization,
+            edition,
+            ..
+        } => {
             let mut owners: BTreeMap<&AppOwner, Vec<Value>> = BTreeMap::new();
             let mut products = Vec::new();
             for (index, app) in target.apps.iter().enumerate() {
-                let AppRef::Apigee { owner, app: app_name, key } = &app.app else { continue };
+                let AppRef::Apigee {
+                    owner,
+                    app: app_name,
+                    key,
+                } = &app.app
+                else {
+                    continue;
+                };
                 let product = format!("sandbox-{index}");
                 products.push(json!({ "name": product, "scopes": app.scopes }));
-                let key = key.as_ref().map_or_else(|| format!("sandbox-key-{index}"), ToString::to_string);
+                let key = key
+                    .as_ref()
+                    .map_or_else(|| format!("sandbox-key-{index}"), ToString::to_string);
                 owners.entry(owner).or_default().push(json!({
                     "name": app_name, "keys": [{ "consumerKey": key, "products": [product], "scopes": app.scopes }],
                 }));
             }
             let of = |kind: fn(&AppOwner) -> Option<(&'static str, &String)>| -> Vec<Value> {
-                let named = owners.iter().filter_map(|(owner, apps)| kind(owner).map(|(key, id)| json!({ key: id, "apps": apps })));
+                let named = owners.iter().filter_map(|(owner, apps)| {
+                    kind(owner).map(|(key, id)| json!({ key: id, "apps": apps }))
+                });
                 named.collect()
             };
             let mut system = json!({
@@ -170,8 +222,14 @@ fn generated(target: &DesiredTarget) -> Value {
                 "products": products,
                 "developers": of(|owner| match owner { AppOwner::Developer(email) => Some(("email", email)), _ => None }),
             });
-            let companies = of(|owner| match owner { AppOwner::Company(name) => Some(("name", name)), _ => None });
-            let groups = of(|owner| match owner { AppOwner::AppGroup(name) => Some(("name", name)), _ => None });
+            let companies = of(|owner| match owner {
+                AppOwner::Company(name) => Some(("name", name)),
+                _ => None,
+            });
+            let groups = of(|owner| match owner {
+                AppOwner::AppGroup(name) => Some(("name", name)),
+                _ => None,
+            });
             for (key, values) in [("companies", companies), ("appGroups", groups)] {
                 if !values.is_empty() {
                     system[key] = Value::Array(values);
@@ -185,7 +243,11 @@ fn generated(target: &DesiredTarget) -> Value {
 /// What opens a system of the sandbox: its own first credential.
 fn credential(target: &DesiredTarget, systems: &[Value]) -> Credential {
     let name = &target.target.id.name;
-    let system = systems.iter().find(|system| system["name"] == **name).cloned().unwrap_or_default();
+    let system = systems
+        .iter()
+        .find(|system| system["name"] == **name)
+        .cloned()
+        .unwrap_or_default();
     let first = match &target.target.endpoint {
         Endpoint::OneLogin { .. } => &system["oneLogin"]["credentials"][0],
         Endpoint::Wso2 { .. } => &system["wso2"]["users"][0],

@@ -16,8 +16,9 @@ pub(super) fn write(outputs: &[Output], render: impl Fn(Format) -> String) -> Re
             None => print(&text)?,
             Some(file) => {
                 let plain = anstream::adapter::strip_str(&text).to_string();
-                std::fs::write(file, plain)
-                    .map_err(|error| Stop::failed(format!("cannot write \"{}\": {error}", file.display())))?;
+                std::fs::write(file, plain).map_err(|error| {
+                    Stop::failed(format!("cannot write \"{}\": {error}", file.display()))
+                })?;
             }
         }
     }
@@ -26,16 +27,22 @@ pub(super) fn write(outputs: &[Output], render: impl Fn(Format) -> String) -> Re
 
 /// Whether standard output carries text for people.
 pub(super) fn is_text(outputs: &[Output]) -> bool {
-    outputs.is_empty() || outputs.iter().any(|output| output.file.is_none() && output.format == Format::Text)
+    outputs.is_empty()
+        || outputs
+            .iter()
+            .any(|output| output.file.is_none() && output.format == Format::Text)
 }
 
 /// Writes to standard output. A reader that went away (`| head`) is no error.
 pub(super) fn print(text: &str) -> Result<(), Stop> {
     let mut stdout = anstream::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Stop::failed(format!("cannot write to standard output: {error}")))
-        }
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Stop::failed(format!(
+            "cannot write to standard output: {error}"
+        ))),
         _ => Ok(()),
     }
 }

@@ -20,8 +20,16 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
 
     let observers = session.observers();
     let readings = session.read(observers.iter().map(|o| o.as_deref())).await;
-    let mode = if args.no_delete { Mode::Apply } else { Mode::Sync };
-    let new_inventory = if planning.new_inventory { NewInventory::Allow } else { NewInventory::Warn };
+    let mode = if args.no_delete {
+        Mode::Apply
+    } else {
+        Mode::Sync
+    };
+    let new_inventory = if planning.new_inventory {
+        NewInventory::Allow
+    } else {
+        NewInventory::Warn
+    };
     let options = session.plan_options(mode, new_inventory);
     let approved = session::judged(&session, &readings, &snapshot, &options, planning);
     let live = session::live_findings(&approved, &session);
@@ -30,7 +38,10 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
 
     let verb = if args.no_delete { "apply" } else { "sync" };
     let command = session::command(verb, planning);
-    let text = render::text::Options { verbose: planning.verbose, command: command.clone() };
+    let text = render::text::Options {
+        verbose: planning.verbose,
+        command: command.clone(),
+    };
     let mut all = session.loaded.diagnostics.clone();
     all.extend(live);
     output::write(&planning.output, |format| match format {
@@ -41,7 +52,8 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
     if let Some(embedded) = session.embedded {
         embedded.stop().await?;
     }
-    let failed = render::has_errors(&approved) || all.iter().any(crate::diagnostic::Diagnostic::is_error);
+    let failed =
+        render::has_errors(&approved) || all.iter().any(crate::diagnostic::Diagnostic::is_error);
     Ok(if !approved.is_clean() {
         Exit::Refused
     } else if failed || !session.loaded.complete {

@@ -6,11 +6,21 @@ use crate::diagnostic::Severity;
 use crate::render::{self, count};
 
 pub(super) async fn run(args: cli::Validate) -> Result<Exit, Stop> {
-    if args.output.iter().any(|output| output.format == Format::Markdown) {
+    if args
+        .output
+        .iter()
+        .any(|output| output.format == Format::Markdown)
+    {
         return Err(Stop::usage("`validate` writes text and json"));
     }
     let loaded = session::load(&args.inputs).await?;
-    let of = |severity| loaded.diagnostics.iter().filter(|d| d.severity == severity).count() as u64;
+    let of = |severity| {
+        loaded
+            .diagnostics
+            .iter()
+            .filter(|d| d.severity == severity)
+            .count() as u64
+    };
     let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
     let summary = format!(
         "{} in {}: {}, {}, {}",
@@ -35,5 +45,9 @@ pub(super) async fn run(args: cli::Validate) -> Result<Exit, Stop> {
             text
         }
     })?;
-    Ok(if errors > 0 || !loaded.complete { Exit::Failed } else { Exit::Done })
+    Ok(if errors > 0 || !loaded.complete {
+        Exit::Failed
+    } else {
+        Exit::Done
+    })
 }

@@ -14,7 +14,10 @@ pub const FORMAT_VERSION: &str = "1.0";
 /// A plan.
 pub fn plan(approved: &ApprovedPlan, diagnostics: &[Diagnostic]) -> Value {
     let plan = approved.plan();
-    let targets: Vec<Value> = approved.targets().map(|(target, verdict)| target_plan(target, verdict, None)).collect();
+    let targets: Vec<Value> = approved
+        .targets()
+        .map(|(target, verdict)| target_plan(target, verdict, None))
+        .collect();
     json!({
         "formatVersion": FORMAT_VERSION,
         "digest": approved.digest(),
@@ -43,10 +46,18 @@ pub fn report(report: &Report, diagnostics: &[Diagnostic], invalid: bool) -> Val
     value
 }
 
-fn target_plan(target: &TargetPlan, verdict: &ApprovedTarget, result: Option<&TargetReport>) -> Value {
+fn target_plan(
+    target: &TargetPlan,
+    verdict: &ApprovedTarget,
+    result: Option<&TargetReport>,
+) -> Value {
     let outcome = |index: usize| result.and_then(|result| result.outcomes.get(index));
-    let changes: Vec<Value> =
-        target.changes.iter().enumerate().map(|(index, planned)| change(planned, outcome(index))).collect();
+    let changes: Vec<Value> = target
+        .changes
+        .iter()
+        .enumerate()
+        .map(|(index, planned)| change(planned, outcome(index)))
+        .collect();
     let mut value = json!({
         "target": target.target,
         "system": target.system,
@@ -70,7 +81,11 @@ fn target_plan(target: &TargetPlan, verdict: &ApprovedTarget, result: Option<&Ta
         if let Some(error) = &result.error {
             value["error"] = json!({ "reason": error.reason, "message": error.message });
         }
-        let remaining = result.remaining.iter().flat_map(|plan| &plan.changes).map(|planned| change(planned, None));
+        let remaining = result
+            .remaining
+            .iter()
+            .flat_map(|plan| &plan.changes)
+            .map(|planned| change(planned, None));
         value["remaining"] = remaining.collect();
         if let Some(remaining) = &result.remaining {
             value["remainingDigest"] = json!(remaining.digest());
@@ -92,11 +107,15 @@ fn change(planned: &PlannedChange, outcome: Option<&Outcome>) -> Value {
     let (word, _) = outcome_words(outcome);
     value["outcome"] = word.into();
     match outcome {
-        Outcome::Done { remote_id } => value["remoteId"] = json!(remote_id.as_ref().or(planned.object.remote_id.as_ref())),
+        Outcome::Done { remote_id } => {
+            value["remoteId"] = json!(remote_id.as_ref().or(planned.object.remote_id.as_ref()))
+        }
         Outcome::Failed(failure) | Outcome::Unknown(failure) => {
             value["error"] = json!({ "reason": failure.reason, "message": failure.message });
         }
-        Outcome::Skipped(reason) => value["error"] = json!({ "reason": reason, "message": text::skip_words(*reason) }),
+        Outcome::Skipped(reason) => {
+            value["error"] = json!({ "reason": reason, "message": text::skip_words(*reason) })
+        }
     }
     value
 }

@@ -16,23 +16,50 @@ pub const MARKER: &str = "<!-- scopeward -->";
 /// A plan.
 pub fn plan(approved: &ApprovedPlan, diagnostics: &[Diagnostic], command: &str) -> String {
     let plan = approved.plan();
-    let mut out = format!("{MARKER}\n## Scopeward: {} on {}\n\n", summary_words(&plan.summary()), targets(plan));
+    let mut out = format!(
+        "{MARKER}\n## Scopeward: {} on {}\n\n",
+        summary_words(&plan.summary()),
+        targets(plan)
+    );
     let _ = writeln!(out, "Digest `{}`\n", approved.digest());
     access(&mut out, plan);
     refusals(&mut out, approved);
     findings(&mut out, diagnostics);
     for (target, verdict) in approved.targets() {
         let label = code(&target_label(plan, target));
-        let title = if target.title.is_empty() { String::new() } else { format!(" {}", escape(&target.title)) };
-        let _ = writeln!(out, "<details><summary>{label}{title}: {}</summary>\n", summary_words(&target.summary()));
+        let title = if target.title.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", escape(&target.title))
+        };
+        let _ = writeln!(
+            out,
+            "<details><summary>{label}{title}: {}</summary>\n",
+            summary_words(&target.summary())
+        );
         if let Some(error) = &target.error {
             let _ = writeln!(out, "**Not read:** {}\n", escape(error));
         }
         for planned in &target.changes {
-            let _ = writeln!(out, "- **{}** {}", planned.change.action(), code(&planned.object.label));
-            planned.change.fields().iter().for_each(|field| field_line(&mut out, field));
+            let _ = writeln!(
+                out,
+                "- **{}** {}",
+                planned.change.action(),
+                code(&planned.object.label)
+            );
+            planned
+                .change
+                .fields()
+                .iter()
+                .for_each(|field| field_line(&mut out, field));
         }
-        let _ = writeln!(out, "\n{}, {} unchanged. Digest `{}`\n\n</details>\n", count(target.requests, "call"), target.unchanged, verdict.digest());
+        let _ = writeln!(
+            out,
+            "\n{}, {} unchanged. Digest `{}`\n\n</details>\n",
+            count(target.requests, "call"),
+            target.unchanged,
+            verdict.digest()
+        );
     }
     let _ = writeln!(out, "<sub>{}</sub>", code(command));
     out
@@ -50,7 +77,10 @@ fn access(out: &mut String, plan: &Plan) {
             let label = target_label(plan, target);
             let gains = target.access.gains.iter().map(|grant| ("gains", grant));
             let losses = target.access.losses.iter().map(|grant| ("loses", grant));
-            gains.chain(losses).map(move |(word, grant)| (word, grant, label.clone())).collect::<Vec<_>>()
+            gains
+                .chain(losses)
+                .map(move |(word, grant)| (word, grant, label.clone()))
+                .collect::<Vec<_>>()
         })
         .collect();
     if rows.is_empty() {
@@ -58,7 +88,13 @@ fn access(out: &mut String, plan: &Plan) {
     }
     out.push_str("| who | | scope | target |\n|---|---|---|---|\n");
     for (word, grant, label) in rows {
-        let _ = writeln!(out, "| {} | {word} | {} | {} |", escape(&grant.subject), code(&grant.scope), code(&label));
+        let _ = writeln!(
+            out,
+            "| {} | {word} | {} | {} |",
+            escape(&grant.subject),
+            code(&grant.scope),
+            code(&label)
+        );
     }
     out.push('\n');
 }
@@ -68,7 +104,12 @@ fn refusals(out: &mut String, approved: &ApprovedPlan) {
         for refusal in verdict.refusals() {
             let rule: &str = refusal.rule.into();
             let label = code(&target_label(approved.plan(), target));
-            let _ = writeln!(out, "> **Refused** on {label} (`{rule}`): {}. {}", escape(&refusal.message), escape(&refusal.way_through));
+            let _ = writeln!(
+                out,
+                "> **Refused** on {label} (`{rule}`): {}. {}",
+                escape(&refusal.message),
+                escape(&refusal.way_through)
+            );
             if refusal.liftable {
                 let _ = writeln!(out, "> `--approve-plan {}`", verdict.digest());
             }
@@ -78,21 +119,42 @@ fn refusals(out: &mut String, approved: &ApprovedPlan) {
 }
 
 fn findings(out: &mut String, diagnostics: &[Diagnostic]) {
-    for finding in diagnostics.iter().filter(|finding| finding.severity != Severity::Note) {
+    for finding in diagnostics
+        .iter()
+        .filter(|finding| finding.severity != Severity::Note)
+    {
         let place = finding.file.as_ref().map(|file| {
-            let line = finding.span.as_ref().map(|span| format!(":{}", span.line)).unwrap_or_default();
+            let line = finding
+                .span
+                .as_ref()
+                .map(|span| format!(":{}", span.line))
+                .unwrap_or_default();
             format!(" {}", code(&format!("{file}{line}")))
         });
-        let word = if finding.severity == Severity::Error { "Error" } else { "Warning" };
-        let _ = writeln!(out, "> **{word}** `{}`{}: {}\n", finding.code.0, place.unwrap_or_default(), escape(&finding.message));
+        let word = if finding.severity == Severity::Error {
+            "Error"
+        } else {
+            "Warning"
+        };
+        let _ = writeln!(
+            out,
+            "> **{word}** `{}`{}: {}\n",
+            finding.code.0,
+            place.unwrap_or_default(),
+            escape(&finding.message)
+        );
     }
 }
 
 fn field_line(out: &mut String, field: &FieldChange) {
     let line = match (&field.before, &field.after) {
         (FieldValue::Set(before), FieldValue::Set(after)) => {
-            let added = after.difference(before).map(|entry| format!("+{}", code(entry)));
-            let gone = before.difference(after).map(|entry| format!("−{}", code(entry)));
+            let added = after
+                .difference(before)
+                .map(|entry| format!("+{}", code(entry)));
+            let gone = before
+                .difference(after)
+                .map(|entry| format!("−{}", code(entry)));
             added.chain(gone).collect::<Vec<_>>().join(" ")
         }
         (FieldValue::Text(before), FieldValue::Text(after)) => format!(
@@ -107,10 +169,21 @@ fn field_line(out: &mut String, field: &FieldChange) {
 
 /// A text as code, whatever it holds.
 fn code(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let longest = text
+        .split(|c| c != '`')
+        .map(str::len)
+        .max()
+        .unwrap_or_default();
     let fence = "`".repeat(longest + 1);
-    let pad = if text.starts_with('`') || text.ends_with('`') || text.is_empty() { " " } else { "" };
+    let pad = if text.starts_with('`') || text.ends_with('`') || text.is_empty() {
+        " "
+    } else {
+        ""
+    };
     format!("{fence}{pad}{}{pad}{fence}", text.replace('|', "\\|"))
 }
 

@@ -41,16 +41,35 @@ pub fn plan(approved: &ApprovedPlan, options: &Options) -> String {
     out
 }
 
-fn target_plan(out: &mut String, plan: &Plan, target: &TargetPlan, verdict: &ApprovedTarget, options: &Options) {
+fn target_plan(
+    out: &mut String,
+    plan: &Plan,
+    target: &TargetPlan,
+    verdict: &ApprovedTarget,
+    options: &Options,
+) {
     let label = target_label(plan, target);
-    let head = if target.title.is_empty() { label } else { format!("{label}  {}", target.title) };
+    let head = if target.title.is_empty() {
+        label
+    } else {
+        format!("{label}  {}", target.title)
+    };
     let tail = if target.suspended {
         "suspended".to_owned()
     } else {
-        format!("{}, {} unchanged", count(target.requests, "call"), target.unchanged)
+        format!(
+            "{}, {} unchanged",
+            count(target.requests, "call"),
+            target.unchanged
+        )
     };
     let line = columns(&head, &tail);
-    let _ = writeln!(out, "{}{}", paint(HEAD, &line[..head.len()]), paint(DIM, &line[head.len()..]));
+    let _ = writeln!(
+        out,
+        "{}{}",
+        paint(HEAD, &line[..head.len()]),
+        paint(DIM, &line[head.len()..])
+    );
     if let Some(error) = &target.error {
         let _ = writeln!(out, "  {} {error}", paint(REMOVE, "! not read"));
         let _ = writeln!(out, "               nothing is planned or written here");
@@ -65,7 +84,10 @@ fn target_plan(out: &mut String, plan: &Plan, target: &TargetPlan, verdict: &App
 /// Left and right text with spaces between, to the full width where it fits.
 fn columns(left: &str, right: &str) -> String {
     let used = left.chars().count() + right.chars().count();
-    format!("{left}{}{right}", " ".repeat(WIDTH.saturating_sub(used).max(2)))
+    format!(
+        "{left}{}{right}",
+        " ".repeat(WIDTH.saturating_sub(used).max(2))
+    )
 }
 
 fn change(out: &mut String, planned: &PlannedChange, withheld: Option<SkipReason>) {
@@ -75,10 +97,17 @@ fn change(out: &mut String, planned: &PlannedChange, withheld: Option<SkipReason
         Change::RenameScope { before, after, .. } => format!("{} -> {}", before.name, after.name),
         _ => planned.object.label.clone(),
     };
-    let place = planned.manifest.as_ref().map(|source| format!("{}:{}", file_name(source.file.as_str()), source.line));
+    let place = planned
+        .manifest
+        .as_ref()
+        .map(|source| format!("{}:{}", file_name(source.file.as_str()), source.line));
     let mut remark = planned.remark.clone().unwrap_or_default();
     if withheld.is_some() {
-        remark = if remark.is_empty() { "refused, see below".to_owned() } else { format!("{remark}; refused, see below") };
+        remark = if remark.is_empty() {
+            "refused, see below".to_owned()
+        } else {
+            format!("{remark}; refused, see below")
+        };
     }
     let left = if remark.is_empty() {
         format!("{sign} {action:<8} {object}")
@@ -89,19 +118,37 @@ fn change(out: &mut String, planned: &PlannedChange, withheld: Option<SkipReason
         Some(place) => columns(&format!("  {left}"), &place),
         None => format!("  {left}"),
     };
-    let painted = line.replacen(&format!("{sign} {action}"), &paint(style, format!("{sign} {action}")), 1);
+    let painted = line.replacen(
+        &format!("{sign} {action}"),
+        &paint(style, format!("{sign} {action}")),
+        1,
+    );
     let _ = writeln!(out, "{painted}");
-    if !matches!(planned.change, Change::CreateScope { .. } | Change::RenameScope { .. }) {
-        planned.change.fields().iter().for_each(|field| field_change(out, field));
+    if !matches!(
+        planned.change,
+        Change::CreateScope { .. } | Change::RenameScope { .. }
+    ) {
+        planned
+            .change
+            .fields()
+            .iter()
+            .for_each(|field| field_change(out, field));
     } else if let Change::RenameScope { .. } = planned.change {
-        planned.change.fields().iter().filter(|field| field.path != "name").for_each(|field| field_change(out, field));
+        planned
+            .change
+            .fields()
+            .iter()
+            .filter(|field| field.path != "name")
+            .for_each(|field| field_change(out, field));
     }
 }
 
 fn sign(change: &Change) -> (&'static str, Style) {
     match change {
         Change::CreateScope { .. } | Change::AttachApp { .. } => ("+", ADD),
-        Change::UpdateScope { .. } | Change::RenameScope { .. } | Change::ReplaceAppScopes { .. } => ("~", CHANGE),
+        Change::UpdateScope { .. }
+        | Change::RenameScope { .. }
+        | Change::ReplaceAppScopes { .. } => ("~", CHANGE),
         Change::DeleteScope { .. } | Change::DetachApp { .. } => ("-", REMOVE),
     }
 }
@@ -114,13 +161,24 @@ fn field_change(out: &mut String, field: &FieldChange) {
     let indent = " ".repeat(OBJECT + 2);
     match (&field.before, &field.after) {
         (FieldValue::Set(before), FieldValue::Set(after)) => {
-            let mut words: Vec<String> = after.difference(before).map(|e| paint(ADD, format!("+ {e}"))).collect();
-            words.extend(before.difference(after).map(|e| paint(REMOVE, format!("- {e}"))));
+            let mut words: Vec<String> = after
+                .difference(before)
+                .map(|e| paint(ADD, format!("+ {e}")))
+                .collect();
+            words.extend(
+                before
+                    .difference(after)
+                    .map(|e| paint(REMOVE, format!("- {e}"))),
+            );
             words.extend(before.intersection(after).map(|e| format!("= {e}")));
             let mut line = format!("{indent}{:<12}", field.path);
             let mut width = line.len();
             for word in &words {
-                let length = anstream::adapter::strip_str(word).to_string().chars().count() + 3;
+                let length = anstream::adapter::strip_str(word)
+                    .to_string()
+                    .chars()
+                    .count()
+                    + 3;
                 if width + length > WIDTH && width > indent.len() + 12 {
                     let _ = writeln!(out, "{}", line.trim_end());
                     line = format!("{indent}{:<12}", "");
@@ -132,7 +190,10 @@ fn field_change(out: &mut String, field: &FieldChange) {
             let _ = writeln!(out, "{}", line.trim_end());
         }
         (FieldValue::Text(before), FieldValue::Text(after)) => {
-            let (before, after) = (before.as_deref().unwrap_or_default(), after.as_deref().unwrap_or_default());
+            let (before, after) = (
+                before.as_deref().unwrap_or_default(),
+                after.as_deref().unwrap_or_default(),
+            );
             if before.len() + after.len() <= 70 && !before.contains('\n') && !after.contains('\n') {
                 let _ = writeln!(out, "{indent}{:<12} {before:?} -> {after:?}", field.path);
                 return;
@@ -158,13 +219,24 @@ fn field_change(out: &mut String, field: &FieldChange) {
 fn skips(out: &mut String, skipped: &[Skipped], verbose: bool) {
     let mut counted: BTreeMap<SkipReason, usize> = BTreeMap::new();
     for skip in skipped {
-        let quiet = matches!(skip.reason, SkipReason::Unmanaged | SkipReason::OtherSource | SkipReason::NoDelete);
+        let quiet = matches!(
+            skip.reason,
+            SkipReason::Unmanaged | SkipReason::OtherSource | SkipReason::NoDelete
+        );
         if quiet && !verbose {
             *counted.entry(skip.reason).or_default() += 1;
             continue;
         }
-        let entries = if skip.entries.is_empty() { String::new() } else { format!(": {}", skip.entries.join(", ")) };
-        let line = format!("  · kept     {:<30}  {}{entries}", skip.object.label, skip_words(skip.reason));
+        let entries = if skip.entries.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", skip.entries.join(", "))
+        };
+        let line = format!(
+            "  · kept     {:<30}  {}{entries}",
+            skip.object.label,
+            skip_words(skip.reason)
+        );
         let _ = writeln!(out, "{}", paint(DIM, line));
     }
     for (reason, n) in counted {
@@ -177,7 +249,9 @@ fn skips(out: &mut String, skipped: &[Skipped], verbose: bool) {
 pub(crate) fn skip_words(reason: SkipReason) -> &'static str {
     match reason {
         SkipReason::Unmanaged => "unmanaged, never touched",
-        SkipReason::Matched => "no manifest declares it; found, not made by us, so it stays (`adopt` it to delete it)",
+        SkipReason::Matched => {
+            "no manifest declares it; found, not made by us, so it stays (`adopt` it to delete it)"
+        }
         SkipReason::NoDelete => "not removed in this mode",
         SkipReason::Policy => "the target's policy does not allow it",
         SkipReason::OtherSource => "from a file that this run does not read",
@@ -202,24 +276,39 @@ fn access(out: &mut String, plan: &Plan) {
         let of = |target: &TargetPlan| {
             let label = target_label(plan, target);
             let grants = side(target).iter();
-            grants.map(|g| (g.subject.clone(), format!("{} on {label}", g.scope))).collect::<Vec<_>>()
+            grants
+                .map(|g| (g.subject.clone(), format!("{} on {label}", g.scope)))
+                .collect::<Vec<_>>()
         };
         plan.targets.iter().flat_map(of).collect()
     };
-    for (word, style, grants) in
-        [("gains", ADD, all(|t| &t.access.gains)), ("loses", REMOVE, all(|t| &t.access.losses))]
-    {
+    for (word, style, grants) in [
+        ("gains", ADD, all(|t| &t.access.gains)),
+        ("loses", REMOVE, all(|t| &t.access.losses)),
+    ] {
         const SHOWN: usize = 20;
         for (index, (subject, scope)) in grants.iter().take(SHOWN).enumerate() {
-            let word = if index == 0 { paint(style, format!("{word:<7}")) } else { " ".repeat(7) };
+            let word = if index == 0 {
+                paint(style, format!("{word:<7}"))
+            } else {
+                " ".repeat(7)
+            };
             lines.push(format!("{word} {subject:<28} {scope}"));
         }
         if grants.len() > SHOWN {
-            lines.push(format!("{} and {} more", " ".repeat(7), grants.len() - SHOWN));
+            lines.push(format!(
+                "{} and {} more",
+                " ".repeat(7),
+                grants.len() - SHOWN
+            ));
         }
     }
     for (index, line) in lines.iter().enumerate() {
-        let head = if index == 0 { paint(HEAD, "Access  ") } else { " ".repeat(8) };
+        let head = if index == 0 {
+            paint(HEAD, "Access  ")
+        } else {
+            " ".repeat(8)
+        };
         let _ = writeln!(out, "{head} {line}");
     }
     if !lines.is_empty() {
@@ -230,19 +319,36 @@ fn access(out: &mut String, plan: &Plan) {
 fn refusals(out: &mut String, approved: &ApprovedPlan, options: &Options) {
     let all: Vec<(&TargetPlan, &ApprovedTarget, &Refusal)> = approved
         .targets()
-        .flat_map(|(target, verdict)| verdict.refusals().iter().map(move |refusal| (target, verdict, refusal)))
+        .flat_map(|(target, verdict)| {
+            verdict
+                .refusals()
+                .iter()
+                .map(move |refusal| (target, verdict, refusal))
+        })
         .collect();
     for (target, _, refusal) in &all {
         let rule: &str = refusal.rule.into();
         let label = target_label(approved.plan(), target);
-        let _ = writeln!(out, "{} {label}: {} (rule {rule})", paint(REMOVE, "Refused "), refusal.message);
+        let _ = writeln!(
+            out,
+            "{} {label}: {} (rule {rule})",
+            paint(REMOVE, "Refused "),
+            refusal.message
+        );
         let _ = writeln!(out, "         {}", refusal.way_through);
     }
-    let mut digests: Vec<&str> =
-        all.iter().filter(|(_, _, r)| r.liftable).map(|(_, verdict, _)| verdict.digest().as_str()).collect();
+    let mut digests: Vec<&str> = all
+        .iter()
+        .filter(|(_, _, r)| r.liftable)
+        .map(|(_, verdict, _)| verdict.digest().as_str())
+        .collect();
     digests.dedup();
     for digest in digests {
-        let _ = writeln!(out, "         To go ahead once: {} --approve-plan {digest}", options.command);
+        let _ = writeln!(
+            out,
+            "         To go ahead once: {} --approve-plan {digest}",
+            options.command
+        );
     }
     if !all.is_empty() {
         out.push('\n');
@@ -252,9 +358,20 @@ fn refusals(out: &mut String, approved: &ApprovedPlan, options: &Options) {
 fn footer(out: &mut String, approved: &ApprovedPlan) {
     let plan = approved.plan();
     let summary = plan.summary();
-    let refused: usize = approved.targets().map(|(_, verdict)| verdict.refusals().len()).sum();
-    let errors = plan.targets.iter().filter(|target| target.error.is_some()).count();
-    let mut line = format!("Plan: {} on {}", summary_words(&summary), count(plan.targets.len() as u64, "target"));
+    let refused: usize = approved
+        .targets()
+        .map(|(_, verdict)| verdict.refusals().len())
+        .sum();
+    let errors = plan
+        .targets
+        .iter()
+        .filter(|target| target.error.is_some())
+        .count();
+    let mut line = format!(
+        "Plan: {} on {}",
+        summary_words(&summary),
+        count(plan.targets.len() as u64, "target")
+    );
     if refused > 0 {
         let _ = write!(line, "; {}", count(refused as u64, "refusal"));
     }
@@ -282,8 +399,15 @@ pub fn report(report: &Report, invalid: bool) -> String {
                     failure(&mut out, &label, &what, error);
                     let _ = writeln!(out, "  it may have taken effect; the next run looks");
                 }
-                Outcome::Skipped(reason) if verdict.why_withheld(planned, index) != Some(SkipReason::Refused) => {
-                    let _ = writeln!(out, "{}: {label}: {what}: {}", paint(CHANGE, "not done"), skip_words(*reason));
+                Outcome::Skipped(reason)
+                    if verdict.why_withheld(planned, index) != Some(SkipReason::Refused) =>
+                {
+                    let _ = writeln!(
+                        out,
+                        "{}: {label}: {what}: {}",
+                        paint(CHANGE, "not done"),
+                        skip_words(*reason)
+                    );
                 }
                 Outcome::Skipped(_) | Outcome::Done { .. } => {}
             }
@@ -295,31 +419,69 @@ pub fn report(report: &Report, invalid: bool) -> String {
 }
 
 fn failure(out: &mut String, label: &str, what: &str, error: &Failure) {
-    let what = if what.is_empty() { String::new() } else { format!(" {what}:") };
-    let _ = writeln!(out, "{}: {label}:{what} {}", paint(REMOVE, "error"), error.message);
+    let what = if what.is_empty() {
+        String::new()
+    } else {
+        format!(" {what}:")
+    };
+    let _ = writeln!(
+        out,
+        "{}: {label}:{what} {}",
+        paint(REMOVE, "error"),
+        error.message
+    );
     if let Some(help) = &error.help {
         let _ = writeln!(out, "  help: {help}");
     }
 }
 
 fn left(out: &mut String, label: &str, result: &TargetReport) {
-    let Some(remaining) = result.remaining.as_ref().filter(|remaining| !remaining.changes.is_empty()) else { return };
-    let verb = if result.converged == Some(false) { "did not converge, a further run would" } else { "left" };
-    let _ = writeln!(out, "{label}: {verb}: {}   digest {}", summary_words(&remaining.summary()), remaining.digest());
+    let Some(remaining) = result
+        .remaining
+        .as_ref()
+        .filter(|remaining| !remaining.changes.is_empty())
+    else {
+        return;
+    };
+    let verb = if result.converged == Some(false) {
+        "did not converge, a further run would"
+    } else {
+        "left"
+    };
+    let _ = writeln!(
+        out,
+        "{label}: {verb}: {}   digest {}",
+        summary_words(&remaining.summary()),
+        remaining.digest()
+    );
     for planned in remaining.changes.iter().take(20) {
-        let _ = writeln!(out, "  {} {:<8} {}", sign(&planned.change).0, planned.change.action(), planned.object.label);
+        let _ = writeln!(
+            out,
+            "  {} {:<8} {}",
+            sign(&planned.change).0,
+            planned.change.action(),
+            planned.object.label
+        );
     }
 }
 
 fn closing(out: &mut String, report: &Report, invalid: bool) {
     use super::RunResult;
     let plan = report.approved.plan();
-    let verified = report.targets.iter().filter(|target| target.converged == Some(true)).count();
+    let verified = report
+        .targets
+        .iter()
+        .filter(|target| target.converged == Some(true))
+        .count();
     if verified > 0 {
-        let _ = writeln!(out, "verified   {} what the manifests say", match verified {
-            1 => "1 target holds".to_owned(),
-            n => format!("{n} targets hold"),
-        });
+        let _ = writeln!(
+            out,
+            "verified   {} what the manifests say",
+            match verified {
+                1 => "1 target holds".to_owned(),
+                n => format!("{n} targets hold"),
+            }
+        );
     }
     let mut done = crate::plan::Summary::default();
     for ((target, _), result) in report.approved.targets().zip(&report.targets) {
@@ -332,18 +494,45 @@ fn closing(out: &mut String, report: &Report, invalid: bool) {
         done.detach += of.detach;
         done.delete += of.delete;
     }
-    let refused: usize = report.approved.targets().map(|(_, verdict)| verdict.refusals().len()).sum();
-    let refusals = if refused > 0 { format!("; {} (see above)", count(refused as u64, "refusal")) } else { String::new() };
-    let clean = report.targets.iter().filter(|target| is_clean(target)).count();
+    let refused: usize = report
+        .approved
+        .targets()
+        .map(|(_, verdict)| verdict.refusals().len())
+        .sum();
+    let refusals = if refused > 0 {
+        format!("; {} (see above)", count(refused as u64, "refusal"))
+    } else {
+        String::new()
+    };
+    let clean = report
+        .targets
+        .iter()
+        .filter(|target| is_clean(target))
+        .count();
     let of_targets = format!("{clean} of {} targets as declared", plan.targets.len());
-    let interrupted = if report.interrupted { "Interrupted. " } else { "" };
+    let interrupted = if report.interrupted {
+        "Interrupted. "
+    } else {
+        ""
+    };
     let line = match run_result(report, invalid) {
-        RunResult::NoChanges => format!("No changes: {}.", count(plan.targets.len() as u64, "target")),
+        RunResult::NoChanges => format!(
+            "No changes: {}.",
+            count(plan.targets.len() as u64, "target")
+        ),
         RunResult::Applied => format!("Done: {}.", done_words(&done)),
-        RunResult::Partial => format!("{interrupted}Done in part: {}{refusals}; {of_targets}.", done_words(&done)),
-        RunResult::Refused => format!("Refused{}: nothing was written{refusals}.", if invalid { " in part" } else { "" }),
+        RunResult::Partial => format!(
+            "{interrupted}Done in part: {}{refusals}; {of_targets}.",
+            done_words(&done)
+        ),
+        RunResult::Refused => format!(
+            "Refused{}: nothing was written{refusals}.",
+            if invalid { " in part" } else { "" }
+        ),
         RunResult::Failed => format!("{interrupted}Failed: nothing was written; {of_targets}."),
-        RunResult::Stale => "Stale: what the plan rests on moved; nothing was written. Run it again.".to_owned(),
+        RunResult::Stale => {
+            "Stale: what the plan rests on moved; nothing was written. Run it again.".to_owned()
+        }
     };
     let _ = writeln!(out, "{}", paint(HEAD, line));
 }
@@ -351,7 +540,10 @@ fn closing(out: &mut String, report: &Report, invalid: bool) {
 fn is_clean(target: &TargetReport) -> bool {
     target.error.is_none()
         && target.converged != Some(false)
-        && target.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done { .. }))
+        && target
+            .outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Outcome::Done { .. }))
 }
 
 fn done_words(done: &crate::plan::Summary) -> String {
@@ -364,15 +556,26 @@ fn done_words(done: &crate::plan::Summary) -> String {
         (done.detach, "detached"),
         (done.delete, "deleted"),
     ];
-    let named: Vec<String> = words.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
-    if named.is_empty() { "nothing".to_owned() } else { named.join(", ") }
+    let named: Vec<String> = words
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| format!("{n} {word}"))
+        .collect();
+    if named.is_empty() {
+        "nothing".to_owned()
+    } else {
+        named.join(", ")
+    }
 }
 
 /// An app for people, its key shortened.
 pub(crate) fn short_app(app: &AppRef) -> String {
     match app {
         AppRef::Apigee { app, key, .. } => {
-            format!("{app} / {}", key.as_ref().map(ConsumerKey::shortened).unwrap_or_default())
+            format!(
+                "{app} / {}",
+                key.as_ref().map(ConsumerKey::shortened).unwrap_or_default()
+            )
         }
         AppRef::OneLogin { app_id } => app_id.to_string(),
     }
