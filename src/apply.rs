@@ -167,9 +167,14 @@ pub async fn run_target(
     };
     target.levels().await;
     if target.error.is_none() {
+        let learned = plan
+            .records
+            .iter()
+            .filter(|_| approved.may_record())
+            .cloned();
         if let Err(error) = run
             .inventory
-            .record(target.identity, &plan.target, plan.records.iter().cloned())
+            .record(target.identity, &plan.target, learned)
             .await
         {
             target.error = Some(inventory_failure(&error));

@@ -48,6 +48,7 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
         Mode::Sync => "sync",
     };
     let text = render::text::Options {
+        dry_run: false,
         verbose: planning.verbose,
         command: session::command(verb, planning),
     };
@@ -62,7 +63,7 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
         if !shown {
             output::note(&render::text::plan(&approved, &text));
         }
-        if !confirmed().await? {
+        if !confirmed(&session.interrupt).await? {
             close(inventory).await?;
             return Err(Stop::failed("not confirmed; nothing was written"));
         }
@@ -82,7 +83,7 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     )
     .await;
     close(inventory).await?;
-    finish(session, &report, live, planning).await
+    finish(session, &report, live, planning, &text).await
 }
 
 /// Whether somebody can be asked; off a terminal nobody can, and manifests from standard input take its place.
@@ -180,15 +181,18 @@ async fn plan(
     (readings, approved)
 }
 
-/// Asks on the terminal, on a thread that may block.
-async fn confirmed() -> Result<bool, Stop> {
-    let answer = tokio::task::spawn_blocking(|| {
+/// Asks on the terminal, on a thread that may block. Ctrl-C is a no.
+async fn confirmed(interrupt: &Interrupt) -> Result<bool, Stop> {
+    let question = tokio::task::spawn_blocking(|| {
         let mut stderr = anstream::stderr();
         write!(stderr, "Go ahead? Only \"yes\" is a yes: ").and_then(|()| stderr.flush())?;
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line).map(|_| line)
-    })
-    .await;
+    });
+    let answer = tokio::select! {
+        answer = question => answer,
+        () = interrupt.wait() => return Ok(false),
+    };
     let answer = answer.map_err(|error| Stop::failed(error.to_string()))?;
     let answer = answer.map_err(|error| Stop::failed(format!("cannot ask: {error}")))?;
     Ok(answer.trim() == "yes")
@@ -314,12 +318,13 @@ async fn finish(
     report: &Report,
     live: Vec<crate::diagnostic::Diagnostic>,
     planning: &Planning,
+    text: &render::text::Options,
 ) -> Result<Exit, Stop> {
     let invalid = session.invalid();
     let mut all = session.loaded.diagnostics.clone();
     all.extend(live);
     let result = render::run_result(report, invalid);
-    let mut closing = render::text::report(report, invalid);
+    let mut closing = render::text::report(report, invalid, text);
     if matches!(result, RunResult::Applied | RunResult::Partial) {
         closing.push_str(&format!(
             "Inventory: {}\n",

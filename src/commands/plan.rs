@@ -39,6 +39,7 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
     let verb = if args.no_delete { "apply" } else { "sync" };
     let command = session::command(verb, planning);
     let text = render::text::Options {
+        dry_run: true,
         verbose: planning.verbose,
         command: command.clone(),
     };

@@ -8,9 +8,9 @@ use anstyle::Style;
 use super::style::{ADD, CHANGE, DIM, HEAD, REMOVE, paint};
 use super::{count, done_summary, run_result, summary_words, target_label};
 use crate::apply::{Failure, Outcome, Report, TargetReport};
-use crate::model::{AppRef, ConsumerKey};
 use crate::plan::access::Grant;
 use crate::plan::change::{Change, FieldChange, FieldValue};
+use crate::plan::digest::Digest;
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 use crate::plan::{Plan, PlannedChange, Refusal, SkipReason, Skipped, TargetPlan};
 
@@ -22,6 +22,8 @@ const OBJECT: usize = 13;
 /// What the text depends on beside the data.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// Nothing is written after the plan is shown.
+    pub dry_run: bool,
     /// Unmanaged objects and other uneventful skips are listed too.
     pub verbose: bool,
     /// The command that made the plan, for hints: `scopeward sync clusters/prod`.
@@ -337,22 +339,23 @@ fn refusals(out: &mut String, approved: &ApprovedPlan, options: &Options) {
         );
         let _ = writeln!(out, "         {}", refusal.way_through);
     }
-    let mut digests: Vec<&str> = all
-        .iter()
-        .filter(|(_, _, r)| r.liftable)
-        .map(|(_, verdict, _)| verdict.digest().as_str())
-        .collect();
-    digests.dedup();
-    for digest in digests {
-        let _ = writeln!(
-            out,
-            "         To go ahead once: {} --approve-plan {digest}",
-            options.command
-        );
+    for (_, verdict) in approved.targets() {
+        // Once a part of it has run, another digest stands for the rest: the report shows that one.
+        if verdict.is_liftable() && (options.dry_run || verdict.run_count() == 0) {
+            go_ahead(out, "To go ahead once", options, verdict.digest());
+        }
     }
     if !all.is_empty() {
         out.push('\n');
     }
+}
+
+fn go_ahead(out: &mut String, words: &str, options: &Options, digest: &Digest) {
+    let _ = writeln!(
+        out,
+        "         {words}: {} --approve-plan {digest}",
+        options.command
+    );
 }
 
 fn footer(out: &mut String, approved: &ApprovedPlan) {
@@ -383,7 +386,7 @@ fn footer(out: &mut String, approved: &ApprovedPlan) {
 }
 
 /// What became of a run: failures, what is left, and a last line that says what happened.
-pub fn report(report: &Report, invalid: bool) -> String {
+pub fn report(report: &Report, invalid: bool, options: &Options) -> String {
     let mut out = String::new();
     let plan = report.approved.plan();
     for ((target, verdict), result) in report.approved.targets().zip(&report.targets) {
@@ -412,7 +415,7 @@ pub fn report(report: &Report, invalid: bool) -> String {
                 Outcome::Skipped(_) | Outcome::Done { .. } => {}
             }
         }
-        left(&mut out, &label, result);
+        left(&mut out, &label, result, options);
     }
     closing(&mut out, report, invalid);
     out
@@ -435,33 +438,25 @@ fn failure(out: &mut String, label: &str, what: &str, error: &Failure) {
     }
 }
 
-fn left(out: &mut String, label: &str, result: &TargetReport) {
-    let Some(remaining) = result
-        .remaining
-        .as_ref()
-        .filter(|remaining| !remaining.changes.is_empty())
-    else {
+fn left(out: &mut String, label: &str, result: &TargetReport, options: &Options) {
+    let remaining = result.remaining.as_ref();
+    let Some(remaining) = remaining.filter(|remaining| !remaining.changes.is_empty()) else {
         return;
     };
-    let verb = if result.converged == Some(false) {
-        "did not converge, a further run would"
-    } else {
-        "left"
+    let verb = match result.converged {
+        Some(false) => "did not converge, a further run would",
+        _ => "left",
     };
-    let _ = writeln!(
-        out,
-        "{label}: {verb}: {}   digest {}",
-        summary_words(&remaining.summary()),
-        remaining.digest()
-    );
+    let digest = remaining.digest();
+    let summary = summary_words(&remaining.summary());
+    let _ = writeln!(out, "{label}: {verb}: {summary}   digest {digest}");
     for planned in remaining.changes.iter().take(20) {
-        let _ = writeln!(
-            out,
-            "  {} {:<8} {}",
-            sign(&planned.change).0,
-            planned.change.action(),
-            planned.object.label
-        );
+        let (sign, _) = sign(&planned.change);
+        let action = planned.change.action();
+        let _ = writeln!(out, "  {sign} {action:<8} {}", planned.object.label);
+    }
+    if remaining.all_refusals().any(|refusal| refusal.liftable) {
+        go_ahead(out, "To go ahead with it once", options, &digest);
     }
 }
 
@@ -471,7 +466,7 @@ fn closing(out: &mut String, report: &Report, invalid: bool) {
     let verified = report
         .targets
         .iter()
-        .filter(|target| target.converged == Some(true))
+        .filter(|target| target.converged == Some(true) && nothing_left(target))
         .count();
     if verified > 0 {
         let _ = writeln!(
@@ -537,6 +532,11 @@ fn closing(out: &mut String, report: &Report, invalid: bool) {
     let _ = writeln!(out, "{}", paint(HEAD, line));
 }
 
+fn nothing_left(target: &TargetReport) -> bool {
+    let left = target.remaining.as_ref();
+    left.is_none_or(|remaining| remaining.changes.is_empty())
+}
+
 fn is_clean(target: &TargetReport) -> bool {
     target.error.is_none()
         && target.converged != Some(false)
@@ -565,18 +565,5 @@ fn done_words(done: &crate::plan::Summary) -> String {
         "nothing".to_owned()
     } else {
         named.join(", ")
-    }
-}
-
-/// An app for people, its key shortened.
-pub(crate) fn short_app(app: &AppRef) -> String {
-    match app {
-        AppRef::Apigee { app, key, .. } => {
-            format!(
-                "{app} / {}",
-                key.as_ref().map(ConsumerKey::shortened).unwrap_or_default()
-            )
-        }
-        AppRef::OneLogin { app_id } => app_id.to_string(),
     }
 }
