@@ -1,5 +1,8 @@
 //! Apigee: the scope lists of keys, on Edge and X.
 
+mod api;
+mod convert;
+
 use super::http::Access;
 use super::{Cause, Connect, Credential, Provider, ProviderError};
 use crate::model::Target;
