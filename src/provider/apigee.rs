@@ -114,36 +114,30 @@ impl Observe for Apigee {
 #[async_trait]
 impl Apply for Apigee {
     async fn apply(&self, change: &Change) -> Result<Done, ProviderError> {
-        match change {
-            Change::ReplaceAppScopes {
-                app: AppRef::Apigee { owner, app, key },
-                before: _,
-                after,
-                inherited: _,
-            } => {
-                let app = ApigeeApp {
-                    owner: owner.clone(),
-                    name: app.clone(),
-                };
-                let doing = format!("replace the scopes of {app}");
-                let Some(key) = key else {
-                    let why = "the change does not say which key".to_owned();
-                    return Err(ProviderError::new(doing, Cause::Configuration(why)));
-                };
-                let path = self.path(&api::key(&app, key));
-                let writing = self.writing(&app);
-                let _one_at_a_time = writing.lock().await;
-                self.replace(&app.owner, &path, after, doing).await
-            }
-            _ => {
-                let why = "Apigee has keys with lists of scopes, and nothing else that is managed"
-                    .to_owned();
-                Err(ProviderError::new(
-                    "apply the change",
-                    Cause::Configuration(why),
-                ))
-            }
-        }
+        let Change::ReplaceAppScopes {
+            app: AppRef::Apigee { owner, app, key },
+            before: _,
+            after,
+            inherited: _,
+        } = change
+        else {
+            return Err(refused(
+                "apply the change",
+                "nothing but a key's list is written here",
+            ));
+        };
+        let app = ApigeeApp {
+            owner: owner.clone(),
+            name: app.clone(),
+        };
+        let doing = format!("replace the scopes of {app}");
+        let Some(key) = key else {
+            return Err(refused(&doing, "the change does not say which key"));
+        };
+        let path = self.path(&api::key(&app, key));
+        let writing = self.writing(&app);
+        let _one_at_a_time = writing.lock().await;
+        self.replace(&app.owner, &path, after, doing).await
     }
 }
 
@@ -181,4 +175,9 @@ impl Apigee {
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(writing.entry(app.clone()).or_default())
     }
+}
+
+/// An error of a write that is not sent.
+fn refused(doing: &str, why: &str) -> ProviderError {
+    ProviderError::new(doing, Cause::Configuration(why.to_owned()))
 }

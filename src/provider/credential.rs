@@ -427,3 +427,6 @@ fn read_key(target: &Target, path: &Path) -> Result<Option<SecretString>, Provid
     let trimmed = trimmed.strip_suffix('\r').unwrap_or(trimmed);
     Ok(Some(SecretString::from(trimmed.to_owned())))
 }
+
+#[cfg(test)]
+mod tests;

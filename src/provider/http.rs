@@ -288,3 +288,6 @@ fn host_of(url: &Url) -> String {
         None => host.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

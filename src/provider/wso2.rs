@@ -37,6 +37,9 @@ use registration::Registration;
 /// How many rows the first request of a list asks for.
 const FIRST_LIMIT: u64 = 10_000;
 
+/// What reading a list is called.
+const READ: &str = "read the scopes";
+
 /// The most rows that a request can ask for: both servers read a Java `int`.
 const LARGEST_LIMIT: u64 = i32::MAX as u64;
 
@@ -203,25 +206,21 @@ impl List<'_> {
                 list.total(),
                 list.rows()
             );
-            return Err(self.failed(Cause::ObserveIncomplete(why)));
+            return Err(failed(Cause::ObserveIncomplete(why)));
         }
         list.into_scopes(self.system)
-            .map_err(|why| self.failed(Cause::UnexpectedAnswer(why)))
+            .map_err(|why| failed(Cause::UnexpectedAnswer(why)))
     }
 
     async fn ask(self, limit: u64, settling: bool) -> Result<ScopeList, ProviderError> {
         self.http
-            .get(self.path, "read the scopes")
+            .get(self.path, READ)
             .query("limit", limit)
             .query("offset", 0)
             .settling(settling)
             .send()
             .await?
             .json()
-    }
-
-    fn failed(self, cause: Cause) -> ProviderError {
-        ProviderError::new("read the scopes", cause)
     }
 
     /// What a list shows of a scope that was to be made.
@@ -242,6 +241,11 @@ impl List<'_> {
             },
         })
     }
+}
+
+/// The error of a list that is no picture.
+fn failed(cause: Cause) -> ProviderError {
+    ProviderError::new(READ, cause)
 }
 
 /// Whether an error says that the object exists already.

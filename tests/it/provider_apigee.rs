@@ -8,7 +8,7 @@ use scopeward::plan::change::Change;
 use scopeward::provider::{Fate, Interest, Observe, Provider};
 use serde_json::{Value, json};
 
-use crate::providing::{Place, scopes};
+use crate::providing::{self, Place, scopes};
 
 const TOKEN: &[(&str, &str)] = &[("token", "sandbox")];
 const APPS: &str = "GET /v1/organizations/{organization}/apps";
@@ -18,6 +18,9 @@ const KEY: &str =
     "GET /v1/organizations/{organization}/developers/{developer}/apps/{app}/keys/{key}";
 const PRODUCTS: &str = "GET /v1/organizations/{organization}/apiproducts";
 const PRODUCT: &str = "GET /v1/organizations/{organization}/apiproducts/{product}";
+/// Keys of a credential, the target's `auth`, and how many tokens a look then takes.
+type SignIn<'a> = (&'a [(&'a str, &'a str)], Option<ApigeeAuth>, u64);
+
 const EDITIONS: [Edition; 2] = [Edition::Edge, Edition::X];
 
 fn endpoint(place: &Place, edition: Edition, auth: Option<ApigeeAuth>) -> Endpoint {
@@ -50,13 +53,13 @@ fn key(name: &str, products: &[&str], scopes: &[&str]) -> Value {
     json!({ "consumerKey": name, "products": products, "scopes": scopes })
 }
 
-fn ann(apps: Value) -> Value {
+fn ann(apps: &Value) -> Value {
     json!({ "developers": [{ "email": "ann@example.com", "apps": apps }] })
 }
 
 /// Ann's shop with one key.
 fn shop() -> Value {
-    ann(json!([{ "name": "shop", "keys": [key("k3y", &["orders"], &["READ"])] }]))
+    ann(&json!([{ "name": "shop", "keys": [key("k3y", &["orders"], &["READ"])] }]))
 }
 
 fn of(owner: AppOwner, app: &str, key: Option<&str>) -> AppRef {
@@ -110,11 +113,11 @@ fn absent<'a>(live: &'a Live, app: &AppRef) -> &'a str {
 }
 
 fn open(place: &Place, edition: Edition) -> Box<dyn Provider> {
-    place.open(endpoint(place, edition, None), TOKEN)
+    providing::open(endpoint(place, edition, None), TOKEN)
 }
 
 fn look(place: &Place, edition: Edition) -> Box<dyn Observe> {
-    place.open_to_look(endpoint(place, edition, None), TOKEN)
+    providing::open_to_look(endpoint(place, edition, None), TOKEN)
 }
 
 #[tokio::test]
@@ -165,7 +168,7 @@ async fn a_second_look_before_a_replace_is_a_get_of_the_key() {
 #[tokio::test]
 async fn the_products_of_a_key_are_united_and_blanks_dropped() {
     for edition in EDITIONS {
-        let world = ann(json!([
+        let world = ann(&json!([
             { "name": "shop", "keys": [{ "consumerKey": "k", "products": [
                 "orders", "open", { "name": "old orders", "status": "pending" } ] }] },
         ]));
@@ -192,7 +195,7 @@ async fn a_key_without_a_name_has_to_be_the_only_approved_one() {
     for edition in EDITIONS {
         let place = place(
             edition,
-            ann(json!([
+            ann(&json!([
                 { "name": "none", "keys": [] },
                 { "name": "revoked", "keys": [{ "consumerKey": "r3v0kedkey", "status": "revoked" }] },
                 { "name": "two", "keys": [key("f1rstkey00", &[], &[]), key("s3condkey0", &[], &[])] },
@@ -251,7 +254,7 @@ async fn what_cannot_be_used_is_found_and_says_why() {
     for edition in EDITIONS {
         let place = place(
             edition,
-            ann(json!([
+            ann(&json!([
                 { "name": "off", "status": "revoked", "keys": [key("k1", &["orders"], &["READ"])] },
                 { "name": "shop", "keys": [
                     { "consumerKey": "k2", "products": ["orders"], "scopes": ["WRITE"], "status": "revoked" },
@@ -285,7 +288,7 @@ fn many(count: usize) -> Value {
                 "keys": [key(&format!("key-{n:04}"), &["orders"], &["READ"])] })
         })
         .collect();
-    ann(apps.into())
+    ann(&Value::from(apps))
 }
 
 fn named(names: impl IntoIterator<Item = usize>) -> Vec<AppRef> {
@@ -384,7 +387,7 @@ async fn a_listing_is_left_when_asking_costs_less() {
 
 #[tokio::test]
 async fn a_revoked_key_that_the_listing_hides_is_asked_for() {
-    let world = ann(json!([
+    let world = ann(&json!([
         { "name": "a", "keys": [key("ka", &["orders"], &["READ"])] },
         { "name": "b", "keys": [{ "consumerKey": "kb", "products": ["orders"], "scopes": ["READ"], "status": "revoked" }] },
         { "name": "c", "status": "revoked", "keys": [key("kc", &["orders"], &["READ"])] },
@@ -466,7 +469,7 @@ async fn every_kind_of_owner_is_found_in_the_listing() {
 #[tokio::test]
 async fn the_answer_is_the_same_however_the_server_lists() {
     let world = |switches: Value| {
-        let mut world = ann(json!([
+        let mut world = ann(&json!([
             { "name": "a", "keys": [key("a1", &["orders"], &["READ"]), { "consumerKey": "a2", "status": "revoked" }] },
             { "name": "b", "keys": [key("b1", &["orders"], &["WRITE", "READ"]), key("b2", &["old orders"], &["ADMIN"])] },
             { "name": "c", "status": "revoked", "keys": [key("c1", &["open"], &[])] },
@@ -623,7 +626,7 @@ async fn a_scope_outside_the_products_fails_in_the_servers_words() {
 async fn writes_to_one_app_go_one_after_another() {
     let place = place(
         Edition::Edge,
-        ann(json!([{ "name": "shop", "keys": [key("a", &["orders"], &[]), key("b", &["orders"], &[])] }])),
+        ann(&json!([{ "name": "shop", "keys": [key("a", &["orders"], &[]), key("b", &["orders"], &[])] }])),
     )
     .await;
     // The first write is held until the plan is ended; the second must not have come by then.
@@ -695,7 +698,7 @@ async fn edge_is_signed_in_to_in_four_ways() {
         password[1],
         password[2],
     ];
-    let table: [(&[(&str, &str)], Option<ApigeeAuth>, u64); 8] = [
+    let table: [SignIn<'_>; 8] = [
         (TOKEN, None, 0),
         (TOKEN, Some(ApigeeAuth::OAuth), 0),
         (&password, None, 0),
@@ -707,7 +710,7 @@ async fn edge_is_signed_in_to_in_four_ways() {
         (&ended, None, 2),
     ];
     for (keys, auth, tokens) in table {
-        let provider = place.open_to_look(endpoint(&place, Edition::Edge, auth), keys);
+        let provider = providing::open_to_look(endpoint(&place, Edition::Edge, auth), keys);
         let app = anns("shop", Some("k3y"));
         let live = provider.observe(&reread(app.clone())).await.unwrap();
         present(&live, &app);
@@ -718,7 +721,8 @@ async fn edge_is_signed_in_to_in_four_ways() {
         (&refresh[..], ApigeeAuth::Basic),
         (&[("username", "ann")][..], ApigeeAuth::OAuth),
     ] {
-        let Err(error) = place.try_open(endpoint(&place, Edition::Edge, Some(auth)), keys) else {
+        let Err(error) = providing::try_open(endpoint(&place, Edition::Edge, Some(auth)), keys)
+        else {
             panic!("opened with {keys:?}");
         };
         assert_eq!(error.reason(), "credential");
@@ -741,7 +745,7 @@ async fn x_takes_a_service_account_whose_key_signs_its_own_tokens() {
         "token_uri": "https://token.example.com/token",
     })
     .to_string();
-    let provider = place.open_to_look(
+    let provider = providing::open_to_look(
         endpoint(&place, Edition::X, None),
         &[("serviceAccountKey", &key)],
     );
@@ -764,14 +768,14 @@ async fn a_credential_that_x_cannot_use_is_refused_without_showing_it() {
         r#"{"type":"authorized_user","client_email":"a","private_key_id":"1","private_key":"s3cret","project_id":"p"}"#,
         r#"{"type":"service_account","client_email":"a","private_key_id":"1","private_key":7,"project_id":"s3cret"}"#,
     ] {
-        let Err(error) = place.try_open(x(), &[("serviceAccountKey", key)]) else {
+        let Err(error) = providing::try_open(x(), &[("serviceAccountKey", key)]) else {
             panic!("opened with {key}");
         };
         assert_eq!(error.reason(), "credential");
         assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
     }
     let broken = r#"{"type":"service_account","client_email":"a","private_key_id":"1","private_key":"s3cret","project_id":"p"}"#;
-    let provider = place.open_to_look(x(), &[("serviceAccountKey", broken)]);
+    let provider = providing::open_to_look(x(), &[("serviceAccountKey", broken)]);
     let error = provider
         .observe(&interest([anns("shop", None)]))
         .await
@@ -780,11 +784,12 @@ async fn a_credential_that_x_cannot_use_is_refused_without_showing_it() {
     assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
 
     // The machine's own identity goes to a URL that the credential names, and to no other.
-    let Err(error) = place.try_open(x(), &[]) else {
+    let Err(error) = providing::try_open(x(), &[]) else {
         panic!("opened with nothing");
     };
     assert_eq!(error.reason(), "credential");
-    let Err(error) = place.try_open(endpoint(&place, Edition::X, Some(ApigeeAuth::Basic)), TOKEN)
+    let Err(error) =
+        providing::try_open(endpoint(&place, Edition::X, Some(ApigeeAuth::Basic)), TOKEN)
     else {
         panic!("opened with `auth`");
     };
@@ -794,7 +799,7 @@ async fn a_credential_that_x_cannot_use_is_refused_without_showing_it() {
 #[tokio::test]
 async fn consumer_secrets_are_in_no_picture() {
     for edition in EDITIONS {
-        let world = ann(json!([
+        let world = ann(&json!([
             { "name": "a", "keys": [{ "consumerKey": "k", "consumerSecret": "s3cr3t-0f-a", "products": ["orders"] }] },
             { "name": "b", "keys": [{ "consumerKey": "l", "consumerSecret": "s3cr3t-0f-b", "products": ["orders"] }] },
         ]));
@@ -871,7 +876,7 @@ async fn a_listing_that_fails_is_no_picture() {
 #[tokio::test]
 async fn whoever_may_not_list_asks_for_each_object() {
     for (edition, code) in [(Edition::Edge, 401), (Edition::X, 403)] {
-        let world = ann(json!([
+        let world = ann(&json!([
             { "name": "a", "keys": [key("ka", &["orders", "open"], &["READ"])] },
             { "name": "b", "keys": [key("kb", &["orders"], &["WRITE"])] },
             { "name": "c", "keys": [key("kc", &["orders"], &[])] },

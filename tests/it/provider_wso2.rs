@@ -1,5 +1,10 @@
 //! The WSO2 providers against the sandbox.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that does not get what it starts from has failed"
+)]
+
 use scopeward::model::target::{Endpoint, Wso2Api};
 use scopeward::model::{Consumers, RemoteId, RoleName};
 use scopeward::plan::change::{Change, ScopeState};
@@ -7,7 +12,7 @@ use scopeward::provider::{Cause, Done, Fate, Interest, ProviderError};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::providing::{Place, scope, state};
+use crate::providing::{self, Place, scope, state};
 
 const ADMIN: &[(&str, &str)] = &[("username", "admin"), ("password", "admin")];
 const CLIENT: &[(&str, &str)] = &[
@@ -84,8 +89,7 @@ fn said(error: &ProviderError) -> String {
 #[tokio::test]
 async fn five_hundred_scopes_are_one_request() {
     let place = place(json!({ "scopes": many(500), "sharedScopes": many(500) })).await;
-    let all = place
-        .open_to_look(registration(&place), ADMIN)
+    let all = providing::open_to_look(registration(&place), ADMIN)
         .observe(&everything())
         .await
         .unwrap();
@@ -95,15 +99,14 @@ async fn five_hundred_scopes_are_one_request() {
         [format!("1 x GET {REGISTRATION} 200")]
     );
 
-    let all = place
-        .open_to_look(publisher(&place), ADMIN)
+    let all = providing::open_to_look(publisher(&place), ADMIN)
         .observe(&everything())
         .await
         .unwrap();
     assert_eq!(all.scopes.len(), 500);
     assert_eq!(place.counted().await, [format!("1 x GET {PUBLISHER} 200")]);
 
-    let provider = place.open_to_look(publisher(&place), CLIENT);
+    let provider = providing::open_to_look(publisher(&place), CLIENT);
     assert_eq!(
         provider.observe(&everything()).await.unwrap().scopes.len(),
         500
@@ -129,8 +132,7 @@ async fn more_scopes_than_the_first_request_asks_for_are_two_requests() {
         (registration(&place), REGISTRATION),
         (publisher(&place), PUBLISHER),
     ] {
-        let all = place
-            .open_to_look(api, ADMIN)
+        let all = providing::open_to_look(api, ADMIN)
             .observe(&everything())
             .await
             .unwrap();
@@ -151,7 +153,7 @@ async fn a_list_that_stays_short_is_no_picture() {
         .fail(json!([{ "method": "GET", "fault": { "status": {
             "code": 200, "body": short.to_string(), "contentType": "application/json" } } }]))
         .await;
-    let provider = place.open_to_look(registration(&place), ADMIN);
+    let provider = providing::open_to_look(registration(&place), ADMIN);
     let error = provider.observe(&everything()).await.unwrap_err();
     assert_eq!(error.reason(), "observe_incomplete");
     assert_eq!(
@@ -169,8 +171,7 @@ async fn a_page_of_html_is_no_picture() {
             "code": 200, "body": "<html><title>Sign in</title></html>", "contentType": "text/html" } } }]))
         .await;
     for api in [registration(&place), publisher(&place)] {
-        let error = place
-            .open_to_look(api, ADMIN)
+        let error = providing::open_to_look(api, ADMIN)
             .observe(&everything())
             .await
             .unwrap_err();
@@ -194,7 +195,7 @@ async fn odd_names_address_the_scope_that_they_name() {
     ];
     let place =
         place(json!({ "scopes": [{ "name": "a", "description": "d", "bindings": ["x"] }] })).await;
-    let provider = place.open(registration(&place), ADMIN);
+    let provider = providing::open(registration(&place), ADMIN);
     for name in names {
         provider
             .apply(&create(state(name, "made", &["r"])))
@@ -241,7 +242,7 @@ async fn odd_names_address_the_scope_that_they_name() {
 #[tokio::test]
 async fn what_no_path_or_create_could_hold_is_never_sent() {
     let place = place(json!({})).await;
-    let provider = place.open(registration(&place), ADMIN);
+    let provider = providing::open(registration(&place), ADMIN);
     let named = |name: &str| state(name, "d", &[]);
     let mut refused = vec![
         create(named("a[b")),
@@ -303,7 +304,7 @@ async fn a_500_on_create_that_took_effect_is_a_create() {
         (registration(&place), REGISTRATION),
         (publisher(&place), PUBLISHER),
     ] {
-        let provider = place.open(api, ADMIN);
+        let provider = providing::open(api, ADMIN);
         let done = provider
             .apply(&create(state("s", "d", &["a", "b"])))
             .await
@@ -325,7 +326,7 @@ async fn a_500_on_create_that_made_nothing_is_not_sent_again() {
     place
         .fail(json!([{ "method": "POST", "fault": { "status": { "code": 500, "body": "boom" } } }]))
         .await;
-    let provider = place.open(registration(&place), ADMIN);
+    let provider = providing::open(registration(&place), ADMIN);
     let error = provider
         .apply(&create(state("s", "d", &[])))
         .await
@@ -354,7 +355,7 @@ async fn a_create_that_finds_another_scope_of_its_name_fails_and_leaves_it_alone
     .await;
     let before = place.state().await;
     for api in [registration(&place), publisher(&place)] {
-        let provider = place.open(api, ADMIN);
+        let provider = providing::open(api, ADMIN);
         let error = provider
             .apply(&create(state("s", "ours", &["x"])))
             .await
@@ -376,7 +377,7 @@ async fn a_create_whose_answer_is_lost_is_looked_up_before_it_is_sent_again() {
     place
         .fail(json!([{ "method": "POST", "times": 1, "fault": { "reset": { "when": "before" } } }]))
         .await;
-    let provider = place.open(registration(&place), ADMIN);
+    let provider = providing::open(registration(&place), ADMIN);
     provider.apply(&create(state("s", "d", &[]))).await.unwrap();
     let order: Vec<_> = place
         .log()
@@ -395,7 +396,7 @@ async fn a_zombie_is_listed_and_can_be_repaired_and_deleted() {
         { "name": "blank", "description": "  ", "bindings": [] },
     ] }))
     .await;
-    let provider = place.open(registration(&place), ADMIN);
+    let provider = providing::open(registration(&place), ADMIN);
     let live = provider.observe(&everything()).await.unwrap();
     assert_eq!(live.scopes.len(), 3);
     assert_eq!(live.scopes[&scope("dead")].description, None);
@@ -423,12 +424,12 @@ async fn a_zombie_is_listed_and_can_be_repaired_and_deleted() {
 #[tokio::test]
 async fn a_scope_that_is_gone_is_deleted() {
     let place = place(json!({ "sharedScopes": [{ "name": "s", "description": "d" }] })).await;
-    let provider = place.open(registration(&place), ADMIN);
+    let provider = providing::open(registration(&place), ADMIN);
     provider
         .apply(&delete(None, state("s", "d", &[])))
         .await
         .unwrap();
-    let provider = place.open(publisher(&place), ADMIN);
+    let provider = providing::open(publisher(&place), ADMIN);
     let gone = Some(RemoteId::new("8f0c7f4e-0000-4000-8000-000000000000"));
     provider
         .apply(&delete(gone, state("s", "d", &[])))
@@ -443,7 +444,7 @@ async fn a_scope_that_is_gone_is_deleted() {
 #[tokio::test]
 async fn publisher_scopes_are_made_changed_and_deleted_by_id() {
     let place = place(json!({})).await;
-    let provider = place.open(publisher(&place), CLIENT);
+    let provider = providing::open(publisher(&place), CLIENT);
     let wanted = ScopeState {
         display_name: Some("Read".to_owned()),
         ..state("a:b", "d", &["x", "y"])
@@ -486,7 +487,7 @@ async fn a_publisher_update_without_a_display_name_shows_the_name() {
     let place =
         place(json!({ "sharedScopes": [{ "name": "s", "displayName": "S", "description": "d" }] }))
             .await;
-    let provider = place.open(publisher(&place), ADMIN);
+    let provider = providing::open(publisher(&place), ADMIN);
     provider.observe(&everything()).await.unwrap();
     provider
         .apply(&update(None, state("s", "d", &[]), state("s", "e", &[])))
@@ -508,7 +509,7 @@ async fn a_publisher_update_without_a_display_name_shows_the_name() {
 #[tokio::test]
 async fn a_role_with_a_comma_is_never_sent_to_publisher() {
     let place = place(json!({})).await;
-    let provider = place.open(publisher(&place), ADMIN);
+    let provider = providing::open(publisher(&place), ADMIN);
     let error = provider
         .apply(&create(state("s", "d", &["a,b"])))
         .await
@@ -526,7 +527,7 @@ async fn a_token_without_the_right_to_write_says_so_before_it_is_tried() {
         CLIENT[2],
         CLIENT[3],
     ];
-    let provider = place.open(publisher(&place), &keys);
+    let provider = providing::open(publisher(&place), &keys);
     assert_eq!(
         provider.observe(&everything()).await.unwrap().scopes.len(),
         1
@@ -545,7 +546,7 @@ async fn a_token_without_the_right_to_write_says_so_before_it_is_tried() {
     assert!(place.counted().await.is_empty());
 
     // Signed in with every request, only the server can tell.
-    let provider = place.open(publisher(&place), &keys[..2]);
+    let provider = providing::open(publisher(&place), &keys[..2]);
     let error = provider
         .apply(&create(state("t", "d", &[])))
         .await
@@ -572,8 +573,7 @@ async fn a_wrong_password_is_named_and_not_shown() {
             ][..],
         ),
     ] {
-        let error = place
-            .open_to_look(api, keys)
+        let error = providing::open_to_look(api, keys)
             .observe(&everything())
             .await
             .unwrap_err();
@@ -588,7 +588,7 @@ async fn a_scope_in_use_stays_with_the_servers_own_words() {
         { "id": "6f2c5b8e-3d43-4b0e-9d7f-2d6d3f5d1a11", "name": "s", "description": "d", "usedBy": ["Orders"] },
     ] }))
     .await;
-    let provider = place.open(publisher(&place), CLIENT);
+    let provider = providing::open(publisher(&place), CLIENT);
     let live = provider.observe(&everything()).await.unwrap();
     let used = &live.scopes[&scope("s")];
     assert_eq!(used.consumers, Consumers::Usages(1));
@@ -608,7 +608,7 @@ async fn a_scope_in_use_stays_with_the_servers_own_words() {
 #[tokio::test]
 async fn a_name_that_a_key_manager_kept_is_reported_with_the_way_out() {
     let place = place(json!({ "keyManagerScopes": ["ghost"] })).await;
-    let provider = place.open(publisher(&place), CLIENT);
+    let provider = providing::open(publisher(&place), CLIENT);
     let error = provider
         .apply(&create(state("ghost", "d", &[])))
         .await
@@ -636,8 +636,7 @@ async fn names_that_are_there_twice_are_told() {
         { "name": "twice", "description": "1" }, { "name": "once", "description": "d" }, { "name": "twice", "description": "2" },
     ] }))
     .await;
-    let live = place
-        .open_to_look(publisher(&place), ADMIN)
+    let live = providing::open_to_look(publisher(&place), ADMIN)
         .observe(&everything())
         .await
         .unwrap();
@@ -659,8 +658,7 @@ async fn a_tenant_is_who_signs_in() {
             tenant: Some("acme.com".to_owned()),
         };
         let keys = [("username", username), ("password", "admin")];
-        let live = place
-            .open_to_look(tenant, &keys)
+        let live = providing::open_to_look(tenant, &keys)
             .observe(&everything())
             .await
             .unwrap();
@@ -673,7 +671,7 @@ async fn a_tenant_is_who_signs_in() {
         version: "v4".to_owned(),
         tenant: Some("acme.com".to_owned()),
     };
-    let Err(error) = place.try_open(tenant, ADMIN) else {
+    let Err(error) = providing::try_open(tenant, ADMIN) else {
         panic!("scope registration knows no tenants");
     };
     assert_eq!(error.reason(), "configuration");
@@ -694,7 +692,7 @@ async fn a_credential_without_what_it_takes_is_refused_before_anything_is_sent()
             "`clientSecret` and `password`",
         ),
     ] {
-        let Err(error) = place.try_open(api, keys) else {
+        let Err(error) = providing::try_open(api, keys) else {
             panic!("opened with {keys:?}");
         };
         assert!(

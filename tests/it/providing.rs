@@ -1,9 +1,16 @@
 //! What the tests of the providers share: a sandbox to talk to, targets in it, and what the sandbox counted.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that does not get what it starts from has failed"
+)]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use scopeward::model::target::{Endpoint, Limits, Target};
+use scopeward::model::target::{
+    Adoption, Approval, Drift, Endpoint, Limits, Policy, Target, Thresholds, Tls,
+};
 use scopeward::model::{RoleName, ScopeName, Source, SourceFile, TargetId};
 use scopeward::plan::change::ScopeState;
 use scopeward::provider::{
@@ -108,29 +115,25 @@ impl Place {
         self.control(reqwest::Method::GET, "faults?waitHolding=1", None)
             .await;
     }
+}
 
-    /// Opens the system to look and to write.
-    pub(crate) fn open(&self, endpoint: Endpoint, keys: &[(&str, &str)]) -> Box<dyn Provider> {
-        self.try_open(endpoint, keys).expect("usable")
-    }
+/// Opens a system to look and to write.
+pub(crate) fn open(endpoint: Endpoint, keys: &[(&str, &str)]) -> Box<dyn Provider> {
+    try_open(endpoint, keys).unwrap_or_else(|error| panic!("{error}: {}", error.cause))
+}
 
-    /// The same, which may be refused.
-    pub(crate) fn try_open(
-        &self,
-        endpoint: Endpoint,
-        keys: &[(&str, &str)],
-    ) -> Result<Box<dyn Provider>, ProviderError> {
-        provider(&target(endpoint), &credential(keys), &connect())
-    }
+/// The same, which may be refused.
+pub(crate) fn try_open(
+    endpoint: Endpoint,
+    keys: &[(&str, &str)],
+) -> Result<Box<dyn Provider>, ProviderError> {
+    provider(&target(endpoint), &credential(keys), &connect())
+}
 
-    /// Opens the system to look alone.
-    pub(crate) fn open_to_look(
-        &self,
-        endpoint: Endpoint,
-        keys: &[(&str, &str)],
-    ) -> Box<dyn Observe> {
-        observer(&target(endpoint), &credential(keys), &connect()).expect("usable")
-    }
+/// Opens a system to look alone.
+pub(crate) fn open_to_look(endpoint: Endpoint, keys: &[(&str, &str)]) -> Box<dyn Observe> {
+    observer(&target(endpoint), &credential(keys), &connect())
+        .unwrap_or_else(|error| panic!("{error}: {}", error.cause))
 }
 
 /// A target with nothing but its endpoint.
@@ -150,18 +153,18 @@ pub(crate) fn target(endpoint: Endpoint) -> Target {
         },
         endpoint,
         credential: "it".to_owned(),
-        policy: Default::default(),
+        policy: Policy::default(),
         suspend: false,
-        approval: Default::default(),
+        approval: Approval::default(),
         approved_plan: None,
         limits: Limits {
             requests_per_second: 0,
             max_in_flight: 4,
         },
-        safety: Default::default(),
-        tls: Default::default(),
-        adoption: Default::default(),
-        drift: Default::default(),
+        safety: Thresholds::default(),
+        tls: Tls::default(),
+        adoption: Adoption::default(),
+        drift: Drift::default(),
     }
 }
 

@@ -107,7 +107,10 @@ pub(super) enum Body {
 /// Reads a body up to `limit`, and no further.
 pub(super) async fn read(response: &mut Response, limit: usize) -> Result<Body, reqwest::Error> {
     let announced = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
-    let mut body = BytesMut::with_capacity(announced.min(limit).min(1 << 20));
+    if announced > limit {
+        return Ok(Body::Cut(Bytes::new()));
+    }
+    let mut body = BytesMut::with_capacity(announced.min(1 << 20));
     while let Some(chunk) = response.chunk().await? {
         let room = limit - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);

@@ -290,8 +290,29 @@ mod tests {
         let text = words("é".repeat(10_000).as_bytes(), &none).text;
         assert_eq!(text.chars().count(), LONGEST + 1);
         assert!(words(&[0xff; 10_000], &none).text.chars().count() <= LONGEST + 1);
+        let deep = "[".repeat(100_000);
+        assert!(words(deep.as_bytes(), &none).text.chars().count() <= LONGEST + 1);
         let code = format!(r#"{{"code":"{}","message":"m"}}"#, "c".repeat(5_000));
         assert!(words(code.as_bytes(), &none).text.chars().count() <= LONGEST + 1);
+    }
+
+    #[test]
+    fn a_secret_does_not_survive_in_part() {
+        let redactor = Redactor::default();
+        redactor.learn("two  spaces");
+        redactor.learn("s3cret-of-some-length");
+        let cut = format!("{} s3cret-of-some-length", "x".repeat(LONGEST - 10));
+        for body in [
+            cut.as_str(),
+            r#"{"message":"two  spaces","code":"s3cret-of-some-length"}"#,
+        ] {
+            let words = words(body.as_bytes(), &redactor);
+            assert!(
+                !words.text.contains("s3c") && !words.text.contains("two"),
+                "{words:?}"
+            );
+            assert!(words.code.is_none_or(|code| code == "[redacted]"));
+        }
     }
 
     #[test]

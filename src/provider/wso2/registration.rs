@@ -1,5 +1,7 @@
 //! Scope registration v1.0: a scope's name is its id.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use super::{List, convert, is_conflict, refused, same_name, unsupported};
@@ -31,7 +33,7 @@ impl Observe for Registration {
             title: "scope registration".to_owned(),
             scopes,
             duplicates,
-            apps: Default::default(),
+            apps: BTreeMap::new(),
         })
     }
 
