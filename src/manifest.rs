@@ -9,7 +9,7 @@
 //! is left out, the rest goes on, and [`Loaded::complete`] tells the planner that nothing may be removed.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -79,6 +79,8 @@ pub struct Loaded {
     pub documents: usize,
     /// How many documents were skipped as somebody else's.
     pub skipped: usize,
+    /// The files' texts, for findings that only the live systems show.
+    texts: Vec<(SourceFile, String)>,
 }
 
 /// Why there is nothing to work on.
@@ -118,6 +120,7 @@ pub fn load(paths: &[PathBuf], options: &Options) -> Result<Loaded, LoadError> {
     loaded.diagnostics.extend(files.diagnostics);
     loaded.sort();
     loaded.roots = files.roots;
+    loaded.texts = files.texts;
     if loaded.documents == 0 && loaded.secrets.is_empty() && !loaded.has_errors() {
         let paths: Vec<String> = paths
             .iter()
@@ -194,6 +197,7 @@ pub fn read(texts: &[(SourceFile, String)], options: &Options) -> Loaded {
         files: texts.len(),
         documents: count,
         skipped,
+        texts: Vec::new(),
     };
     loaded.sort();
     loaded
@@ -239,6 +243,12 @@ fn locate_all(diagnostics: &mut [Diagnostic], texts: &[(SourceFile, String)]) {
     }
 }
 
+/// The folder that the names of files under `path` are relative to: the nearest one above that holds `.git`, else the
+/// working folder. `None` where `path` is not there. Blocking.
+pub fn base_folder(path: &Path) -> Option<PathBuf> {
+    walk::base_of(path)
+}
+
 /// Leaves out Secrets of one namespace and name, and says whether there were none.
 fn drop_duplicate_secrets(secrets: &mut Vec<SecretDocument>, found: &mut Vec<Diagnostic>) -> bool {
     let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -266,6 +276,11 @@ impl Loaded {
     /// Whether a finding is an error.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    /// Gives findings that came up after loading their line and column.
+    pub fn locate(&self, diagnostics: &mut [Diagnostic]) {
+        locate_all(diagnostics, &self.texts);
     }
 
     /// Takes back every permission to shrink a set.

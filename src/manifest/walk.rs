@@ -171,6 +171,11 @@ fn real(path: &Path) -> Option<PathBuf> {
     Some(fs::canonicalize(folder).ok()?.join(path.file_name()?))
 }
 
+/// The folder that the names of files under `path` are relative to; `None` where `path` is not there.
+pub(super) fn base_of(path: &Path) -> Option<PathBuf> {
+    real(path).map(|real| base(&real))
+}
+
 /// The folder that names are relative to: the nearest one above that holds `.git`, else the working folder.
 fn base(path: &Path) -> PathBuf {
     let holds_git = |folder: &&Path| folder.join(".git").exists();

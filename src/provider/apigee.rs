@@ -1,20 +1,183 @@
-//! Apigee: the scope lists of keys, on Edge and X.
+//! Apigee: the scope lists of apps' keys, on Edge and on X.
+//!
+//! A key's own list is replaced as a whole and must stay within the scopes of the key's products. Nothing else of an app
+//! is ever written: a PUT of the app object mints a new key, and adding or removing products resets approvals.
+//!
+//! | | developer's key | company's key (Edge) | app group's key (X) |
+//! |---|---|---|---|
+//! | read | GET | GET | GET |
+//! | replace | PUT `{"scopes"}` | PUT `{"scopes"}`, undocumented, used by the vendor's own client | POST `{"appGroupAppKey": {"scopes"}}` |
+//!
+//! ```text
+//! observe: apps --one--> GET app            --keys--> products --one--> GET product
+//!               --more-> listing, then GET            --more-> listing, then GET
+//!          one key, to see whether it moved -> GET key
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::http::{Access, Http};
+use super::{
+    Apply, Cause, Connect, Credential, Done, Interest, Observe, Provider, ProviderError, Requests,
+};
+use crate::model::target::{Edition, Endpoint};
+use crate::model::{AppOwner, AppRef, Live, ScopeName, Target};
+use crate::plan::change::Change;
 
 mod api;
+mod auth;
 mod convert;
+mod observe;
 
-use super::http::Access;
-use super::{Cause, Connect, Credential, Provider, ProviderError};
-use crate::model::Target;
+use convert::{ApigeeApp, AppGroupKeyBody, KeyBody};
+
+/// One organization.
+#[derive(Debug)]
+struct Apigee {
+    target: Target,
+    organization: String,
+    edition: Edition,
+    http: Http,
+    /// One lock an app: near-simultaneous writes to one entity can end in conflicts.
+    writing: Mutex<HashMap<ApigeeApp, Arc<tokio::sync::Mutex<()>>>>,
+}
 
 /// Opens a target; sends nothing.
 pub(super) fn open(
     target: &Target,
-    _credential: &Credential,
-    _connect: &Connect,
-    _access: Access,
+    credential: &Credential,
+    connect: &Connect,
+    access: Access,
 ) -> Result<Box<dyn Provider>, ProviderError> {
-    let why = format!("{} is not supported yet", target.system().label());
-    let doing = format!("open target \"{}\"", target.id);
-    Err(ProviderError::new(doing, Cause::Configuration(why)))
+    let Endpoint::Apigee {
+        url: _,
+        organization,
+        edition,
+        auth,
+    } = &target.endpoint
+    else {
+        unreachable!("the caller chose by the endpoint");
+    };
+    let auth = match edition {
+        Edition::Edge => auth::edge(target, credential, *auth)?,
+        Edition::X => auth::x(target, credential, *auth)?,
+    };
+    Ok(Box::new(Apigee {
+        target: target.clone(),
+        organization: organization.clone(),
+        edition: *edition,
+        http: Http::open(target, credential, connect, access, auth)?,
+        writing: Mutex::default(),
+    }))
+}
+
+#[async_trait]
+impl Observe for Apigee {
+    async fn observe(&self, interest: &Interest) -> Result<Live, ProviderError> {
+        let mut apps = match interest.apps.as_slice() {
+            // Whether a key has moved since it was read: the key itself says so in the fewest bytes.
+            [
+                only @ AppRef::Apigee {
+                    owner,
+                    app,
+                    key: Some(key),
+                },
+            ] if !interest.allowed => {
+                let app = ApigeeApp {
+                    owner: owner.clone(),
+                    name: app.clone(),
+                };
+                BTreeMap::from([(only.clone(), self.read_key(&app, key).await?)])
+            }
+            apps => self.read_apps(apps).await?,
+        };
+        if interest.allowed {
+            self.read_allowed(&mut apps).await?;
+        }
+        Ok(Live {
+            identity: self.target.live_identity_with(0),
+            title: format!("{} ({:?})", self.organization, self.edition),
+            scopes: BTreeMap::new(),
+            duplicates: BTreeSet::new(),
+            apps,
+        })
+    }
+
+    fn requests(&self) -> Requests {
+        self.http.requests()
+    }
+}
+
+#[async_trait]
+impl Apply for Apigee {
+    async fn apply(&self, change: &Change) -> Result<Done, ProviderError> {
+        let Change::ReplaceAppScopes {
+            app: AppRef::Apigee { owner, app, key },
+            before: _,
+            after,
+            inherited: _,
+        } = change
+        else {
+            return Err(refused(
+                "apply the change",
+                "nothing but a key's list is written here",
+            ));
+        };
+        let app = ApigeeApp {
+            owner: owner.clone(),
+            name: app.clone(),
+        };
+        let doing = format!("replace the scopes of {app}");
+        let Some(key) = key else {
+            return Err(refused(&doing, "the change does not say which key"));
+        };
+        let path = self.path(&api::key(&app, key));
+        let writing = self.writing(&app);
+        let _one_at_a_time = writing.lock().await;
+        self.replace(&app.owner, &path, after, doing).await
+    }
+}
+
+impl Apigee {
+    /// A path below the organization.
+    fn path<'a>(&'a self, rest: &[&'a str]) -> api::Path<'a> {
+        api::organization(&self.organization, rest)
+    }
+
+    /// Replaces the whole list of a key. The answer is the key; whether the list took is the verification's to see.
+    async fn replace(
+        &self,
+        owner: &AppOwner,
+        path: &[&str],
+        scopes: &BTreeSet<ScopeName>,
+        doing: String,
+    ) -> Result<Done, ProviderError> {
+        let key = KeyBody { scopes };
+        let call = match owner {
+            // There is no PUT; lists that are given replace what is there, so that sending it again changes nothing.
+            AppOwner::AppGroup(_) => {
+                let body = AppGroupKeyBody {
+                    app_group_app_key: key,
+                };
+                self.http.post(path, &body, doing).repeatable()
+            }
+            AppOwner::Developer(_) | AppOwner::Company(_) => self.http.put(path, &key, doing),
+        };
+        call.send().await?;
+        Ok(Done::default())
+    }
+
+    /// The lock of an app.
+    fn writing(&self, app: &ApigeeApp) -> Arc<tokio::sync::Mutex<()>> {
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(writing.entry(app.clone()).or_default())
+    }
+}
+
+/// An error of a write that is not sent.
+fn refused(doing: &str, why: &str) -> ProviderError {
+    ProviderError::new(doing, Cause::Configuration(why.to_owned()))
 }

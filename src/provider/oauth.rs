@@ -35,8 +35,7 @@ impl TokenAnswer {
         let lifetime = self.expires_in.map(SignedDuration::from_secs);
         Token {
             secret: SecretString::from(self.access_token),
-            expires_at: lifetime
-                .and_then(|lifetime| Timestamp::now().checked_add(lifetime).ok()),
+            expires_at: lifetime.and_then(|lifetime| Timestamp::now().checked_add(lifetime).ok()),
         }
     }
 }

@@ -37,6 +37,9 @@ use registration::Registration;
 /// How many rows the first request of a list asks for.
 const FIRST_LIMIT: u64 = 10_000;
 
+/// What reading a list is called.
+const READ: &str = "read the scopes";
+
 /// The most rows that a request can ask for: both servers read a Java `int`.
 const LARGEST_LIMIT: u64 = i32::MAX as u64;
 
@@ -71,7 +74,8 @@ pub(super) fn open(
         Wso2Api::Publisher => {
             let granted = Granted::default();
             let tenant = tenant.as_deref();
-            let auth = if credential.get("token").is_none() && credential.get("clientId").is_some() {
+            let auth = if credential.get("token").is_none() && credential.get("clientId").is_some()
+            {
                 Auth::Token(Box::new(PasswordGrant::new(
                     target, credential, url, tenant, &granted,
                 )?))
@@ -134,15 +138,16 @@ impl PasswordGrant {
         tenant: Option<&str>,
         granted: &Granted,
     ) -> Result<Self, ProviderError> {
-        let [client_id, client_secret, username, password] = credential.require(
-            target,
-            ["clientId", "clientSecret", "username", "password"],
-        )?;
+        let [client_id, client_secret, username, password] =
+            credential.require(target, ["clientId", "clientSecret", "username", "password"])?;
         let token_url = if let Some(url) = credential.token_url(target)? {
             url
         } else {
             let mut own = url.clone();
-            own.set_path(&format!("{}/oauth2/token", url.path().trim_end_matches('/')));
+            own.set_path(&format!(
+                "{}/oauth2/token",
+                url.path().trim_end_matches('/')
+            ));
             own
         };
         Ok(Self {
@@ -201,25 +206,21 @@ impl List<'_> {
                 list.total(),
                 list.rows()
             );
-            return Err(self.failed(Cause::ObserveIncomplete(why)));
+            return Err(failed(Cause::ObserveIncomplete(why)));
         }
         list.into_scopes(self.system)
-            .map_err(|why| self.failed(Cause::UnexpectedAnswer(why)))
+            .map_err(|why| failed(Cause::UnexpectedAnswer(why)))
     }
 
     async fn ask(self, limit: u64, settling: bool) -> Result<ScopeList, ProviderError> {
         self.http
-            .get(self.path, "read the scopes")
+            .get(self.path, READ)
             .query("limit", limit)
             .query("offset", 0)
             .settling(settling)
             .send()
             .await?
             .json()
-    }
-
-    fn failed(self, cause: Cause) -> ProviderError {
-        ProviderError::new("read the scopes", cause)
     }
 
     /// What a list shows of a scope that was to be made.
@@ -242,6 +243,11 @@ impl List<'_> {
     }
 }
 
+/// The error of a list that is no picture.
+fn failed(cause: Cause) -> ProviderError {
+    ProviderError::new(READ, cause)
+}
+
 /// Whether an error says that the object exists already.
 fn is_conflict(error: &ProviderError) -> bool {
     matches!(&error.cause, Cause::Status { status, .. } if status.starts_with("409"))
@@ -254,7 +260,10 @@ fn refused(doing: &str, why: String) -> ProviderError {
 
 /// The name that an update is about. Neither API can rename: scope registration would overwrite the scope of the other
 /// name, and Publisher would keep the old one without a word.
-fn same_name<'a>(before: &'a ScopeState, after: &ScopeState) -> Result<&'a ScopeName, ProviderError> {
+fn same_name<'a>(
+    before: &'a ScopeState,
+    after: &ScopeState,
+) -> Result<&'a ScopeName, ProviderError> {
     if before.name == after.name {
         return Ok(&before.name);
     }

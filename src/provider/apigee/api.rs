@@ -119,7 +119,17 @@ mod tests {
             let shop = shop(owner);
             assert_eq!(
                 organization("acme", &key(&shop, &consumer_key)),
-                ["v1", "organizations", "acme", collection, "o", "apps", "my shop", "keys", "k3y"]
+                [
+                    "v1",
+                    "organizations",
+                    "acme",
+                    collection,
+                    "o",
+                    "apps",
+                    "my shop",
+                    "keys",
+                    "k3y"
+                ]
             );
         }
     }
@@ -127,11 +137,17 @@ mod tests {
     #[test]
     fn listings_are_asked_for_in_each_editions_words() {
         let text = |query: Query<'_>| {
-            let pairs: Vec<_> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let pairs: Vec<_> = query
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             pairs.join("&")
         };
         let start = Cursor::Start;
-        assert_eq!(text(apps_query(Edition::Edge, &start)), "expand=true&includeCred=true&rows=1000");
+        assert_eq!(
+            text(apps_query(Edition::Edge, &start)),
+            "expand=true&includeCred=true&rows=1000"
+        );
         assert_eq!(
             text(apps_query(Edition::Edge, &Cursor::From("a-1".to_owned()))),
             "expand=true&includeCred=true&rows=1000&startKey=a-1"
@@ -150,8 +166,16 @@ mod tests {
 
     #[test]
     fn a_listing_is_read_while_its_pages_are_fewer_than_what_is_unseen() {
-        let edge = |pages| Progress { pages, rows: pages * PAGE, total: None };
-        let x = |pages, total| Progress { pages, rows: pages * PAGE, total: Some(total) };
+        let edge = |pages| Progress {
+            pages,
+            rows: pages * PAGE,
+            total: None,
+        };
+        let x = |pages, total| Progress {
+            pages,
+            rows: pages * PAGE,
+            total: Some(total),
+        };
         #[rustfmt::skip]
         let table = [
             // (read so far, unseen, another page)
@@ -169,7 +193,11 @@ mod tests {
             (x(1, u64::MAX), 5_000, false),
         ];
         for (progress, unseen, worth) in table {
-            assert_eq!(progress.worth_another_page(unseen), worth, "{progress:?} {unseen}");
+            assert_eq!(
+                progress.worth_another_page(unseen),
+                worth,
+                "{progress:?} {unseen}"
+            );
         }
     }
 }

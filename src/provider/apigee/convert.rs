@@ -52,8 +52,8 @@ pub(super) struct WireApp {
     pub(super) name: Option<String>,
     status: Option<String>,
     credentials: Option<Vec<WireKey>>,
-    developer_id: Option<String>,
-    developer_email: Option<String>,
+    pub(super) developer_id: Option<String>,
+    pub(super) developer_email: Option<String>,
     company_name: Option<String>,
     app_group: Option<String>,
 }
@@ -153,7 +153,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListingVisitor<T> {
                 }
                 // An error object inside a success is no empty list.
                 "error" | "fault" | "code" | "message" => {
-                    return Err(de::Error::custom(format!("a listing with the field `{key}`")));
+                    return Err(de::Error::custom(format!(
+                        "a listing with the field `{key}`"
+                    )));
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -230,9 +232,13 @@ impl WireKey {
     /// known. Leaving it out could call a widening small; counting it only ever reports more access.
     fn products(&self) -> Vec<String> {
         let mut seen = BTreeSet::new();
-        let names = self.api_products.iter().flatten().map(|product| match product {
-            WireProductRef::Name(name) | WireProductRef::Object { apiproduct: name } => name,
-        });
+        let names = self
+            .api_products
+            .iter()
+            .flatten()
+            .map(|product| match product {
+                WireProductRef::Name(name) | WireProductRef::Object { apiproduct: name } => name,
+            });
         names.filter(|name| seen.insert(*name)).cloned().collect()
     }
 
@@ -247,14 +253,22 @@ impl WireKey {
         }
         // -1 never expires, and so does a key that does not say.
         let expires = Timestamp::from_millisecond(self.expires_at.filter(|at| *at > 0)?).ok()?;
-        (expires <= now).then(|| format!("the key expired on {}", expires.strftime("%Y-%m-%d %H:%M UTC")))
+        (expires <= now).then(|| {
+            format!(
+                "the key expired on {}",
+                expires.strftime("%Y-%m-%d %H:%M UTC")
+            )
+        })
     }
 
     /// The key among its siblings, for people.
     fn described(&self, now: Timestamp) -> String {
         let shortened = self.key().shortened();
         match self.unusable(now) {
-            Some(why) => format!("{shortened} ({})", why.trim_start_matches("the key ").trim_start_matches("is ")),
+            Some(why) => format!(
+                "{shortened} ({})",
+                why.trim_start_matches("the key ").trim_start_matches("is ")
+            ),
             None => shortened,
         }
     }
@@ -302,13 +316,19 @@ impl WireApp {
         }
     }
 
-    /// The developer's id.
-    pub(super) fn developer_id(&self) -> Option<&str> {
-        self.developer_id.as_deref()
+    /// Whether the answer names the owner rather than a developer's id alone.
+    pub(super) fn tells_its_owner(&self) -> bool {
+        let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        is_given(&self.developer_email) || is_given(&self.company_name) || is_given(&self.app_group)
     }
 
     /// The key that a reference means, as the model sees it.
-    pub(super) fn choose(&self, app: &ApigeeApp, named: Option<&ConsumerKey>, now: Timestamp) -> Choice {
+    pub(super) fn choose(
+        &self,
+        app: &ApigeeApp,
+        named: Option<&ConsumerKey>,
+        now: Timestamp,
+    ) -> Choice {
         let keys = || self.credentials.iter().flatten();
         let chosen = if let Some(named) = named {
             match keys().find(|key| key.consumer_key == named.as_str()) {
@@ -319,7 +339,9 @@ impl WireApp {
             let approved: Vec<_> = keys().filter(|key| key.is_approved()).collect();
             match *approved.as_slice() {
                 [only] => only,
-                [] if keys().next().is_none() => return Choice::Unclear(format!("{app} has no keys")),
+                [] if keys().next().is_none() => {
+                    return Choice::Unclear(format!("{app} has no keys"));
+                }
                 [] => {
                     let all = described(keys(), now);
                     return Choice::Unclear(format!("{app} has no approved key: {all}"));
@@ -334,7 +356,11 @@ impl WireApp {
             }
         };
         let mut scopes = chosen.to_scopes(app, now);
-        if let Some(status) = self.status.as_deref().filter(|status| !is_approved(Some(status))) {
+        if let Some(status) = self
+            .status
+            .as_deref()
+            .filter(|status| !is_approved(Some(status)))
+        {
             scopes.unusable = Some(format!("the app is {status}"));
         }
         Choice::Key(Box::new(scopes))
@@ -419,7 +445,13 @@ mod tests {
 
     #[test]
     fn empty_lists_are_written_in_many_ways() {
-        for list in ["", r#","scopes":null"#, r#","scopes":[]"#, r#","scopes":[""]"#, r#","scopes":[null]"#] {
+        for list in [
+            "",
+            r#","scopes":null"#,
+            r#","scopes":[]"#,
+            r#","scopes":[""]"#,
+            r#","scopes":[null]"#,
+        ] {
             let key: WireKey =
                 serde_json::from_str(&format!(r#"{{"consumerKey":"k"{list}}}"#)).expect("a key");
             assert_eq!(key.to_scopes(&shop(), now()).scopes, names([]), "{list}");
@@ -464,7 +496,10 @@ mod tests {
               k3y…9f, old (expired on 1970-01-01 00:00 UTC)"),
         ];
         for (text, why) in table {
-            assert_eq!(app(text).choose(&shop(), None, now()), Choice::Unclear(why.to_owned()));
+            assert_eq!(
+                app(text).choose(&shop(), None, now()),
+                Choice::Unclear(why.to_owned())
+            );
         }
         let one = app(
             r#"{"name":"shop","credentials":[{"consumerKey":"a","status":"revoked"},{"consumerKey":"b","status":"approved"}]}"#,
@@ -493,10 +528,25 @@ mod tests {
         assert_eq!(read(r#"{"app":[{"name":"a"}]}"#).items.len(), 1);
         assert_eq!(read("{}").items.len(), 0);
         let page = read(r#"{"totalSize":"2500","app":[],"nextPageToken":"t"}"#);
-        assert_eq!((page.total, page.next_page_token.as_deref()), (Some(2500), Some("t")));
-        assert_eq!(read(r#"{"totalSize":7,"nextPageToken":""}"#).next_page_token, None);
-        for text in ["3", r#""app""#, r#"["a"]"#, r#"{"error":{"code":500}}"#, r#"{"app":{}}"#] {
-            assert!(serde_json::from_str::<Listing<WireApp>>(text).is_err(), "{text}");
+        assert_eq!(
+            (page.total, page.next_page_token.as_deref()),
+            (Some(2500), Some("t"))
+        );
+        assert_eq!(
+            read(r#"{"totalSize":7,"nextPageToken":""}"#).next_page_token,
+            None
+        );
+        for text in [
+            "3",
+            r#""app""#,
+            r#"["a"]"#,
+            r#"{"error":{"code":500}}"#,
+            r#"{"app":{}}"#,
+        ] {
+            assert!(
+                serde_json::from_str::<Listing<WireApp>>(text).is_err(),
+                "{text}"
+            );
         }
     }
 
@@ -508,7 +558,10 @@ mod tests {
                 AppOwner::Company(name.to_owned()),
                 AppOwner::AppGroup(name.to_owned()),
             ]
-            .map(|owner| ApigeeApp { owner, name: "shop".to_owned() })
+            .map(|owner| ApigeeApp {
+                owner,
+                name: "shop".to_owned(),
+            })
         };
         #[rustfmt::skip]
         let table = [
@@ -525,7 +578,11 @@ mod tests {
             let listed = app(&format!(r#"{{"name":"shop",{owner}}}"#));
             assert_eq!(owners("o").map(|app| listed.is(&app)), expected, "{owner}");
             let other = app(&format!(r#"{{"name":"Shop",{owner}}}"#));
-            assert_eq!(owners("o").map(|app| other.is(&app)), [Some(false); 3], "{owner}");
+            assert_eq!(
+                owners("o").map(|app| other.is(&app)),
+                [Some(false); 3],
+                "{owner}"
+            );
         }
     }
 
@@ -534,7 +591,10 @@ mod tests {
         let scopes = names(["WRITE", "READ"]);
         let body = KeyBody { scopes: &scopes };
         assert_eq!(
-            serde_json::to_string(&AppGroupKeyBody { app_group_app_key: body }).expect("JSON"),
+            serde_json::to_string(&AppGroupKeyBody {
+                app_group_app_key: body
+            })
+            .expect("JSON"),
             r#"{"appGroupAppKey":{"scopes":["READ","WRITE"]}}"#
         );
     }

@@ -286,10 +286,9 @@ mod tests {
 
     #[test]
     fn a_publisher_scope_without_an_id_is_no_answer() {
-        let list: ScopeList = serde_json::from_str(
-            r#"{"count":1,"list":[{"name":"s"}],"pagination":{"total":1}}"#,
-        )
-        .expect("a list");
+        let list: ScopeList =
+            serde_json::from_str(r#"{"count":1,"list":[{"name":"s"}],"pagination":{"total":1}}"#)
+                .expect("a list");
         let why = list.into_scopes(System::Wso2Publisher).expect_err("no id");
         assert_eq!(why, "the scope `s` has no id");
     }
@@ -331,8 +330,14 @@ mod tests {
         assert_eq!(difference(&live, &state("s", Some("d"), &["b", "a"])), None);
         assert!(difference(&live, &state("s", Some("e"), &["b", "a"])).is_some());
         assert!(difference(&live, &state("s", Some("d"), &["a"])).is_some());
-        let shown = |name: &str| LiveScope { display_name: Some(name.to_owned()), ..live.clone() };
-        let wanted = ScopeState { display_name: Some("S".to_owned()), ..state("s", Some("d"), &["a", "b"]) };
+        let shown = |name: &str| LiveScope {
+            display_name: Some(name.to_owned()),
+            ..live.clone()
+        };
+        let wanted = ScopeState {
+            display_name: Some("S".to_owned()),
+            ..state("s", Some("d"), &["a", "b"])
+        };
         assert_eq!(difference(&shown("S"), &wanted), None);
         assert!(difference(&shown("T"), &wanted).is_some());
     }

@@ -175,7 +175,12 @@ impl Publisher {
         self.may_write(&doing)?;
         let id = self.id(id, name, &doing)?;
         let path = [&self.scopes()[..], &[id.as_str()]].concat();
-        let deleted = self.http.delete(&path, doing).expecting(&[404]).send().await;
+        let deleted = self
+            .http
+            .delete(&path, doing)
+            .expecting(&[404])
+            .send()
+            .await;
         match deleted {
             // 404: it is gone already.
             Ok(_) => {
@@ -199,7 +204,10 @@ impl Publisher {
     ) -> Result<RemoteId, ProviderError> {
         let known = || self.ids().get(name).cloned();
         id.cloned().or_else(known).ok_or_else(|| {
-            refused(doing, format!("the id of `{name}` is not known: it was in no list"))
+            refused(
+                doing,
+                format!("the id of `{name}` is not known: it was in no list"),
+            )
         })
     }
 
@@ -230,7 +238,8 @@ impl Publisher {
     }
 }
 
-const NEEDS_ROLE: &str = "give the user a role that `apim:shared_scope_manage` is mapped to (by default `admin` alone)";
+const NEEDS_ROLE: &str =
+    "give the user a role that `apim:shared_scope_manage` is mapped to (by default `admin` alone)";
 
 /// A name that the server says exists and does not list: a key manager kept it when the scope was deleted, or an API has
 /// it as a scope of its own. It stays so however often it is tried.

@@ -1,5 +1,7 @@
 //! Scope registration v1.0: a scope's name is its id.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use super::{List, convert, is_conflict, refused, same_name, unsupported};
@@ -31,7 +33,7 @@ impl Observe for Registration {
             title: "scope registration".to_owned(),
             scopes,
             duplicates,
-            apps: Default::default(),
+            apps: BTreeMap::new(),
         })
     }
 
@@ -45,7 +47,11 @@ impl Apply for Registration {
     async fn apply(&self, change: &Change) -> Result<Done, ProviderError> {
         match change {
             Change::CreateScope { after } => self.create(after).await,
-            Change::UpdateScope { id: _, before, after } => self.update(before, after).await,
+            Change::UpdateScope {
+                id: _,
+                before,
+                after,
+            } => self.update(before, after).await,
             Change::DeleteScope { id: _, before } => self.delete(&before.name).await,
             _ => Err(unsupported(change)),
         }
@@ -93,7 +99,11 @@ impl Registration {
         addressable(&doing, name)?;
         let path = [SCOPES, &[name.as_str()]].concat();
         // 404: it is gone already.
-        self.http.delete(&path, doing).expecting(&[404]).send().await?;
+        self.http
+            .delete(&path, doing)
+            .expecting(&[404])
+            .send()
+            .await?;
         Ok(Done::default())
     }
 }

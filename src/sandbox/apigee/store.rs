@@ -148,6 +148,10 @@ impl App {
 
 /// A consumer key. `scopes: []` stands for every scope of its products: nothing says "no scope at all".
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "a consumer key is what the API calls it"
+)]
 pub(super) struct Key {
     pub(super) consumer_key: String,
     pub(super) consumer_secret: String,

@@ -31,7 +31,7 @@ pub(super) struct Switches {
     pub(super) company_key_put: bool,
     /// What a product PUT does to the members that it leaves out, `scopes` included.
     pub(super) product_put_omitted: Omitted,
-    /// What an AppGroup key POST with scopes and no attributes does to the stored attributes.
+    /// What a POST on an app group's key with scopes and no attributes does to the stored attributes.
     pub(super) app_group_key_omitted_attributes: Omitted,
     /// What becomes of an empty name among a key's scopes.
     pub(super) blank_key_scopes: Blank,
