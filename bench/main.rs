@@ -65,14 +65,25 @@ fn main() -> ExitCode {
 /// Runs one command and prints its time and peak memory as JSON.
 fn measure_here(command: &[String]) -> Outcome<()> {
     let start = Instant::now();
-    let output = Command::new(BINARY).args(command).stdin(Stdio::null()).output()?;
+    let output = Command::new(BINARY)
+        .args(command)
+        .stdin(Stdio::null())
+        .output()?;
     let seconds = start.elapsed().as_secs_f64();
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("scopeward {} ended with {}: {text}", command.join(" "), output.status).into());
+        return Err(format!(
+            "scopeward {} ended with {}: {text}",
+            command.join(" "),
+            output.status
+        )
+        .into());
     }
     let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN)?;
-    #[expect(clippy::cast_precision_loss, reason = "kibibytes of memory fit a double")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "kibibytes of memory fit a double"
+    )]
     let peak_mib = usage.max_rss() as f64 / 1024.0;
     println!("{}", serde_json::to_string(&Sample { seconds, peak_mib })?);
     Ok(())
@@ -83,7 +94,10 @@ fn measure(folder: &Path, arguments: &[&str]) -> Outcome<Sample> {
         .arg(ONE)
         .args(arguments)
         .current_dir(folder)
-        .envs([("SCOPEWARD_BENCH_CLIENT_ID", "sandbox"), ("SCOPEWARD_BENCH_CLIENT_SECRET", "sandbox")])
+        .envs([
+            ("SCOPEWARD_BENCH_CLIENT_ID", "sandbox"),
+            ("SCOPEWARD_BENCH_CLIENT_SECRET", "sandbox"),
+        ])
         .output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
@@ -93,7 +107,9 @@ fn measure(folder: &Path, arguments: &[&str]) -> Outcome<Sample> {
 
 fn bench() -> Outcome<()> {
     let mut rows = Vec::new();
-    rows.push(row("start-up (--version)", Some("10 ms"), 21, |folder| measure(folder, &["--version"]))?);
+    rows.push(row("start-up (--version)", Some("10 ms"), 21, |folder| {
+        measure(folder, &["--version"])
+    })?);
     for scopes in [1_000, 10_000] {
         let folder = tempfile::tempdir()?;
         let world = Sandbox::start(folder.path(), scopes)?;
@@ -105,9 +121,20 @@ fn bench() -> Outcome<()> {
     rows.push(creates()?);
     let folder = tempfile::tempdir()?;
     manifests(folder.path(), "http://127.0.0.1:9", 10_000)?;
-    rows.push(row_in(folder.path(), "validate of 10000 documents", None, 7, &["validate", "."])?);
+    rows.push(row_in(
+        folder.path(),
+        "validate of 10000 documents",
+        None,
+        7,
+        &["validate", "."],
+    )?);
 
-    let results = Results { machine: machine(), version: env!("CARGO_PKG_VERSION"), binary_mib: binary_mib()?, rows };
+    let results = Results {
+        machine: machine(),
+        version: env!("CARGO_PKG_VERSION"),
+        binary_mib: binary_mib()?,
+        rows,
+    };
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/bench.json");
     fs::write(&file, serde_json::to_vec_pretty(&results)?)?;
     println!("{}", table(&results));
@@ -120,27 +147,54 @@ fn creates() -> Outcome<Row> {
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let bound = (CREATES * LATENCY_MS) as f64 / IN_FLIGHT as f64 / 1000.0;
     let goal = format!("{:.2} s (1.15 x {bound:.2})", bound * 1.15);
-    row(&format!("sync, {CREATES} creates at {LATENCY_MS} ms"), Some(&goal), 3, |folder| {
-        let _ = fs::remove_dir_all(folder.join(".scopeward"));
-        let world = Sandbox::start(folder, 0)?;
-        manifests(folder, &world.url, usize::try_from(CREATES)?)?;
-        world.latency()?;
-        measure(folder, &["sync", ".", "--yes", "--new-inventory"])
-    })
+    row(
+        &format!("sync, {CREATES} creates at {LATENCY_MS} ms"),
+        Some(&goal),
+        3,
+        |folder| {
+            let _ = fs::remove_dir_all(folder.join(".scopeward"));
+            let world = Sandbox::start(folder, 0)?;
+            manifests(folder, &world.url, usize::try_from(CREATES)?)?;
+            world.latency()?;
+            measure(folder, &["sync", ".", "--yes", "--new-inventory"])
+        },
+    )
 }
 
-fn row_in(folder: &Path, name: &str, goal: Option<&str>, runs: usize, arguments: &[&str]) -> Outcome<Row> {
+fn row_in(
+    folder: &Path,
+    name: &str,
+    goal: Option<&str>,
+    runs: usize,
+    arguments: &[&str],
+) -> Outcome<Row> {
     row(name, goal, runs, |_| measure(folder, arguments))
 }
 
-fn row(name: &str, goal: Option<&str>, runs: usize, run: impl Fn(&Path) -> Outcome<Sample>) -> Outcome<Row> {
+fn row(
+    name: &str,
+    goal: Option<&str>,
+    runs: usize,
+    run: impl Fn(&Path) -> Outcome<Sample>,
+) -> Outcome<Row> {
     let folder = tempfile::tempdir()?;
-    let mut samples: Vec<Sample> = (0..runs).map(|_| run(folder.path())).collect::<Outcome<_>>()?;
+    let mut samples: Vec<Sample> = (0..runs)
+        .map(|_| run(folder.path()))
+        .collect::<Outcome<_>>()?;
     samples.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
     let Sample { seconds, .. } = samples[runs / 2];
-    let peak_mib = samples.iter().map(|sample| sample.peak_mib).fold(0.0, f64::max);
+    let peak_mib = samples
+        .iter()
+        .map(|sample| sample.peak_mib)
+        .fold(0.0, f64::max);
     eprintln!("{name}: {seconds:.3} s");
-    Ok(Row { name: name.to_owned(), runs, seconds, peak_mib, goal: goal.map(str::to_owned) })
+    Ok(Row {
+        name: name.to_owned(),
+        runs,
+        seconds,
+        peak_mib,
+        goal: goal.map(str::to_owned),
+    })
 }
 
 /// One OneLogin server with that many scopes, served by another process.
@@ -161,7 +215,11 @@ impl Sandbox {
             world.push_str(" []\n");
         }
         for n in 0..scopes {
-            writeln!(world, "            - {{ id: {}, value: \"orders:{n:05}\", description: Scope number {n} }}", n + 1)?;
+            writeln!(
+                world,
+                "            - {{ id: {}, value: \"orders:{n:05}\", description: Scope number {n} }}",
+                n + 1
+            )?;
         }
         let file = folder.join("sandbox.yaml");
         fs::write(&file, world)?;
@@ -172,7 +230,10 @@ impl Sandbox {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        let stdout = child.stdout.take().ok_or("the sandbox has no standard output")?;
+        let stdout = child
+            .stdout
+            .take()
+            .ok_or("the sandbox has no standard output")?;
         let mut url = String::new();
         BufReader::new(stdout).read_line(&mut url)?;
         let url = url.trim().to_owned();
@@ -184,11 +245,19 @@ impl Sandbox {
 
     /// From now on every answer takes its time.
     fn latency(&self) -> Outcome<()> {
-        let body = format!(r#"{{"seed": 1, "rules": [{{"fault": {{"latency": {{"ms": {LATENCY_MS}, "jitterMs": 0}}}}}}]}}"#);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let body = format!(
+            r#"{{"seed": 1, "rules": [{{"fault": {{"latency": {{"ms": {LATENCY_MS}, "jitterMs": 0}}}}}}]}}"#
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().build()?;
-            let answer = client.put(format!("{}/__sandbox/faults", self.url)).body(body).send().await?;
+            let answer = client
+                .put(format!("{}/__sandbox/faults", self.url))
+                .body(body)
+                .send()
+                .await?;
             answer.error_for_status()?;
             Ok(())
         })
@@ -227,9 +296,16 @@ fn binary_mib() -> Outcome<f64> {
 
 fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown processor");
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or("unknown processor");
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    format!("{} cores, {}", cores, model.trim_start_matches([' ', '\t', ':']))
+    format!(
+        "{} cores, {}",
+        cores,
+        model.trim_start_matches([' ', '\t', ':'])
+    )
 }
 
 fn table(results: &Results) -> String {
@@ -239,7 +315,11 @@ fn table(results: &Results) -> String {
     );
     for row in &results.rows {
         let goal = row.goal.as_deref().unwrap_or("");
-        let _ = writeln!(text, "{:<40} {:>5} {:>10.3} {:>10.1}  {goal}", row.name, row.runs, row.seconds, row.peak_mib);
+        let _ = writeln!(
+            text,
+            "{:<40} {:>5} {:>10.3} {:>10.1}  {goal}",
+            row.name, row.runs, row.seconds, row.peak_mib
+        );
     }
     text
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 use scopeward::model::{
-    Applied, Consumers, DeletionPolicy, DesiredRoles, DesiredScope, DesiredTarget, Live, LiveIdentity, LiveScope, Origin,
-    Owned, OwnedScope, RemoteId, ScopeName, Source, SourceFile, Target, TargetId,
+    Applied, Consumers, DeletionPolicy, DesiredRoles, DesiredScope, DesiredTarget, Live,
+    LiveIdentity, LiveScope, Origin, Owned, OwnedScope, RemoteId, ScopeName, Source, SourceFile,
+    Target, TargetId,
     target::{AuthorizationServer, Endpoint},
 };
 use scopeward::plan::{Mode, NewInventory, PlanOptions, plan_target};
@@ -25,7 +26,10 @@ fn source(name: &str) -> Source {
 
 fn target() -> Target {
     Target {
-        id: TargetId { namespace: "default".to_owned(), name: "bench".to_owned() },
+        id: TargetId {
+            namespace: "default".to_owned(),
+            name: "bench".to_owned(),
+        },
         source: source("bench"),
         endpoint: Endpoint::OneLogin {
             url: "https://acme.onelogin.com".parse().expect("a URL"),
@@ -58,7 +62,11 @@ fn world(count: usize) -> (DesiredTarget, Live, Owned) {
                 name: name.clone(),
                 display_name: None,
                 description: description.clone(),
-                roles: DesiredRoles { whole: false, entries: BTreeMap::new(), may_shrink: true },
+                roles: DesiredRoles {
+                    whole: false,
+                    entries: BTreeMap::new(),
+                    may_shrink: true,
+                },
                 previous_names: Vec::new(),
                 protected: false,
                 deletion_policy: DeletionPolicy::Delete,
@@ -72,7 +80,11 @@ fn world(count: usize) -> (DesiredTarget, Live, Owned) {
                 name: name.clone(),
                 remote_id: Some(RemoteId::new(n.to_string())),
                 display_name: None,
-                description: if n % 2 == 0 { description.clone() } else { Some("else".to_owned()) },
+                description: if n % 2 == 0 {
+                    description.clone()
+                } else {
+                    Some("else".to_owned())
+                },
                 roles: Vec::new(),
                 inherited: false,
                 consumers: Consumers::Apps(BTreeSet::new()),
@@ -86,7 +98,10 @@ fn world(count: usize) -> (DesiredTarget, Live, Owned) {
                 source: SourceFile::new("scopes.yaml"),
                 deletion_policy: DeletionPolicy::Delete,
                 protected: false,
-                applied: Applied { description, ..Applied::default() },
+                applied: Applied {
+                    description,
+                    ..Applied::default()
+                },
                 hold_until: None,
                 renamed_from: BTreeSet::new(),
                 parked_for: None,
@@ -95,10 +110,27 @@ fn world(count: usize) -> (DesiredTarget, Live, Owned) {
         );
     }
     let identity = LiveIdentity::new("oneLogin https://acme.onelogin.com 1");
-    let live =
-        Live { identity, title: String::new(), scopes: live, duplicates: BTreeSet::new(), apps: BTreeMap::new() };
-    let owned = Owned { known: true, scopes: owned, ..Owned::default() };
-    (DesiredTarget { target: Arc::new(target()), scopes: desired, apps: Vec::new() }, live, owned)
+    let live = Live {
+        identity,
+        title: String::new(),
+        scopes: live,
+        duplicates: BTreeSet::new(),
+        apps: BTreeMap::new(),
+    };
+    let owned = Owned {
+        known: true,
+        scopes: owned,
+        ..Owned::default()
+    };
+    (
+        DesiredTarget {
+            target: Arc::new(target()),
+            scopes: desired,
+            apps: Vec::new(),
+        },
+        live,
+        owned,
+    )
 }
 
 fn plan(criterion: &mut Criterion) {
