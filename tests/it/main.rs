@@ -1,4 +1,6 @@
 //! The one integration test binary: every module tests the crate from outside.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod recordings;
 mod sandbox;
 mod sandbox_apigee;

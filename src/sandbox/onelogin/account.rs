@@ -13,7 +13,8 @@ use super::tables::{App, AppId, Claim, ClaimId, NextIds, Profile, Scope, ScopeId
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Account {
-    pub(super) account_id: u64,
+    #[serde(rename = "accountId")]
+    pub(super) id: u64,
     pub(super) credentials: Vec<Credential>,
     authorization_servers: Vec<ServerFile>,
     apps: Vec<AppFile>,
@@ -27,7 +28,7 @@ pub(crate) struct Account {
 impl Default for Account {
     fn default() -> Self {
         Self {
-            account_id: 1,
+            id: 1,
             credentials: vec![Credential::default()],
             authorization_servers: Vec::new(),
             apps: Vec::new(),
@@ -81,8 +82,10 @@ pub(crate) enum Access {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Token {
     pub(super) client_id: String,
-    pub(super) access_token: String,
-    pub(super) refresh_token: String,
+    #[serde(rename = "accessToken")]
+    pub(super) access: String,
+    #[serde(rename = "refreshToken")]
+    pub(super) refresh: String,
     pub(super) created_at: Timestamp,
 }
 

@@ -75,16 +75,16 @@ pub(super) fn update(
         value: match (fields.text("value")?, switches.scope_put) {
             (Field::Given(value), _) => value,
             (Field::Null, _) => String::new(),
-            (Field::Absent, ScopePut::KeepAbsent) => live.value.clone(),
-            (Field::Absent, ScopePut::ClearAbsent | ScopePut::RefuseAbsent) => {
+            (Field::Absent, ScopePut::Keep) => live.value.clone(),
+            (Field::Absent, ScopePut::Clear | ScopePut::Refuse) => {
                 return Err(missing("value"));
             }
         },
         description: match (fields.text("description")?, switches.scope_put) {
             (Field::Given(description), _) => Some(description),
-            (Field::Null, _) | (Field::Absent, ScopePut::ClearAbsent) => None,
-            (Field::Absent, ScopePut::KeepAbsent) => live.description.clone(),
-            (Field::Absent, ScopePut::RefuseAbsent) => return Err(missing("description")),
+            (Field::Null, _) | (Field::Absent, ScopePut::Clear) => None,
+            (Field::Absent, ScopePut::Keep) => live.description.clone(),
+            (Field::Absent, ScopePut::Refuse) => return Err(missing("description")),
         },
         inherited: live.inherited,
     };

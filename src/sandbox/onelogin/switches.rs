@@ -56,7 +56,7 @@ impl Default for Switches {
             scope_characters: ScopeCharacters::NoWhitespace,
             max_scope_length: Some(255),
             description_required: false,
-            scope_put: ScopePut::KeepAbsent,
+            scope_put: ScopePut::Keep,
             delete_granted_scope: DeleteGrantedScope::Cascade,
             inherited_scope_writes: Permission::Refuse,
             attach_twice: AttachTwice::Refuse,
@@ -124,7 +124,7 @@ choices! {
     /// Which characters a value may have.
     ScopeCharacters { NoWhitespace, ScopeToken, Any }
     /// What a scope's PUT does with a field that it does not name.
-    ScopePut { KeepAbsent, ClearAbsent, RefuseAbsent }
+    ScopePut { Keep, Clear, Refuse }
     /// What becomes of the deletion of a scope that clients hold.
     DeleteGrantedScope { Cascade, Refuse }
     /// What a second POST for a client does.

@@ -41,14 +41,11 @@ impl Token {
 
 /// Answers a token call.
 pub(super) fn mint(account: &mut Account, version: Version, request: &Request) -> Answer {
-    let body = match read_body(request) {
-        Some(body) => body,
-        None => {
-            return bad_request(
-                "Content Type is not specified or specified incorrectly. \
+    let Some(body) = read_body(request) else {
+        return bad_request(
+            "Content Type is not specified or specified incorrectly. \
                  Content-Type header must be set to application/json",
-            );
-        }
+        );
     };
     if body.get("grant_type").and_then(Value::as_str) != Some("client_credentials") {
         return bad_request("grant_type is incorrect. grant_type must be client_credentials");
@@ -63,12 +60,12 @@ pub(super) fn mint(account: &mut Account, version: Version, request: &Request) -
     let replaces = version == Version::V1 && account.switches.v1_token_replaces;
     let token = live_token(account, &credential, request.now, replaces);
     let content = json!({
-        "access_token": token.access_token,
+        "access_token": token.access,
         "created_at": format!("{:.3}", token.created_at),
         "expires_in": LIFETIME_SECONDS,
-        "refresh_token": token.refresh_token,
+        "refresh_token": token.refresh,
         "token_type": "bearer",
-        "account_id": account.account_id,
+        "account_id": account.id,
     });
     match version {
         Version::V1 => success_c(Some(json!([content]))),
@@ -88,9 +85,9 @@ pub(super) fn revoke(account: &mut Account, request: &Request) -> Answer {
     let Some(access_token) = body.get("access_token").and_then(Value::as_str) else {
         return bad_request("access_token is missing");
     };
-    account.tokens.retain(|token| {
-        token.access_token != access_token || token.client_id != presented.client_id
-    });
+    account
+        .tokens
+        .retain(|token| token.access != access_token || token.client_id != presented.client_id);
     success_c(None)
 }
 
@@ -111,7 +108,7 @@ pub(super) fn bearer<'a>(
     let token = account
         .tokens
         .iter()
-        .find(|token| token.access_token == presented && token.is_live(request.now))?;
+        .find(|token| token.access == presented && token.is_live(request.now))?;
     account
         .credentials
         .iter()
@@ -134,8 +131,8 @@ fn live_token(account: &mut Account, client_id: &str, now: Timestamp, replaces: 
     let secret = |kind: &str| hex(&Sha256::digest(format!("{kind}\n{client_id}\n{number}")));
     let token = Token {
         client_id: client_id.to_owned(),
-        access_token: secret("access"),
-        refresh_token: secret("refresh"),
+        access: secret("access"),
+        refresh: secret("refresh"),
         created_at: now,
     };
     account.tokens.retain(|token| token.client_id != client_id);

@@ -1,0 +1,35 @@
+//! What the engine talks about: names, targets, what is wanted, what is live, what is ours.
+//!
+//! Data and the rules that hold for it everywhere. No input or output, no clock, no logging: a value of these types is
+//! the same in a test, on the command line and in a cluster.
+//!
+//! | module | answers |
+//! |---|---|
+//! | [`name`] | what things are called: [`ScopeName`], [`RoleName`], [`TargetId`], [`AppRef`], ... |
+//! | [`target`] | how a live system is reached, and what may be done there: [`Target`] |
+//! | [`system`] | what a system can hold: [`System`], its [`Capabilities`] and limits |
+//! | [`desired`] | what manifests say should exist: [`Desired`] |
+//! | [`live`] | what a provider saw: [`Live`] |
+//! | [`owned`] | what we made, adopted or found equal, and last applied: [`Owned`] |
+//! | [`removal`] | what was taken away, as the guard counts: [`Removal`] |
+
+pub mod desired;
+pub mod live;
+pub mod name;
+pub mod owned;
+pub mod removal;
+pub mod system;
+pub mod target;
+
+pub use desired::{
+    DeletionPolicy, Desired, DesiredApp, DesiredRoles, DesiredScope, DesiredTarget, ForeignScopes,
+};
+pub use live::{Consumers, Live, LiveApp, LiveAppScopes, LiveScope};
+pub use name::{
+    AppOwner, AppRef, ConsumerKey, LiveIdentity, RemoteId, RoleName, ScopeName, Source, SourceFile,
+    TargetId,
+};
+pub use owned::{Applied, Intent, Origin, Owned, OwnedApp, OwnedScope, Record};
+pub use removal::{Counted, PastRemoval, Removal, Removals};
+pub use system::{Capabilities, Rename, Reread, System};
+pub use target::Target;

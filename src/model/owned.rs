@@ -1,0 +1,263 @@
+//! What is ours on one live identity, and what was last applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::desired::DeletionPolicy;
+use super::name::{AppRef, RemoteId, RoleName, ScopeName, SourceFile};
+
+/// The inventory's knowledge of one live identity.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Owned {
+    /// Whether the inventory knows the identity at all. One that does not owns nothing, and `sync` asks before it starts.
+    pub known: bool,
+    /// How many writes were recorded: part of the digest, so that a plan that was applied never comes again.
+    pub writes: u64,
+    /// The scopes, by the name last applied.
+    pub scopes: BTreeMap<ScopeName, OwnedScope>,
+    /// The app scope sets, by app with its key.
+    pub apps: BTreeMap<AppRef, OwnedApp>,
+    /// Creations that were about to be sent: an equal object that appeared since is ours, even if the answer was lost.
+    pub intents: Vec<Intent>,
+}
+
+/// How an object came to be ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Origin {
+    /// We made it.
+    Created,
+    /// Somebody said so.
+    Adopted,
+    /// It was there, equal to its manifest: kept equal, never deleted or renamed.
+    Matched,
+}
+
+impl Origin {
+    /// Whether the object may be deleted and renamed.
+    pub fn may_remove(self) -> bool {
+        match self {
+            Self::Created | Self::Adopted => true,
+            Self::Matched => false,
+        }
+    }
+}
+
+/// What was last applied to a scope.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Applied {
+    /// The display name, where it was managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// The description, where it was managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The managed roles, each with the files that asked for it; `None` where roles were never managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<BTreeMap<RoleName, BTreeSet<SourceFile>>>,
+}
+
+/// A scope of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OwnedScope {
+    /// How it came to be ours.
+    pub origin: Origin,
+    /// Its id; ownership holds for this one object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_id: Option<RemoteId>,
+    /// The file that declares it.
+    pub source: SourceFile,
+    /// That of the last applied manifest.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// That of the last applied manifest.
+    #[serde(default)]
+    pub protected: bool,
+    /// What was last applied.
+    #[serde(default)]
+    pub applied: Applied,
+    /// That of the last applied manifest: nothing is written to it before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_until: Option<Timestamp>,
+    /// The `previousNames` that were honoured: a swap that was made is not made again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub renamed_from: BTreeSet<ScopeName>,
+    /// The name that it is on its way to, while a swap has it under a temporary one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked_for: Option<ScopeName>,
+    /// When it was first missing live: a tombstone, which goes after a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vanished_at: Option<Timestamp>,
+}
+
+/// An app scope set of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OwnedApp {
+    /// How it came to be ours.
+    pub origin: Origin,
+    /// The file that declares it.
+    pub source: SourceFile,
+    /// That of the last applied manifest.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// The last applied list.
+    pub applied: BTreeSet<ScopeName>,
+    /// That of the last applied manifest: nothing is written to it before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_until: Option<Timestamp>,
+    /// When it was first missing live: a tombstone, which goes after a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vanished_at: Option<Timestamp>,
+}
+
+/// A write that was about to be sent, kept until its outcome is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    tag = "intent",
+    deny_unknown_fields
+)]
+pub enum Intent {
+    /// A scope that was absent is being made, with exactly this state.
+    CreateScope {
+        /// Its name.
+        name: ScopeName,
+        /// Its display name as sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        display_name: Option<String>,
+        /// Its description as sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+        /// Its roles as sent.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        roles: BTreeSet<RoleName>,
+        /// What the inventory will say of it.
+        entry: OwnedScope,
+    },
+    /// An app is being attached, or its list replaced, with exactly this list.
+    SetAppScopes {
+        /// The app.
+        app: AppRef,
+        /// The list as sent.
+        scopes: BTreeSet<ScopeName>,
+        /// What the inventory will say of it.
+        entry: OwnedApp,
+    },
+}
+
+/// One step of the inventory's history: what a run learned or did. Replaying the steps over an [`Owned`] gives the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    tag = "record",
+    deny_unknown_fields
+)]
+pub enum Record {
+    /// A scope is ours, or what is known of it changed.
+    Scope {
+        /// Its name.
+        name: ScopeName,
+        /// What is known of it.
+        entry: OwnedScope,
+        /// The entry that it takes the place of, after a rename.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces: Option<ScopeName>,
+    },
+    /// A scope is not ours any more.
+    ForgetScope {
+        /// Its name.
+        name: ScopeName,
+    },
+    /// An app's set is ours, or what is known of it changed.
+    App {
+        /// The app.
+        app: AppRef,
+        /// What is known of it.
+        entry: OwnedApp,
+    },
+    /// An app's set is not ours any more.
+    ForgetApp {
+        /// The app.
+        app: AppRef,
+    },
+    /// A write is about to be sent.
+    Intent(Intent),
+    /// The intent for a scope is settled, one way or the other.
+    SettledScope {
+        /// Its name.
+        name: ScopeName,
+    },
+    /// The intent for an app is settled, one way or the other.
+    SettledApp {
+        /// The app.
+        app: AppRef,
+    },
+    /// A write was sent.
+    Write,
+}
+
+impl Intent {
+    /// Whether `other` is about the same object.
+    fn same_object(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::CreateScope { name: a, .. }, Self::CreateScope { name: b, .. }) => a == b,
+            (Self::SetAppScopes { app: a, .. }, Self::SetAppScopes { app: b, .. }) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Owned {
+    /// Takes one step. Recording an object settles the intent for it.
+    pub fn record(&mut self, record: Record) {
+        self.known = true;
+        match record {
+            Record::Scope {
+                name,
+                entry,
+                replaces,
+            } => {
+                if let Some(old) = replaces {
+                    self.scopes.remove(&old);
+                }
+                self.settle_scope(&name);
+                self.scopes.insert(name, entry);
+            }
+            Record::ForgetScope { name } => {
+                self.scopes.remove(&name);
+            }
+            Record::App { app, entry } => {
+                self.settle_app(&app);
+                self.apps.insert(app, entry);
+            }
+            Record::ForgetApp { app } => {
+                self.apps.remove(&app);
+            }
+            Record::Intent(intent) => {
+                self.intents.retain(|other| !other.same_object(&intent));
+                self.intents.push(intent);
+            }
+            Record::SettledScope { name } => self.settle_scope(&name),
+            Record::SettledApp { app } => self.settle_app(&app),
+            Record::Write => self.writes += 1,
+        }
+    }
+
+    fn settle_scope(&mut self, settled: &ScopeName) {
+        self.intents.retain(
+            |intent| !matches!(intent, Intent::CreateScope { name, .. } if name == settled),
+        );
+    }
+
+    fn settle_app(&mut self, settled: &AppRef) {
+        self.intents
+            .retain(|intent| !matches!(intent, Intent::SetAppScopes { app, .. } if app == settled));
+    }
+}

@@ -1,0 +1,130 @@
+//! The systems behind two small traits: who may look, and who may write.
+//!
+//! [`Observe`] gives a complete picture or an error, never a shorter picture. [`Apply`] makes one write and says what
+//! became of it. Planning and pull-request jobs are given an [`observer`], whose HTTP layer refuses to send a write.
+//!
+//! ```text
+//! Target + Credential --observer()--> &dyn Observe              plan
+//!                     --provider()--> &dyn Provider             apply, sync
+//! ```
+
+use async_trait::async_trait;
+
+mod apigee;
+pub mod connect;
+pub mod credential;
+pub mod error;
+mod http;
+mod oauth;
+mod onelogin;
+mod wso2;
+
+pub use connect::{Connect, Interrupt, Patience};
+pub use credential::{Credential, CredentialStore, SecretDocument};
+pub use error::{Cause, Fate, ProviderError};
+
+use http::Access;
+
+use crate::model::target::Endpoint;
+use crate::model::{AppRef, Live, RemoteId, Target};
+use crate::plan::change::Change;
+
+/// Opens a target to look at it; the HTTP layer beneath refuses to send a write. Sends nothing yet.
+///
+/// # Errors
+/// A credential that is not for this target or lacks a key, and settings that cannot be used.
+pub fn observer(
+    target: &Target,
+    credential: &Credential,
+    connect: &Connect,
+) -> Result<Box<dyn Observe>, ProviderError> {
+    let provider: Box<dyn Observe> = open(target, credential, connect, Access::Read)?;
+    Ok(provider)
+}
+
+/// Opens a target to look at it and to write to it. Sends nothing yet.
+///
+/// # Errors
+/// A credential that is not for this target or lacks a key, and settings that cannot be used.
+pub fn provider(
+    target: &Target,
+    credential: &Credential,
+    connect: &Connect,
+) -> Result<Box<dyn Provider>, ProviderError> {
+    open(target, credential, connect, Access::Write)
+}
+
+fn open(
+    target: &Target,
+    credential: &Credential,
+    connect: &Connect,
+    access: Access,
+) -> Result<Box<dyn Provider>, ProviderError> {
+    match &target.endpoint {
+        Endpoint::OneLogin { .. } => onelogin::open(target, credential, connect, access),
+        Endpoint::Wso2 { .. } => wso2::open(target, credential, connect, access),
+        Endpoint::Apigee { .. } => apigee::open(target, credential, connect, access),
+    }
+}
+
+/// What a caller needs to see. A provider may see more where that costs nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Every scope of the target.
+    pub scopes: bool,
+    /// Who uses the scopes; on OneLogin one more list.
+    pub consumers: bool,
+    /// These apps.
+    pub apps: Vec<AppRef>,
+    /// What may stand in the apps' lists; on Apigee the products.
+    pub allowed: bool,
+}
+
+/// What a write did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Done {
+    /// The id of what was made, where the system gives one.
+    pub remote_id: Option<RemoteId>,
+}
+
+/// How many requests a provider sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// All, retries and token requests included.
+    pub total: u64,
+    /// Those that write: neither GET nor HEAD, nor for a token.
+    pub writes: u64,
+    /// Those for a token.
+    pub tokens: u64,
+}
+
+/// Who may look.
+#[async_trait]
+pub trait Observe: Send + Sync {
+    /// Gives the complete picture of what `interest` asks for.
+    ///
+    /// # Errors
+    /// Any list that failed, came short or is not of the expected shape.
+    async fn observe(&self, interest: &Interest) -> Result<Live, ProviderError>;
+
+    /// How many requests were sent so far.
+    fn requests(&self) -> Requests;
+}
+
+/// Who may write.
+#[async_trait]
+pub trait Apply: Send + Sync {
+    /// Makes one write. A provider that needs ids that only a list tells (OneLogin's scope ids in an app's list) has them
+    /// from the last `observe` and from its own creations since.
+    ///
+    /// A create whose fate is unknown is looked up before it is sent again; a delete of what is gone is done.
+    ///
+    /// # Errors
+    /// What the server said; [`ProviderError::fate`] tells whether the write may have taken effect all the same.
+    async fn apply(&self, change: &Change) -> Result<Done, ProviderError>;
+}
+
+/// Both.
+pub trait Provider: Observe + Apply {}
+
+impl<T: Observe + Apply> Provider for T {}

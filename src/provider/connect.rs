@@ -1,0 +1,90 @@
+//! What a connection to a target needs beside the target and its credential.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use url::Url;
+
+/// How a run connects.
+#[derive(Debug, Clone)]
+pub struct Connect {
+    /// Where the sandbox's copy of the target stands, when the run is against the sandbox: every request of the target goes
+    /// there, its token requests included. The credential given with it is the sandbox's own and belongs to no URL.
+    pub sandbox: Option<Url>,
+    /// The `User-Agent` header.
+    pub user_agent: String,
+    /// Set by Ctrl-C.
+    pub interrupt: Interrupt,
+    /// How long answers are waited for, and how often a request is sent again.
+    pub patience: Patience,
+}
+
+impl Default for Connect {
+    fn default() -> Self {
+        Self {
+            sandbox: None,
+            user_agent: concat!("scopeward/", env!("CARGO_PKG_VERSION")).to_owned(),
+            interrupt: Interrupt::default(),
+            patience: Patience::default(),
+        }
+    }
+}
+
+/// How long answers are waited for, and how often a request is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For a connection, its TLS handshake included.
+    pub connect: Duration,
+    /// For a whole answer, from the first byte sent to the last one read.
+    pub request: Duration,
+    /// How often a request is sent at most.
+    pub attempts: u32,
+    /// For one request with all its repetitions and pauses. A server that asks for a longer pause is not waited for.
+    pub total: Duration,
+    /// The ceiling of the first random delay before a repetition; it doubles with each one.
+    pub first_delay: Duration,
+    /// The highest that the ceiling gets.
+    pub longest_delay: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            request: Duration::from_secs(60),
+            attempts: 7,
+            total: Duration::from_secs(180),
+            first_delay: Duration::from_millis(500),
+            longest_delay: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A flag that is set once and for all, and wakes whoever waits. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Interrupt(watch::Sender<bool>);
+
+impl Default for Interrupt {
+    fn default() -> Self {
+        Self(watch::Sender::new(false))
+    }
+}
+
+impl Interrupt {
+    /// Sets it: no new request is started from now on; those in flight are finished.
+    pub fn set(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Whether it is set.
+    pub fn is_set(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Returns when it is set.
+    pub async fn wait(&self) {
+        let mut receiver = self.0.subscribe();
+        // The sender lives in `self`, so that the channel cannot close meanwhile.
+        let _ = receiver.wait_for(|set| *set).await;
+    }
+}

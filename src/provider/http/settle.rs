@@ -1,0 +1,86 @@
+//! What became of a create whose answer was lost, or says that the object is there already.
+
+use tokio::time::Instant;
+
+use super::{Http, retry};
+use crate::provider::error::{Fate, ProviderError};
+
+/// What a look at the live objects showed.
+pub(crate) enum Found<T> {
+    /// It is there, just as it was to be made.
+    Equal(T),
+    /// Something of its name is there, and differs so.
+    Different(String),
+    /// It is not there.
+    Absent,
+}
+
+/// Makes an object, and looks before saying that it failed and before sending it again.
+///
+/// | the create | the look | result |
+/// |---|---|---|
+/// | worked | | done |
+/// | refused | | its error |
+/// | in doubt, or a conflict | equal | done |
+/// | | different | its error, fate unknown |
+/// | | failed | its error, fate unknown |
+/// | in doubt, and worth another try | absent | sent again, as often as any request |
+/// | in doubt otherwise (a 500), or a conflict | absent | its error, nothing changed |
+///
+/// A request whose answer never came may still be at work when the look shows nothing; so its fate stays unknown when the
+/// tries are over, and a try that meets its late success is a conflict, and looked up.
+///
+/// `send` makes it once, `look` is given no request that an interrupt stops (see [`super::Call::settling`]), and
+/// `is_conflict` says whether an error means that the object exists. Whether an equal object is ours was decided by the
+/// caller, who knows that it was absent before.
+pub(crate) async fn settle_create<T, S, L>(
+    http: &Http,
+    mut send: impl FnMut() -> S + Send,
+    mut look: impl FnMut() -> L + Send,
+    is_conflict: impl Fn(&ProviderError) -> bool + Send,
+) -> Result<T, ProviderError>
+where
+    S: Future<Output = Result<T, ProviderError>> + Send,
+    L: Future<Output = Result<Found<T>, ProviderError>> + Send,
+{
+    let mut delays = retry::delays(&http.patience);
+    loop {
+        let error = match send().await {
+            Ok(made) => return Ok(made),
+            Err(error) => error,
+        };
+        let conflict = is_conflict(&error);
+        if error.fate == Fate::NotDone && !conflict {
+            return Err(error);
+        }
+        match look().await {
+            Ok(Found::Equal(made)) => return Ok(made),
+            Ok(Found::Different(how)) => {
+                let help = format!("it is there now, and {how}: look at it before the next run");
+                return Err(error.with_fate(Fate::Unknown).with_help(help));
+            }
+            Err(look) => {
+                let help = format!(
+                    "whether it was made could not be found out: {look}: {}",
+                    look.cause
+                );
+                return Err(error.with_fate(Fate::Unknown).with_help(help));
+            }
+            Ok(Found::Absent) if conflict || !error.is_retryable() => {
+                return Err(error.with_fate(Fate::NotDone));
+            }
+            Ok(Found::Absent) => {}
+        }
+        let Some(delay) = delays.next() else {
+            return Err(error);
+        };
+        if http
+            .gate
+            .sleep(Instant::now() + delay, false)
+            .await
+            .is_err()
+        {
+            return Err(error);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The shared scopes of API Manager's Publisher: a scope is addressed by a UUID that only the list tells.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::convert::{PublisherBody, WireScope};
+use super::{List, convert, is_conflict, refused, same_name, unsupported};
+use crate::model::system::System;
+use crate::model::{Live, RemoteId, ScopeName, Target};
+use crate::plan::change::{Change, ScopeState};
+use crate::provider::http::{Http, settle_create};
+use crate::provider::{Apply, Cause, Done, Fate, Interest, Observe, ProviderError, Requests};
+
+/// The OAuth scope that writing shared scopes takes.
+pub(super) const MANAGE: &str = "apim:shared_scope_manage";
+
+/// The OAuth scope that reading them takes.
+pub(super) const VIEW: &str = "apim:api_view";
+
+/// The shared scopes of one server, of one tenant.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    pub(super) target: Target,
+    pub(super) http: Http,
+    /// The version segment of its paths, such as `v4`.
+    pub(super) version: String,
+    /// What the token was granted, where the token server said so.
+    pub(super) granted: Granted,
+    /// The ids, from the last list and from our own creations since.
+    pub(super) ids: Mutex<BTreeMap<ScopeName, RemoteId>>,
+}
+
+/// The scopes of the current token, shared with what fetches it. A token server grants fewer than it was asked for where
+/// the user lacks a role, and says so only here.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Granted(Arc<Mutex<Option<String>>>);
+
+impl Granted {
+    /// Keeps what a token answer says.
+    pub(super) fn set(&self, scope: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = scope;
+    }
+
+    /// What is granted, if that is known and lacks the right to write.
+    fn without_manage(&self) -> Option<String> {
+        let granted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        granted
+            .clone()
+            .filter(|scopes| scopes.split_whitespace().all(|scope| scope != MANAGE))
+    }
+}
+
+#[async_trait]
+impl Observe for Publisher {
+    async fn observe(&self, interest: &Interest) -> Result<Live, ProviderError> {
+        let (scopes, duplicates) = if interest.scopes || interest.consumers {
+            self.list(&self.scopes())
+                .read(false)
+                .await
+                .map_err(|error| self.explained(error))?
+        } else {
+            Default::default()
+        };
+        *self.ids() = scopes
+            .values()
+            .filter_map(|scope| Some((scope.name.clone(), scope.remote_id.clone()?)))
+            .collect();
+        Ok(Live {
+            identity: self.target.live_identity_with(0),
+            title: format!("Publisher {}", self.version),
+            scopes,
+            duplicates,
+            apps: BTreeMap::new(),
+        })
+    }
+
+    fn requests(&self) -> Requests {
+        self.http.requests()
+    }
+}
+
+#[async_trait]
+impl Apply for Publisher {
+    async fn apply(&self, change: &Change) -> Result<Done, ProviderError> {
+        match change {
+            Change::CreateScope { after } => self.create(after).await,
+            Change::UpdateScope { id, before, after } => {
+                self.update(id.as_ref(), before, after).await
+            }
+            Change::DeleteScope { id, before } => self.delete(id.as_ref(), &before.name).await,
+            _ => return Err(unsupported(change)),
+        }
+        .map_err(|error| self.explained(error))
+    }
+}
+
+impl Publisher {
+    fn scopes(&self) -> [&str; 5] {
+        ["api", "am", "publisher", &self.version, "scopes"]
+    }
+
+    fn list<'a>(&'a self, path: &'a [&'a str]) -> List<'a> {
+        List {
+            http: &self.http,
+            path,
+            system: System::Wso2Publisher,
+        }
+    }
+
+    fn ids(&self) -> std::sync::MutexGuard<'_, BTreeMap<ScopeName, RemoteId>> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn create(&self, after: &ScopeState) -> Result<Done, ProviderError> {
+        let doing = format!("create scope `{}`", after.name);
+        let refuse = |why| refused(&doing, why);
+        convert::creatable(after, System::Wso2Publisher).map_err(refuse)?;
+        let body = convert::publisher_body(after).map_err(refuse)?;
+        self.may_write(&doing)?;
+        let path = self.scopes();
+        let send = || self.post(&path, &body, &doing);
+        let look = || {
+            self.list(&path).look(after, |live| Done {
+                remote_id: live.remote_id.clone(),
+            })
+        };
+        let done = settle_create(&self.http, send, look, is_conflict)
+            .await
+            .map_err(|error| match error.fate {
+                Fate::NotDone if is_conflict(&error) => orphan(error, &after.name),
+                _ => error,
+            })?;
+        if let Some(id) = &done.remote_id {
+            self.ids().insert(after.name.clone(), id.clone());
+        }
+        Ok(done)
+    }
+
+    async fn post(
+        &self,
+        path: &[&str],
+        body: &PublisherBody<'_>,
+        doing: &str,
+    ) -> Result<Done, ProviderError> {
+        let answer = self.http.post(path, body, doing).send().await?;
+        match answer.json::<WireScope>()?.into_id() {
+            Some(id) => Ok(Done {
+                remote_id: Some(id),
+            }),
+            None => Err(answer.unexpected("it has no id")),
+        }
+    }
+
+    async fn update(
+        &self,
+        id: Option<&RemoteId>,
+        before: &ScopeState,
+        after: &ScopeState,
+    ) -> Result<Done, ProviderError> {
+        let name = same_name(before, after)?;
+        let doing = format!("update scope `{name}`");
+        let body = convert::publisher_body(after).map_err(|why| refused(&doing, why))?;
+        self.may_write(&doing)?;
+        let id = self.id(id, name, &doing)?;
+        let path = [&self.scopes()[..], &[id.as_str()]].concat();
+        self.http.put(&path, &body, doing).send().await?;
+        Ok(Done::default())
+    }
+
+    /// Deletes a scope. A success may leave it in a key manager that refused; a later create of the name says so.
+    async fn delete(&self, id: Option<&RemoteId>, name: &ScopeName) -> Result<Done, ProviderError> {
+        let doing = format!("delete scope `{name}`");
+        self.may_write(&doing)?;
+        let id = self.id(id, name, &doing)?;
+        let path = [&self.scopes()[..], &[id.as_str()]].concat();
+        let deleted = self.http.delete(&path, doing).expecting(&[404]).send().await;
+        match deleted {
+            // 404: it is gone already.
+            Ok(_) => {
+                self.ids().remove(name);
+                Ok(Done::default())
+            }
+            Err(error) if is_conflict(&error) => Err(error.with_help(
+                "an API, or an old revision of one, still requires this scope: take it out there first; \
+                 the scope's usage in the Publisher portal names them",
+            )),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The id that a change carries, or else the one that the last list gave.
+    fn id(
+        &self,
+        id: Option<&RemoteId>,
+        name: &ScopeName,
+        doing: &str,
+    ) -> Result<RemoteId, ProviderError> {
+        let known = || self.ids().get(name).cloned();
+        id.cloned().or_else(known).ok_or_else(|| {
+            refused(doing, format!("the id of `{name}` is not known: it was in no list"))
+        })
+    }
+
+    /// Stops a write that the token is known not to allow: the server would answer no more than 401.
+    fn may_write(&self, doing: &str) -> Result<(), ProviderError> {
+        match self.granted.without_manage() {
+            Some(granted) => {
+                let why = format!("the token was granted `{granted}`, without `{MANAGE}`");
+                Err(ProviderError::new(doing, Cause::Credential(why)).with_help(NEEDS_ROLE))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Publisher answers 401 to a wrong password and to a right one that may not do this alike.
+    fn explained(&self, error: ProviderError) -> ProviderError {
+        if !matches!(error.cause, Cause::Unauthorized { .. }) {
+            return error;
+        }
+        let help = match self.granted.without_manage() {
+            Some(granted) => format!("the token was granted `{granted}`: {NEEDS_ROLE}"),
+            None => format!(
+                "besides a wrong credential, 401 can mean that the user or the token lacks a scope: reading takes `{VIEW}`, \
+                 writing `{MANAGE}`; {NEEDS_ROLE}"
+            ),
+        };
+        error.with_help(help)
+    }
+}
+
+const NEEDS_ROLE: &str = "give the user a role that `apim:shared_scope_manage` is mapped to (by default `admin` alone)";
+
+/// A name that the server says exists and does not list: a key manager kept it when the scope was deleted, or an API has
+/// it as a scope of its own. It stays so however often it is tried.
+fn orphan(error: ProviderError, name: &ScopeName) -> ProviderError {
+    error.with_help(format!(
+        "no shared scope is called `{name}`, so either an API defines it as its own scope, or a key manager kept it when it \
+         was deleted here (an orphan): remove it there (resident key manager: DELETE \
+         /api/identity/oauth2/v1.0/scopes/name/{name}) or use another name"
+    ))
+}
