@@ -780,9 +780,10 @@ async fn raw(list: Vec<u8>) -> SocketAddr {
             tokio::spawn(async move {
                 let mut head = vec![0; 4096];
                 let length = stream.read(&mut head).await.unwrap_or(0);
-                let answer = match head[..length].starts_with(b"POST /auth") {
-                    true => token.into_bytes(),
-                    false => list,
+                let answer = if head[..length].starts_with(b"POST /auth") {
+                    token.into_bytes()
+                } else {
+                    list
                 };
                 let _ = stream.write_all(&answer).await;
                 let _ = stream.shutdown().await;
@@ -828,7 +829,7 @@ async fn an_answer_beyond_all_measure_is_not_read() {
     let mut endless = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
     for _ in 0..40 {
         endless.extend_from_slice(b"10000\r\n");
-        endless.extend_from_slice(&[b' '; 0x10000]);
+        endless.extend_from_slice(&vec![b' '; 0x10000]);
         endless.extend_from_slice(b"\r\n");
     }
     let writer = writer(&format!("http://{}", raw(endless).await));
@@ -881,8 +882,7 @@ async fn self_signed() -> (String, String, String) {
     let der = made.cert.der().clone();
     let sha256 = Sha256::digest(&der)
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
@@ -903,9 +903,10 @@ async fn self_signed() -> (String, String, String) {
                 };
                 let mut head = vec![0; 4096];
                 let length = stream.read(&mut head).await.unwrap_or(0);
-                let body = match head[..length].starts_with(b"POST /auth") {
-                    true => json!({ "access_token": TOKEN }).to_string(),
-                    false => "[]".to_owned(),
+                let body = if head[..length].starts_with(b"POST /auth") {
+                    json!({ "access_token": TOKEN }).to_string()
+                } else {
+                    "[]".to_owned()
                 };
                 let answer = format!(
                     "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -1185,7 +1186,8 @@ async fn no_log_error_or_debug_text_holds_a_secret() {
     let writer = provider::provider(&target, &credential, &connect).unwrap();
     for _ in 0..4 {
         let error = writer.observe(&scopes_alone()).await.unwrap_err();
-        shown += &format!("{}{:?}", texts(&error), error.help);
+        shown += &texts(&error);
+        shown += &error.help.unwrap_or_default();
     }
     let planted = Change::CreateScope {
         after: ScopeState {

@@ -16,7 +16,7 @@ use super::{Answer, Call, Http, Kind};
 use crate::provider::error::{Cause, ProviderError};
 
 /// How long before its end a token is renewed.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// How long a token is used at least, however close its end: OneLogin gives the same token again until it ends, and a
 /// clock that runs ahead would have one fetched for every request. Should it end meanwhile, the 401 renews it.
@@ -24,8 +24,6 @@ const LEAST_USE: Duration = Duration::from_secs(10);
 
 /// How requests are signed.
 pub(crate) enum Auth {
-    /// Not at all.
-    None,
     /// Name and password with every request.
     Basic {
         /// The name.
