@@ -3,6 +3,7 @@
 
 mod provider_apigee;
 mod provider_http;
+mod provider_onelogin;
 mod provider_wso2;
 mod providing;
 mod recordings;

@@ -11,14 +11,14 @@ use scopeward::model::{
 };
 use scopeward::plan::change::{Change, ScopeState};
 use scopeward::provider::{
-    self, Cause, Connect, Credential, Fate, Interest, Observe, Patience, Provider, ProviderError,
-    Requests,
+    self, Cause, Connect, Credential, Fate, Interest, Interrupt, Observe, Patience, Provider,
+    ProviderError, Requests,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use url::Url;
-use wiremock::matchers::any;
+use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 const SECRET: &str = "s3cr3t+of/the credential";
@@ -683,6 +683,47 @@ async fn an_interrupt_ends_a_pause_and_starts_nothing_new() {
     let error = observer.observe(&scopes_alone()).await.unwrap_err();
     assert_eq!(error.cause, Cause::Interrupted);
     assert_eq!(asked(&server, SCOPES).await, 1);
+}
+
+/// Sets the interrupt while a request is in flight, and fails it.
+struct Interrupting(Interrupt);
+
+impl Respond for Interrupting {
+    fn respond(&self, _: &Request) -> ResponseTemplate {
+        self.0.set();
+        error(503, "going down")
+    }
+}
+
+#[tokio::test]
+async fn what_was_in_flight_at_an_interrupt_is_settled() {
+    let mine = json!({ "id": 9, "value": "a", "description": "About a" });
+    for (list, outcome) in [
+        (json!([mine]), Ok(Some(RemoteId::new("9")))),
+        (json!([]), Err(Fate::Unknown)),
+    ] {
+        let connect = connect();
+        let server = stub(vec![(SCOPES, vec![ok(list)])]).await;
+        Mock::given(method("POST"))
+            .and(path("/api/2/api_authorizations/31415/scopes"))
+            .respond_with(Interrupting(connect.interrupt.clone()))
+            .with_priority(1)
+            .mount(&server)
+            .await;
+        let writer = provider::provider(&target(&server.uri()), &credential(), &connect).unwrap();
+        let result = writer.apply(&create("a")).await;
+        assert_eq!(
+            result
+                .map(|done| done.remote_id)
+                .map_err(|error| error.fate),
+            outcome
+        );
+        // Looked for, and not sent again.
+        assert_eq!(
+            (asked(&server, CREATE).await, asked(&server, SCOPES).await),
+            (1, 1)
+        );
+    }
 }
 
 #[tokio::test]
