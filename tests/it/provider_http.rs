@@ -357,14 +357,17 @@ async fn a_wrong_secret_is_tried_once_however_many_requests_wait_for_the_token()
         json!({ "status": { "error": true, "code": 401, "type": "Unauthorized", "message": "Authentication Failure" } }),
     );
     let server = stub(vec![(MINT, vec![refused])]).await;
-    let error = observer(&server.uri())
-        .observe(&everything())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        texts(&error).lines().next().unwrap(),
-        "could not get a token from OneLogin: the server said: 401 Unauthorized, Authentication Failure"
-    );
+    let writer = writer(&server.uri());
+    let changes: Vec<Change> = (0..20).map(|n| create(&format!("s{n}"))).collect();
+    let results =
+        futures::future::join_all(changes.iter().map(|change| writer.apply(change))).await;
+    for error in results.into_iter().map(Result::unwrap_err) {
+        assert_eq!(
+            texts(&error).lines().next().unwrap(),
+            "could not get a token from OneLogin: the server said: 401 Unauthorized, Authentication Failure"
+        );
+        assert_eq!(error.fate, Fate::NotDone);
+    }
     assert_eq!(asked(&server, MINT).await, 1);
     assert_eq!(server.received_requests().await.unwrap().len(), 1);
 }
