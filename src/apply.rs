@@ -10,14 +10,12 @@
 //! One failure stops what depends on it and nothing else. Nothing here decides what may run: that is the guard's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tokio::sync::Notify;
 
 use crate::inventory::{Inventory, InventoryError};
 use crate::model::{Live, LiveApp, LiveIdentity, PastRemoval, Record, RemoteId, Reread, TargetId};
@@ -25,7 +23,7 @@ use crate::plan::change::{Change, Level};
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 use crate::plan::{ObjectKind, PlannedChange, SkipReason, TargetPlan};
 use crate::provider::error::Fate;
-use crate::provider::{Interest, Provider, ProviderError};
+use crate::provider::{Interest, Interrupt, Provider, ProviderError};
 
 /// How long a reading is repeated before a result counts as not converged.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -91,26 +89,6 @@ pub struct Report {
     pub targets: Vec<TargetReport>,
     /// Whether it was interrupted.
     pub interrupted: bool,
-}
-
-/// Set once by Ctrl-C: nothing new is sent, what is in flight is finished.
-#[derive(Debug, Clone, Default)]
-pub struct Interrupt {
-    set: Arc<AtomicBool>,
-    wake: Arc<Notify>,
-}
-
-impl Interrupt {
-    /// Asks the run to stop.
-    pub fn set(&self) {
-        self.set.store(true, Ordering::SeqCst);
-        self.wake.notify_waiters();
-    }
-
-    /// Whether the run is to stop.
-    pub fn is_set(&self) -> bool {
-        self.set.load(Ordering::SeqCst)
-    }
 }
 
 /// How many changes are through, for a progress bar.
@@ -189,9 +167,14 @@ pub async fn run_target(
     };
     target.levels().await;
     if target.error.is_none() {
+        let learned = plan
+            .records
+            .iter()
+            .filter(|_| approved.may_record())
+            .cloned();
         if let Err(error) = run
             .inventory
-            .record(target.identity, &plan.target, plan.records.iter().cloned())
+            .record(target.identity, &plan.target, learned)
             .await
         {
             target.error = Some(inventory_failure(&error));

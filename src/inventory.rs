@@ -332,6 +332,8 @@ pub struct Inventory {
 #[derive(Debug)]
 struct Inner {
     snapshot: Snapshot,
+    /// Whether anything happened since the file was written.
+    moved: bool,
     journal: tokio::fs::File,
     audit: tokio::fs::File,
 }
@@ -382,6 +384,7 @@ impl Inventory {
             path: path.to_owned(),
             inner: Mutex::new(Inner {
                 snapshot,
+                moved: false,
                 journal,
                 audit,
             }),
@@ -490,8 +493,16 @@ impl Inventory {
             inner,
             _lock: lock,
         } = self;
-        let mut snapshot = inner.into_inner().snapshot;
-        let result = fold(&path, &mut snapshot);
+        let Inner {
+            mut snapshot,
+            moved,
+            ..
+        } = inner.into_inner();
+        let result = if moved {
+            fold(&path, &mut snapshot)
+        } else {
+            remove_journal(&path)
+        };
         drop(lock);
         result
     }
@@ -514,6 +525,10 @@ fn fold(path: &Path, snapshot: &mut Snapshot) -> Result<(), InventoryError> {
         .and_then(|()| file.sync_all())
         .map_err(failed)?;
     fs::rename(&temporary, path).map_err(failed)?;
+    remove_journal(path)
+}
+
+fn remove_journal(path: &Path) -> Result<(), InventoryError> {
     let journal = journal_path(path);
     match fs::remove_file(&journal) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(InventoryError::Write {

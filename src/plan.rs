@@ -41,8 +41,8 @@ mod sets;
 use crate::diagnostic::Diagnostic;
 use crate::model::target::{Approval, Policy};
 use crate::model::{
-    AppRef, Counted, Desired, DesiredTarget, Intent, Live, LiveIdentity, Owned, Record, RemoteId,
-    Removal, Source, SourceFile, System, TargetId,
+    AppRef, Counted, DesiredTarget, Intent, Live, LiveIdentity, Owned, Record, RemoteId, Removal,
+    Source, SourceFile, System, TargetId,
 };
 use access::Access;
 use change::Change;
@@ -480,8 +480,11 @@ pub fn plan_target(
             .apps
             .values()
             .any(|app| matches!(app, crate::model::LiveApp::Present(_)));
-    if options.mode == Mode::Sync && !owned.known && has_live {
-        new_inventory(options.new_inventory, &mut plan);
+    if !owned.known {
+        plan.records.insert(0, Record::Start);
+        if options.mode == Mode::Sync && has_live {
+            new_inventory(options.new_inventory, &mut plan);
+        }
     }
     plan
 }
@@ -580,7 +583,7 @@ impl ObjectRef {
         Self {
             kind: ObjectKind::Scope,
             name: name.as_str().to_owned(),
-            label: name.as_str().to_owned(),
+            label: printable(name.as_str()),
             remote_id: remote_id.cloned(),
         }
     }
@@ -593,22 +596,15 @@ impl ObjectRef {
         Self {
             kind: ObjectKind::AppScopeSet,
             name: app.path(),
-            label,
+            label: printable(&label),
             remote_id: None,
         }
     }
 }
 
-/// Targets that are one live place under two names: none of them is planned (design: safety, section 1).
-pub fn shared_identities(desired: &Desired) -> BTreeMap<LiveIdentity, Vec<TargetId>> {
-    let mut seen: BTreeMap<LiveIdentity, Vec<TargetId>> = BTreeMap::new();
-    for target in &desired.targets {
-        if let Some(identity) = target.target.live_identity() {
-            seen.entry(identity)
-                .or_default()
-                .push(target.target.id.clone());
-        }
-    }
-    seen.retain(|_, targets| targets.len() > 1);
-    seen
+/// A live name may hold anything, and must not steer a terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
+        .collect()
 }

@@ -199,8 +199,10 @@ pub enum Record {
         /// The app.
         app: AppRef,
     },
-    /// A write was sent.
+    /// A write is about to be sent.
     Write,
+    /// The inventory knows the identity from here on.
+    Start,
 }
 
 impl Intent {
@@ -247,6 +249,7 @@ impl Owned {
             Record::SettledScope { name } => self.settle_scope(&name),
             Record::SettledApp { app } => self.settle_app(&app),
             Record::Write => self.writes += 1,
+            Record::Start => {}
         }
     }
 

@@ -23,10 +23,10 @@ pub(super) fn plan(context: &Context<'_>, scopes: &Scopes, plan: &mut TargetPlan
         scopes,
         owned: owned(context, scopes, plan),
         plan,
-        declared: BTreeMap::new(),
+        declared: BTreeSet::new(),
     };
     planner.count_population();
-    for app in &context.desired.apps {
+    for app in planner.unambiguous() {
         planner.declared(app);
     }
     planner.rest();
@@ -77,11 +77,11 @@ struct Planner<'p, 'a> {
     scopes: &'p Scopes,
     owned: BTreeMap<AppRef, OwnedApp>,
     plan: &'p mut TargetPlan,
-    /// The declared apps, keys filled in, with the manifest's place among the wishes.
-    declared: BTreeMap<AppRef, String>,
+    /// The declared apps, keys filled in where they are known.
+    declared: BTreeSet<AppRef>,
 }
 
-impl Planner<'_, '_> {
+impl<'a> Planner<'_, 'a> {
     fn count_population(&mut self) {
         let populations = &mut self.plan.populations.0;
         populations.insert((Counted::Apps, None), self.owned.len() as u64);
@@ -97,43 +97,66 @@ impl Planner<'_, '_> {
 
     fn declared(&mut self, desired: &DesiredApp) {
         match self.context.live.apps.get(&desired.app) {
-            Some(LiveApp::Present(live)) => {
-                if let Some(other) = self
-                    .declared
-                    .insert(live.app.clone(), desired.source.name.clone())
-                {
-                    self.plan.diagnostics.push(
-                        Diagnostic::error(
-                            Code("SW205"),
-                            format!("two manifests declare {}: {other} and this one", live.app),
-                        )
-                        .at(&desired.source, "/spec/app")
-                        .help("keep one of them"),
-                    );
-                    return;
-                }
-                self.present(desired, live);
+            Some(LiveApp::Present(live)) => self.present(desired, live),
+            Some(LiveApp::Absent { why }) => self.plan.diagnostics.push(
+                Diagnostic::error(
+                    Code("SW201"),
+                    format!("{} cannot be found: {why}", desired.app),
+                )
+                .at(&desired.source, "/spec/app")
+                .help("make it there first, or correct the manifest; only this set is left alone"),
+            ),
+            None => self.attach(desired),
+        }
+    }
+
+    /// The declared apps that no other manifest turns out to declare as well, once their keys are known.
+    fn unambiguous(&mut self) -> Vec<&'a DesiredApp> {
+        let mut by_app: BTreeMap<AppRef, Vec<&'a DesiredApp>> = BTreeMap::new();
+        for desired in &self.context.desired.apps {
+            let app = match self.context.live.apps.get(&desired.app) {
+                Some(LiveApp::Present(live)) => live.app.clone(),
+                _ => desired.app.clone(),
+            };
+            by_app.entry(app).or_default().push(desired);
+        }
+        let mut alone = Vec::new();
+        for (app, manifests) in &by_app {
+            if let [only] = manifests.as_slice() {
+                alone.push(*only);
+                continue;
             }
-            Some(LiveApp::Absent { why }) => {
-                self.declared
-                    .insert(desired.app.clone(), desired.source.name.clone());
+            let names: Vec<&str> = manifests.iter().map(|d| d.source.name.as_str()).collect();
+            for desired in manifests {
                 self.plan.diagnostics.push(
                     Diagnostic::error(
-                        Code("SW201"),
-                        format!("{} cannot be found: {why}", desired.app),
+                        Code("SW205"),
+                        format!(
+                            "{} manifests declare {app}: {}",
+                            names.len(),
+                            names.join(", ")
+                        ),
                     )
                     .at(&desired.source, "/spec/app")
-                    .help(
-                        "make it there first, or correct the manifest; only this set is left alone",
-                    ),
+                    .help("keep one of them; the set is left alone"),
                 );
             }
-            None => {
-                self.declared
-                    .insert(desired.app.clone(), desired.source.name.clone());
-                self.attach(desired);
-            }
         }
+        self.declared.extend(by_app.into_keys());
+        alone
+    }
+
+    /// Whether a manifest declares an app of ours. One whose key is left out and cannot be told now counts as declared.
+    fn is_declared(&self, app: &AppRef) -> bool {
+        let keyless = match app {
+            AppRef::Apigee { owner, app, .. } => AppRef::Apigee {
+                owner: owner.clone(),
+                app: app.clone(),
+                key: None,
+            },
+            AppRef::OneLogin { .. } => app.clone(),
+        };
+        self.declared.contains(app) || self.declared.contains(&keyless)
     }
 
     /// Whether every declared scope can stand in the list; the findings say which cannot.
@@ -477,7 +500,7 @@ impl Planner<'_, '_> {
     fn rest(&mut self) {
         let now = self.context.options.now;
         for (app, entry) in self.owned.clone() {
-            if self.declared.contains_key(&app) {
+            if self.is_declared(&app) {
                 continue;
             }
             let live = match self.context.live.apps.get(&app) {

@@ -93,6 +93,18 @@ impl ApprovedTarget {
         self.runs.len()
     }
 
+    /// Whether the inventory may learn from this run: not while the target is not to be started, or waits for a word.
+    pub fn may_record(&self) -> bool {
+        let waits =
+            |refusal: &Refusal| matches!(refusal.rule, Rule::NewInventory | Rule::ManualApproval);
+        !self.refusals.iter().any(waits)
+    }
+
+    /// Whether a refusal of what did not run can be lifted.
+    pub fn is_liftable(&self) -> bool {
+        self.refusals.iter().any(|refusal| refusal.liftable)
+    }
+
     /// What stands refused, approvals counted in.
     pub fn refusals(&self) -> &[Refusal] {
         &self.refusals

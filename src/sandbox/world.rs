@@ -17,6 +17,7 @@ pub(super) const MAX_WORLD_BYTES: usize = 128 * 1024 * 1024;
 const MAX_YAML_NODES: usize = 8_000_000;
 
 /// Everything that a sandbox holds: the systems, each under its name.
+#[derive(Default)]
 pub struct World {
     systems: Vec<System>,
 }

@@ -13,7 +13,8 @@ use super::OneLogin;
 use super::account::{
     AppFile, ClaimFile, ClientFile, ScopeFile, ScopeReference, ServerFile, resolve,
 };
-use super::tables::{AppId, Scope, ScopeId, Server};
+use super::switches::{ScopeUniqueness, Switches};
+use super::tables::{AppId, Scope, ScopeId, Server, Tables};
 
 /// One change.
 #[derive(Debug, Deserialize)]
@@ -90,10 +91,7 @@ pub(super) fn apply(system: &mut OneLogin, change: &Value) -> Result<(), String>
             }
             Ok(())
         }
-        Change::AddServer(file) => system
-            .tables
-            .add_server(*file, &system.account.switches)
-            .map(drop),
+        Change::AddServer(file) => add_server(system, *file),
         Change::RemoveServer(id) => system
             .tables
             .servers
@@ -113,6 +111,43 @@ pub(super) fn apply(system: &mut OneLogin, change: &Value) -> Result<(), String>
             outcome
         }
     }
+}
+
+/// Adds a server with all that it brings along, or nothing of it: what it brings may collide with what is there.
+fn add_server(system: &mut OneLogin, file: ServerFile) -> Result<(), String> {
+    let OneLogin {
+        account, tables, ..
+    } = system;
+    let before = account.with_tables(tables);
+    let added = tables
+        .add_server(file, &account.switches)
+        .and_then(|_| account.with_tables(tables).into_tables().map(drop));
+    if added.is_err() {
+        *tables = before.into_tables()?.1;
+    }
+    added
+}
+
+/// Refuses a value that another scope has, where values are unique: such a state could be saved and not loaded again.
+/// `server` is the one that is changed, which is not among those of `tables` meanwhile.
+fn check_free(
+    tables: &Tables,
+    server: &Server,
+    value: &str,
+    own: Option<ScopeId>,
+    switches: &Switches,
+) -> Result<(), String> {
+    let key = switches.fold(value);
+    let taken_on = |server: &Server| server.with_value(&key).iter().any(|id| Some(*id) != own);
+    let taken = match switches.scope_uniqueness {
+        ScopeUniqueness::None => false,
+        ScopeUniqueness::Server => taken_on(server),
+        ScopeUniqueness::Account => taken_on(server) || tables.servers.values().any(taken_on),
+    };
+    if taken {
+        return Err(format!("another scope has the value \"{value}\""));
+    }
+    Ok(())
 }
 
 fn which(system: &OneLogin, named: Option<AppId>) -> Result<AppId, String> {
@@ -139,7 +174,18 @@ fn on_server(system: &mut OneLogin, server: &mut Server, change: Change) -> Resu
             .ok_or_else(|| "no such scope".to_owned())
     };
     match change {
-        Change::AddScope(file) => tables.add_scope(server, file, switches).map(drop),
+        Change::AddScope(file) => {
+            check_free(tables, server, &file.value, None, switches)?;
+            if let Some(id) = file.id
+                && tables
+                    .servers
+                    .values()
+                    .any(|server| server.scopes().contains_key(&id))
+            {
+                return Err(format!("another scope has the id {}", id.0));
+            }
+            tables.add_scope(server, file, switches).map(drop)
+        }
         Change::UpdateScope(UpdateScope {
             id,
             value,
@@ -161,6 +207,7 @@ fn on_server(system: &mut OneLogin, server: &mut Server, change: Change) -> Resu
                 description: description.or(live.description),
                 inherited: inherited.unwrap_or(live.inherited),
             };
+            check_free(tables, server, &scope.value, Some(id), switches)?;
             server.put_scope(id, scope, |value| switches.fold(value));
             Ok(())
         }
@@ -170,6 +217,7 @@ fn on_server(system: &mut OneLogin, server: &mut Server, change: Change) -> Resu
                 value: to,
                 ..server.scopes()[&id].clone()
             };
+            check_free(tables, server, &scope.value, Some(id), switches)?;
             server.put_scope(id, scope, |value| switches.fold(value));
             Ok(())
         }

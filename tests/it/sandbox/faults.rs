@@ -211,7 +211,7 @@ async fn a_client_that_dies_while_it_is_held_leaves_what_had_happened_by_then() 
             .post(format!("{}{SCOPES}", bench.sandbox.url()))
             .bearer_auth(&bench.token);
         let held = tokio::spawn(request.json(&json!({ "value": "a" })).send());
-        bench.get("/__sandbox/faults?waitHolding=1").await;
+        assert_eq!(bench.get("/__sandbox/faults?waitHolding=1").await.0, 200);
         held.abort();
         assert!(held.await.unwrap_err().is_cancelled());
         while bench.get("/__sandbox/faults").await.1["holding"] != 0 {
@@ -234,7 +234,7 @@ async fn a_shutdown_lets_held_calls_go() {
         .faults(json!([{ "write": true, "fault": { "hold": {} } }]))
         .await;
     let held = tokio::spawn(create(&bench, "a").send());
-    bench.get("/__sandbox/faults?waitHolding=1").await;
+    assert_eq!(bench.get("/__sandbox/faults?waitHolding=1").await.0, 200);
     bench.sandbox.shutdown().await.unwrap();
     assert_eq!(held.await.unwrap().unwrap().status(), 200);
 }

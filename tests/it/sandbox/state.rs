@@ -140,7 +140,7 @@ async fn a_sandbox_that_is_dropped_frees_its_file_and_its_port() {
         match Sandbox::start(world(), options.clone()).await {
             Ok(sandbox) => break sandbox,
             Err(SandboxError::StateInUse { .. } | SandboxError::Listen { .. }) => {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
             Err(error) => panic!("{error}"),
         }

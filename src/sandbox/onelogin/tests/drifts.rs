@@ -80,6 +80,23 @@ fn a_change_that_cannot_be_made_says_why_and_does_nothing() {
             "orders:read",
         ),
         (
+            json!({ "server": 31415, "addScope": { "id": 51, "value": "x" } }),
+            "the id 51",
+        ),
+        (
+            json!({ "server": 31415, "renameScope": { "from": 1, "to": "orders:write" } }),
+            "orders:write",
+        ),
+        (
+            json!({ "server": 31415, "updateScope": { "id": 1, "newValue": "openid" } }),
+            "openid",
+        ),
+        (
+            json!({ "addServer": { "name": "x", "scopes": [{ "id": 1, "value": "y" }],
+                "clients": [{ "appId": 78 }] } }),
+            "the id 1",
+        ),
+        (
             json!({ "server": 1, "deleteScope": "x" }),
             "there is no server 1",
         ),
