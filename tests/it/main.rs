@@ -5,6 +5,7 @@ mod architecture;
 mod manifests;
 mod provider_apigee;
 mod provider_http;
+mod provider_onelogin;
 mod provider_wso2;
 mod providing;
 mod recordings;
