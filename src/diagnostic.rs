@@ -1,6 +1,8 @@
 //! What is wrong with an input, where, and what to do: data only. `render` turns it into text and JSON, `manifest::locate`
 //! finds its place in the file.
 
+pub mod codes;
+
 use serde::Serialize;
 
 use crate::model::{Source, SourceFile};
@@ -108,6 +110,11 @@ impl Diagnostic {
     /// A note.
     pub fn note(code: Code, message: impl Into<String>) -> Self {
         Self::new(code, Severity::Note, message)
+    }
+
+    /// Whether it leaves its document out.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
     }
 
     /// Says where: a JSON pointer in the document of `source`.

@@ -11,11 +11,13 @@
 //! | [`desired`] | what manifests say should exist: [`Desired`] |
 //! | [`live`] | what a provider saw: [`Live`] |
 //! | [`owned`] | what we made, adopted or found equal, and last applied: [`Owned`] |
+//! | [`removal`] | what was taken away, as the guard counts: [`Removal`] |
 
 pub mod desired;
 pub mod live;
 pub mod name;
 pub mod owned;
+pub mod removal;
 pub mod system;
 pub mod target;
 
@@ -27,6 +29,7 @@ pub use name::{
     AppOwner, AppRef, ConsumerKey, LiveIdentity, RemoteId, RoleName, ScopeName, Source, SourceFile,
     TargetId,
 };
-pub use owned::{Applied, Intent, Origin, Owned, OwnedApp, OwnedScope};
+pub use owned::{Applied, Intent, Origin, Owned, OwnedApp, OwnedScope, Record};
+pub use removal::{Counted, PastRemoval, Removal, Removals};
 pub use system::{Capabilities, Rename, Reread, System};
 pub use target::Target;

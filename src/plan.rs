@@ -1,3 +1,610 @@
 //! What to do, from what is wanted, what is live and what is ours: a pure function.
+//!
+//! ```text
+//! DesiredTarget + Live + Owned --plan_target()--> TargetPlan --+
+//!                                                              +--> Plan --approve()--> ApprovedPlan
+//! ```
+//!
+//! For each scope (`plan/scopes.rs`):
+//!
+//! | manifest | live | owned | result |
+//! |---|---|---|---|
+//! | yes | no | any | create |
+//! | yes | equal | no | recorded as `matched`, no write |
+//! | yes | differs | no | update, refused as `takeover` unless the target adopts always |
+//! | yes | differs | yes | update, field by field |
+//! | yes, under a previous name | under the old name | `created`, `adopted` | rename |
+//! | yes, under a previous name | under the old name | otherwise | rename, refused as `takeover` |
+//! | no | yes | `created`, `adopted` | delete |
+//! | no | yes | `matched` | kept |
+//! | no | yes | no | unmanaged, never touched |
+//! | no | no | yes | a tombstone for a day |
+//!
+//! Sets (roles, an app's scopes) are three-way: see `plan/sets.rs`. What a safety rule stops comes out as a change with
+//! a [`Refusal`] on it, so that the digest of a plan is the same before and after somebody approved it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use strum::IntoStaticStr;
+
+pub mod access;
+mod apps;
 pub mod change;
+pub mod digest;
+pub mod guard;
+mod renames;
+mod scopes;
+mod sets;
+
+use crate::diagnostic::Diagnostic;
+use crate::model::target::{Approval, Policy};
+use crate::model::{
+    AppRef, Counted, DesiredTarget, Intent, Live, LiveIdentity, Owned, Record, RemoteId, Removal,
+    Source, SourceFile, System, TargetId,
+};
+use access::Access;
+use change::Change;
+use digest::Digest;
+
+/// Whether what no manifest declares is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Creates and updates; removes nothing, entries of sets included.
+    Apply,
+    /// Removes too.
+    Sync,
+}
+
+/// What a plan depends on beside manifests, live state and inventory.
+#[derive(Debug, Clone)]
+pub struct PlanOptions {
+    /// Whether removals are wanted at all.
+    pub mode: Mode,
+    /// The moment of planning: holds and tombstones are measured against it.
+    pub now: Timestamp,
+    /// The PATHs of the run: only what came from inside them is removed.
+    pub roots: Vec<SourceFile>,
+    /// Why the run removes nothing anywhere, if so.
+    pub removal_block: Option<SkipReason>,
+    /// What to do where the inventory does not know the target.
+    pub new_inventory: NewInventory,
+}
+
+/// What to do where the inventory does not know a target that has live objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewInventory {
+    /// Refuse the target.
+    Refuse,
+    /// Say so.
+    Warn,
+    /// Start one.
+    Allow,
+}
+
+/// Why a change is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Reason {
+    /// It is declared and not live.
+    NotLive,
+    /// It is live and ours, and no manifest declares it.
+    NotInManifests,
+    /// A managed value differs.
+    ValueDiffers,
+    /// A previous name of its manifest is live.
+    RenamedFrom,
+    /// It was renamed behind our back.
+    RenamedLive,
+    /// It makes room for a swap of names.
+    SwapOfNames,
+}
+
+/// Why nothing is done about something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum SkipReason {
+    /// It is live, no manifest declares it, and it is not ours.
+    Unmanaged,
+    /// It was found equal to a manifest that is gone; it is not ours to delete.
+    Matched,
+    /// The run or the target's policy removes nothing.
+    NoDelete,
+    /// The target's policy does not allow this kind of write.
+    Policy,
+    /// The manifest that it came from is not among this run's paths.
+    OtherSource,
+    /// A document is invalid or unreadable, so nothing is removed anywhere.
+    IncompleteManifests,
+    /// The run is narrowed by a selector, so nothing is removed.
+    Selection,
+    /// Its manifest said `deletionPolicy: Orphan`.
+    Orphaned,
+    /// `scopeward.dev/hold-until` is in the future.
+    Held,
+    /// It changed behind our back, and the target only reports that.
+    Drift,
+    /// The system lists the name twice.
+    Duplicate,
+    /// It belongs to a parent configuration.
+    Inherited,
+    /// A rename that needs it did not happen.
+    RenameBlocked,
+    /// What it needs was not done.
+    DependencyFailed,
+    /// It moved since it was planned.
+    Stale,
+    /// The run was interrupted before it was sent.
+    Interrupted,
+    /// A safety rule stopped it.
+    Refused,
+}
+
+/// The safety rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Rule {
+    /// A live object that is not ours would be taken.
+    Takeover,
+    /// Another manifest, outside this run's paths, holds it.
+    Conflict,
+    /// Nothing was applied to this set yet, and it would shrink.
+    FirstContact,
+    /// The set holds entries that nobody declared, and its manifest says `Fail`.
+    ForeignScopes,
+    /// An empty list opens access to everyone.
+    OpensToAll,
+    /// A holder would lose its last entry.
+    LastEntry,
+    /// The last applied manifest said `protected`.
+    Protected,
+    /// Somebody that no manifest knows would lose access.
+    UnmanagedConsumers,
+    /// More removals of one kind than allowed.
+    MaxRemovals,
+    /// A larger share removed than allowed.
+    MaxRemovalPercent,
+    /// More than half of a small population removed.
+    MoreThanHalf,
+    /// The inventory does not know the target.
+    NewInventory,
+    /// The target's manifest asks for an approval.
+    ManualApproval,
+}
+
+/// A safety rule that stops something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which.
+    pub rule: Rule,
+    /// What it stops; `None` is the whole target.
+    pub object: Option<ObjectRef>,
+    /// One sentence with the numbers.
+    pub message: String,
+    /// The limit, where the rule has one.
+    pub limit: Option<u64>,
+    /// What was counted against it.
+    pub actual: Option<u64>,
+    /// What to do.
+    pub way_through: String,
+    /// Whether `--approve-plan` lifts it.
+    pub liftable: bool,
+}
+
+/// What a change, a skip or a refusal is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRef {
+    /// `Scope` or `AppScopeSet`.
+    pub kind: ObjectKind,
+    /// The scope's name, or the app's path.
+    pub name: String,
+    /// How people read it, where that differs.
+    #[serde(skip)]
+    pub label: String,
+    /// Its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_id: Option<RemoteId>,
+}
+
+/// The kinds of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
+pub enum ObjectKind {
+    /// A scope.
+    Scope,
+    /// An app's full list.
+    AppScopeSet,
+}
+
+/// Something that is left as it is, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// What.
+    pub object: ObjectRef,
+    /// Why.
+    pub reason: SkipReason,
+    /// Entries of the set that this is about; empty is the whole object.
+    pub entries: Vec<String>,
+}
+
+/// How much there is to remove from, before the plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Populations(pub BTreeMap<(Counted, Option<String>), u64>);
+
+/// The numbers that head a plan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Population {
+    /// Live objects.
+    pub live: usize,
+    /// Those of them that are ours.
+    pub managed: usize,
+    /// Those that are not.
+    pub unmanaged: usize,
+    /// Declared objects.
+    pub desired: usize,
+}
+
+/// One write that is wanted, why, and what it depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedChange {
+    /// The write.
+    pub change: Change,
+    /// What it is about.
+    pub object: ObjectRef,
+    /// The manifest; `None` for a removal.
+    pub manifest: Option<Source>,
+    /// Why.
+    pub reason: Reason,
+    /// A remark for people: `id 587212 stays, 3 apps keep it`.
+    pub remark: Option<String>,
+    /// Live facts beyond the state before that it rests on, such as who uses what goes.
+    pub facts: BTreeSet<String>,
+    /// Safety rules that stop this change.
+    pub refusals: Vec<Refusal>,
+    /// Changes (by index in the target's list) without which this one is not sent.
+    pub depends_on: BTreeSet<usize>,
+    /// What it takes away, as the guard counts.
+    pub removals: Vec<Removal>,
+    /// What the inventory records before it is sent.
+    pub intent: Option<Intent>,
+    /// What the inventory records when it is done.
+    pub record: Record,
+}
+
+/// The plan of one target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TargetPlan {
+    /// The target.
+    pub target: TargetId,
+    /// Which system.
+    pub system: System,
+    /// How people call the place.
+    pub title: String,
+    /// What it really is; `None` where it could not be read.
+    pub identity: Option<LiveIdentity>,
+    /// Whether a plan waits for somebody's word.
+    pub approval: Approval,
+    /// `spec.approvedPlan`.
+    pub approved_plan: Option<String>,
+    /// Whether nothing is done because the manifest says `suspend`.
+    pub suspended: bool,
+    /// Why the live state could not be read, if so: nothing is written here.
+    pub error: Option<String>,
+    /// How many requests the reading took.
+    pub requests: u64,
+    /// The inventory's count of writes.
+    pub writes: u64,
+    /// Counts for people.
+    pub population: Population,
+    /// Declared objects that are as they should be.
+    pub unchanged: usize,
+    /// The writes, in order.
+    pub changes: Vec<PlannedChange>,
+    /// What is left alone.
+    pub skipped: Vec<Skipped>,
+    /// Who gains and who loses.
+    pub access: Access,
+    /// Refusals that are no change's: the whole target, or an object without a change.
+    pub refusals: Vec<Refusal>,
+    /// Findings that only the live state shows, such as a scope outside a key's products.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What the inventory learns without a write.
+    pub records: Vec<Record>,
+    /// What the guard measures removals against.
+    pub populations: Populations,
+    /// Whether the digests of this plan include removals.
+    pub mode: Mode,
+}
+
+/// The plan of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Whether removals are wanted.
+    pub mode: Mode,
+    /// The run's PATHs as given.
+    pub paths: Vec<String>,
+    /// One entry a target, sorted.
+    pub targets: Vec<TargetPlan>,
+}
+
+/// How many changes of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// New scopes.
+    pub create: usize,
+    /// Scopes with other values.
+    pub update: usize,
+    /// Scopes with another name.
+    pub rename: usize,
+    /// Apps attached.
+    pub attach: usize,
+    /// Lists replaced.
+    pub replace: usize,
+    /// Apps detached.
+    pub detach: usize,
+    /// Scopes gone.
+    pub delete: usize,
+}
+
+impl Summary {
+    /// Counts one change.
+    pub fn count(&mut self, change: &Change) {
+        let slot = match change {
+            Change::CreateScope { .. } => &mut self.create,
+            Change::UpdateScope { .. } => &mut self.update,
+            Change::RenameScope { .. } => &mut self.rename,
+            Change::AttachApp { .. } => &mut self.attach,
+            Change::ReplaceAppScopes { .. } => &mut self.replace,
+            Change::DetachApp { .. } => &mut self.detach,
+            Change::DeleteScope { .. } => &mut self.delete,
+        };
+        *slot += 1;
+    }
+
+    /// All of them.
+    pub fn total(&self) -> usize {
+        let Self {
+            create,
+            update,
+            rename,
+            attach,
+            replace,
+            detach,
+            delete,
+        } = *self;
+        create + update + rename + attach + replace + detach + delete
+    }
+}
+
+impl Plan {
+    /// The digest of the whole plan: over the digests of its targets.
+    pub fn digest(&self) -> Digest {
+        Digest::over_targets(self.targets.iter().map(TargetPlan::digest))
+    }
+
+    /// The counts over all targets.
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        self.targets
+            .iter()
+            .flat_map(|t| &t.changes)
+            .for_each(|c| summary.count(&c.change));
+        summary
+    }
+}
+
+impl TargetPlan {
+    /// A plan that does nothing, because the target is suspended or could not be read.
+    pub fn empty(desired: &DesiredTarget, mode: Mode) -> Self {
+        Self {
+            target: desired.target.id.clone(),
+            system: desired.target.system(),
+            title: String::new(),
+            identity: desired.target.live_identity(),
+            approval: desired.target.approval,
+            approved_plan: desired.target.approved_plan.clone(),
+            suspended: desired.target.suspend,
+            error: None,
+            requests: 0,
+            writes: 0,
+            population: Population {
+                desired: desired.scopes.len() + desired.apps.len(),
+                ..Population::default()
+            },
+            unchanged: 0,
+            changes: Vec::new(),
+            skipped: Vec::new(),
+            access: Access::default(),
+            refusals: Vec::new(),
+            diagnostics: Vec::new(),
+            records: Vec::new(),
+            populations: Populations::default(),
+            mode,
+        }
+    }
+
+    /// The digest: over mode, live identity, the inventory's count of writes, and the changes with their preconditions.
+    pub fn digest(&self) -> Digest {
+        Digest::of_target(self)
+    }
+
+    /// The counts.
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        self.changes.iter().for_each(|c| summary.count(&c.change));
+        summary
+    }
+
+    /// Every refusal, those on changes included.
+    pub fn all_refusals(&self) -> impl Iterator<Item = &Refusal> {
+        self.refusals
+            .iter()
+            .chain(self.changes.iter().flat_map(|c| &c.refusals))
+    }
+}
+
+/// How long a vanished object's entry is kept.
+const TOMBSTONE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Plans one target: what to do so that `live` becomes what `desired` says, as far as `owned` and the rules allow.
+pub fn plan_target(
+    desired: &DesiredTarget,
+    live: &Live,
+    owned: &Owned,
+    options: &PlanOptions,
+) -> TargetPlan {
+    let mut plan = TargetPlan::empty(desired, options.mode);
+    plan.identity = Some(live.identity.clone());
+    plan.title.clone_from(&live.title);
+    plan.writes = owned.writes;
+
+    let context = Context {
+        desired,
+        live,
+        owned,
+        options,
+    };
+    let scopes = scopes::plan(&context, &mut plan);
+    apps::plan(&context, &scopes, &mut plan);
+    scopes::delete(&context, &scopes, &mut plan);
+    order(&mut plan);
+    plan.access = access::of(&plan, live);
+
+    let has_live = !live.scopes.is_empty()
+        || live
+            .apps
+            .values()
+            .any(|app| matches!(app, crate::model::LiveApp::Present(_)));
+    if !owned.known {
+        plan.records.insert(0, Record::Start);
+        if options.mode == Mode::Sync && has_live {
+            new_inventory(options.new_inventory, &mut plan);
+        }
+    }
+    plan
+}
+
+/// What a target's planners share.
+struct Context<'a> {
+    desired: &'a DesiredTarget,
+    live: &'a Live,
+    owned: &'a Owned,
+    options: &'a PlanOptions,
+}
+
+impl Context<'_> {
+    /// Why this run removes nothing on this target, if so.
+    fn removal_gate(&self) -> Option<SkipReason> {
+        match self.desired.target.policy {
+            _ if self.options.mode == Mode::Apply => Some(SkipReason::NoDelete),
+            Policy::UpsertOnly | Policy::CreateOnly | Policy::Observe => Some(SkipReason::NoDelete),
+            Policy::Sync => self.options.removal_block,
+        }
+    }
+
+    /// Whether a recorded source is among this run's paths.
+    fn covers(&self, source: &SourceFile) -> bool {
+        self.options.roots.iter().any(|root| source.is_inside(root))
+    }
+
+    fn held(&self, until: Option<Timestamp>) -> bool {
+        until.is_some_and(|until| until > self.options.now)
+    }
+}
+
+fn new_inventory(choice: NewInventory, plan: &mut TargetPlan) {
+    let message = format!(
+        "the inventory does not know {}, so nothing there is ours yet, and what earlier runs made would never be deleted",
+        plan.target
+    );
+    match choice {
+        NewInventory::Allow => {}
+        NewInventory::Warn => plan.diagnostics.push(
+            Diagnostic::warning(crate::diagnostic::Code("SW210"), message)
+                .help("`sync` asks for --new-inventory here, or for the inventory that knows this target (--inventory)"),
+        ),
+        NewInventory::Refuse => plan.refusals.push(Refusal {
+            rule: Rule::NewInventory,
+            object: None,
+            message,
+            limit: None,
+            actual: None,
+            way_through: "pass --new-inventory to start one, or --inventory with the one that knows this target".to_owned(),
+            liftable: true,
+        }),
+    }
+}
+
+/// Sorts the changes into the order in which they are made, and moves the dependencies along.
+fn order(plan: &mut TargetPlan) {
+    let mut places: Vec<usize> = (0..plan.changes.len()).collect();
+    places.sort_by(|&a, &b| sort_key(&plan.changes[a]).cmp(&sort_key(&plan.changes[b])));
+    let mut new_place = vec![0; places.len()];
+    for (new, &old) in places.iter().enumerate() {
+        new_place[old] = new;
+    }
+    let mut old: Vec<Option<PlannedChange>> = std::mem::take(&mut plan.changes)
+        .into_iter()
+        .map(Some)
+        .collect();
+    for place in places {
+        if let Some(mut change) = old[place].take() {
+            change.depends_on = change.depends_on.iter().map(|&on| new_place[on]).collect();
+            plan.changes.push(change);
+        }
+    }
+    plan.skipped
+        .sort_by(|a, b| (&a.object, a.reason).cmp(&(&b.object, b.reason)));
+    plan.refusals
+        .sort_by(|a, b| (&a.object, a.rule).cmp(&(&b.object, b.rule)));
+}
+
+fn sort_key(change: &PlannedChange) -> (change::Level, u8, &str) {
+    let within = match change.change {
+        Change::RenameScope { .. } => 0,
+        Change::CreateScope { .. } => 1,
+        _ => 2,
+    };
+    (change.change.level(), within, &change.object.name)
+}
+
+impl ObjectRef {
+    /// Kind and name, by which two plans' changes of one object are told to be of one object.
+    pub fn key(&self) -> (ObjectKind, String) {
+        (self.kind, self.name.clone())
+    }
+
+    fn scope(name: &crate::model::ScopeName, remote_id: Option<&RemoteId>) -> Self {
+        Self {
+            kind: ObjectKind::Scope,
+            name: name.as_str().to_owned(),
+            label: printable(name.as_str()),
+            remote_id: remote_id.cloned(),
+        }
+    }
+
+    fn app(app: &AppRef, name: Option<&str>) -> Self {
+        let label = match (app, name) {
+            (AppRef::OneLogin { app_id }, Some(name)) => format!("{name} ({app_id})"),
+            _ => app.to_string(),
+        };
+        Self {
+            kind: ObjectKind::AppScopeSet,
+            name: app.path(),
+            label: printable(&label),
+            remote_id: None,
+        }
+    }
+}
+
+/// A live name may hold anything, and must not steer a terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
+        .collect()
+}

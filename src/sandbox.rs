@@ -30,6 +30,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
+mod answer;
 mod apigee;
 mod connection;
 mod control;

@@ -237,6 +237,27 @@ impl fmt::Display for AppRef {
     }
 }
 
+impl AppRef {
+    /// The whole reference as a path: `1026152`, `developers/ann@example.com/apps/shop/keys/k3y`.
+    pub fn path(&self) -> String {
+        match self {
+            Self::OneLogin { app_id } => app_id.to_string(),
+            Self::Apigee { owner, app, key } => {
+                let (collection, owner) = match owner {
+                    AppOwner::Developer(email) => ("developers", email),
+                    AppOwner::Company(name) => ("companies", name),
+                    AppOwner::AppGroup(name) => ("appgroups", name),
+                };
+                let key = key
+                    .as_ref()
+                    .map(|key| format!("/keys/{key}"))
+                    .unwrap_or_default();
+                format!("{collection}/{owner}/apps/{app}{key}")
+            }
+        }
+    }
+}
+
 /// Where a wish comes from: a document of a manifest file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -80,6 +80,15 @@ pub struct OwnedScope {
     /// What was last applied.
     #[serde(default)]
     pub applied: Applied,
+    /// That of the last applied manifest: nothing is written to it before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_until: Option<Timestamp>,
+    /// The `previousNames` that were honoured: a swap that was made is not made again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub renamed_from: BTreeSet<ScopeName>,
+    /// The name that it is on its way to, while a swap has it under a temporary one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked_for: Option<ScopeName>,
     /// When it was first missing live: a tombstone, which goes after a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vanished_at: Option<Timestamp>,
@@ -98,6 +107,9 @@ pub struct OwnedApp {
     pub deletion_policy: DeletionPolicy,
     /// The last applied list.
     pub applied: BTreeSet<ScopeName>,
+    /// That of the last applied manifest: nothing is written to it before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_until: Option<Timestamp>,
     /// When it was first missing live: a tombstone, which goes after a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vanished_at: Option<Timestamp>,
@@ -137,4 +149,118 @@ pub enum Intent {
         /// What the inventory will say of it.
         entry: OwnedApp,
     },
+}
+
+/// One step of the inventory's history: what a run learned or did. Replaying the steps over an [`Owned`] gives the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    tag = "record",
+    deny_unknown_fields
+)]
+pub enum Record {
+    /// A scope is ours, or what is known of it changed.
+    Scope {
+        /// Its name.
+        name: ScopeName,
+        /// What is known of it.
+        entry: OwnedScope,
+        /// The entry that it takes the place of, after a rename.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces: Option<ScopeName>,
+    },
+    /// A scope is not ours any more.
+    ForgetScope {
+        /// Its name.
+        name: ScopeName,
+    },
+    /// An app's set is ours, or what is known of it changed.
+    App {
+        /// The app.
+        app: AppRef,
+        /// What is known of it.
+        entry: OwnedApp,
+    },
+    /// An app's set is not ours any more.
+    ForgetApp {
+        /// The app.
+        app: AppRef,
+    },
+    /// A write is about to be sent.
+    Intent(Intent),
+    /// The intent for a scope is settled, one way or the other.
+    SettledScope {
+        /// Its name.
+        name: ScopeName,
+    },
+    /// The intent for an app is settled, one way or the other.
+    SettledApp {
+        /// The app.
+        app: AppRef,
+    },
+    /// A write is about to be sent.
+    Write,
+    /// The inventory knows the identity from here on.
+    Start,
+}
+
+impl Intent {
+    /// Whether `other` is about the same object.
+    fn same_object(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::CreateScope { name: a, .. }, Self::CreateScope { name: b, .. }) => a == b,
+            (Self::SetAppScopes { app: a, .. }, Self::SetAppScopes { app: b, .. }) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Owned {
+    /// Takes one step. Recording an object settles the intent for it.
+    pub fn record(&mut self, record: Record) {
+        self.known = true;
+        match record {
+            Record::Scope {
+                name,
+                entry,
+                replaces,
+            } => {
+                if let Some(old) = replaces {
+                    self.scopes.remove(&old);
+                }
+                self.settle_scope(&name);
+                self.scopes.insert(name, entry);
+            }
+            Record::ForgetScope { name } => {
+                self.scopes.remove(&name);
+            }
+            Record::App { app, entry } => {
+                self.settle_app(&app);
+                self.apps.insert(app, entry);
+            }
+            Record::ForgetApp { app } => {
+                self.apps.remove(&app);
+            }
+            Record::Intent(intent) => {
+                self.intents.retain(|other| !other.same_object(&intent));
+                self.intents.push(intent);
+            }
+            Record::SettledScope { name } => self.settle_scope(&name),
+            Record::SettledApp { app } => self.settle_app(&app),
+            Record::Write => self.writes += 1,
+            Record::Start => {}
+        }
+    }
+
+    fn settle_scope(&mut self, settled: &ScopeName) {
+        self.intents.retain(
+            |intent| !matches!(intent, Intent::CreateScope { name, .. } if name == settled),
+        );
+    }
+
+    fn settle_app(&mut self, settled: &AppRef) {
+        self.intents
+            .retain(|intent| !matches!(intent, Intent::SetAppScopes { app, .. } if app == settled));
+    }
 }

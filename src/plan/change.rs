@@ -85,3 +85,138 @@ pub enum Change {
         before: BTreeSet<ScopeName>,
     },
 }
+
+/// When a change is made within its target. Each level is finished before the next begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Renames and creations: nothing is taken away, and what follows needs them.
+    Make,
+    /// Updates.
+    Update,
+    /// Lists of apps.
+    Apps,
+    /// What goes, when nobody of ours holds it any more.
+    Delete,
+}
+
+/// One value of an object that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldChange {
+    /// `name`, `displayName`, `description`, `bindings` or `scopes`.
+    pub path: &'static str,
+    /// What it is.
+    pub before: FieldValue,
+    /// What it will be.
+    pub after: FieldValue,
+}
+
+/// A text or a set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum FieldValue {
+    /// A text; `None` where there is none.
+    Text(Option<String>),
+    /// A set, sorted.
+    Set(BTreeSet<String>),
+}
+
+impl Change {
+    /// When it is made.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::CreateScope { .. } | Self::RenameScope { .. } => Level::Make,
+            Self::UpdateScope { .. } => Level::Update,
+            Self::AttachApp { .. } | Self::ReplaceAppScopes { .. } | Self::DetachApp { .. } => {
+                Level::Apps
+            }
+            Self::DeleteScope { .. } => Level::Delete,
+        }
+    }
+
+    /// The app whose whole list it rests on, if it is that kind of change.
+    pub fn replaced_app(&self) -> Option<&AppRef> {
+        match self {
+            Self::ReplaceAppScopes { app, .. } | Self::DetachApp { app, .. } => Some(app),
+            _ => None,
+        }
+    }
+
+    /// The word for it: `create`, `update`, ...
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::CreateScope { .. } => "create",
+            Self::UpdateScope { .. } => "update",
+            Self::RenameScope { .. } => "rename",
+            Self::DeleteScope { .. } => "delete",
+            Self::AttachApp { .. } => "attach",
+            Self::ReplaceAppScopes { .. } => "replace",
+            Self::DetachApp { .. } => "detach",
+        }
+    }
+
+    /// The values that it changes.
+    pub fn fields(&self) -> Vec<FieldChange> {
+        let set = |path, before: &BTreeSet<ScopeName>, after: &BTreeSet<ScopeName>| {
+            let texts =
+                |set: &BTreeSet<ScopeName>| set.iter().map(|s| s.as_str().to_owned()).collect();
+            FieldChange {
+                path,
+                before: FieldValue::Set(texts(before)),
+                after: FieldValue::Set(texts(after)),
+            }
+        };
+        match self {
+            Self::CreateScope { after } => state_fields(None, Some(after)),
+            Self::UpdateScope {
+                id: _,
+                before,
+                after,
+            }
+            | Self::RenameScope {
+                id: _,
+                before,
+                after,
+            } => state_fields(Some(before), Some(after)),
+            Self::DeleteScope { id: _, before: _ } => Vec::new(),
+            Self::AttachApp { app: _, after } => vec![set("scopes", &BTreeSet::new(), after)],
+            Self::ReplaceAppScopes {
+                app: _,
+                before,
+                after,
+                inherited: _,
+            } => vec![set("scopes", before, after)],
+            Self::DetachApp { app: _, before } => vec![set("scopes", before, &BTreeSet::new())],
+        }
+    }
+}
+
+fn state_fields(before: Option<&ScopeState>, after: Option<&ScopeState>) -> Vec<FieldChange> {
+    let text = |path, of: fn(&ScopeState) -> Option<String>| FieldChange {
+        path,
+        before: FieldValue::Text(before.and_then(of)),
+        after: FieldValue::Text(after.and_then(of)),
+    };
+    let roles = |state: Option<&ScopeState>| {
+        FieldValue::Set(
+            state
+                .map(|s| s.roles.iter().map(|r| r.as_str().to_owned()).collect())
+                .unwrap_or_default(),
+        )
+    };
+    let mut fields = vec![
+        text("name", |s| Some(s.name.as_str().to_owned())),
+        text("displayName", |s| s.display_name.clone()),
+        text("description", |s| s.description.clone()),
+        FieldChange {
+            path: "bindings",
+            before: roles(before),
+            after: roles(after),
+        },
+    ];
+    if before.is_none() {
+        fields.remove(0);
+    }
+    fields.retain(|field| field.before != field.after);
+    fields
+}

@@ -51,9 +51,9 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
-            request: Duration::from_secs(60),
+            request: Duration::from_mins(1),
             attempts: 7,
-            total: Duration::from_secs(180),
+            total: Duration::from_mins(3),
             first_delay: Duration::from_millis(500),
             longest_delay: Duration::from_secs(30),
         }

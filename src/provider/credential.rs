@@ -255,9 +255,9 @@ impl CredentialStore {
             return Err(refusal(target, why));
         }
         let (keys, source) = self
-            .from_folder(target, name)?
-            .or(self.from_environment(target, name)?)
-            .or_else(|| self.from_documents(target, name))
+            .in_folder(target, name)?
+            .or(self.in_environment(target, name)?)
+            .or_else(|| self.in_documents(target, name))
             .ok_or_else(|| self.none(target, name))?;
         let authorities = match &target.tls.ca_secret {
             Some((name, key)) => Some(self.authorities(target, name, key)?),
@@ -290,7 +290,7 @@ impl CredentialStore {
             .ok_or_else(missing)
     }
 
-    fn from_folder(&self, target: &Target, name: &str) -> Result<Option<Found>, ProviderError> {
+    fn in_folder(&self, target: &Target, name: &str) -> Result<Option<Found>, ProviderError> {
         let Some(folder) = self.folder.as_ref().map(|folder| folder.join(name)) else {
             return Ok(None);
         };
@@ -304,11 +304,7 @@ impl CredentialStore {
         Ok((!keys.is_empty()).then_some((keys, source)))
     }
 
-    fn from_environment(
-        &self,
-        target: &Target,
-        name: &str,
-    ) -> Result<Option<Found>, ProviderError> {
+    fn in_environment(&self, target: &Target, name: &str) -> Result<Option<Found>, ProviderError> {
         let mut keys = BTreeMap::new();
         for key in KEYS {
             let variable = variable(name, key);
@@ -347,7 +343,7 @@ impl CredentialStore {
         })
     }
 
-    fn from_documents(&self, target: &Target, name: &str) -> Option<Found> {
+    fn in_documents(&self, target: &Target, name: &str) -> Option<Found> {
         let document = self.document(target, name)?;
         Some((document.keys.clone(), format!("{document:?}")))
     }
@@ -431,3 +427,6 @@ fn read_key(target: &Target, path: &Path) -> Result<Option<SecretString>, Provid
     let trimmed = trimmed.strip_suffix('\r').unwrap_or(trimmed);
     Ok(Some(SecretString::from(trimmed.to_owned())))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,409 @@
-//! OneLogin: the scopes and clients of one API authorization server.
+//! OneLogin: the scopes and clients of one API authorization server (API v2).
+//!
+//! | to see | requests |
+//! |---|---|
+//! | the scopes | one list |
+//! | who holds them, and the apps' lists | one list of clients |
+//! | a server named by its resource identifier | one list of servers before, once |
+//!
+//! There is no GET for one scope or one client, so that everything is read by list. Lists of apps are written as scope
+//! *ids*: they come from the last list and from what was made since. An update keeps a scope's id, and with it every
+//! client that holds it; so a rename is an update.
 
-use super::http::Access;
-use super::{Cause, Connect, Credential, Provider, ProviderError};
-use crate::model::Target;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+
+use self::api::{Api, Client, Scope, Server};
+use super::http::{Access, Answer, Found, Http, settle_create};
+use super::{
+    Apply, Cause, Connect, Credential, Done, Interest, Observe, Provider, ProviderError, Requests,
+};
+use crate::model::target::{AuthorizationServer, Endpoint};
+use crate::model::{AppRef, Live, RemoteId, ScopeName, Target};
+use crate::plan::change::{Change, ScopeState};
+
+mod api;
+mod convert;
 
 /// Opens a target; sends nothing.
 pub(super) fn open(
     target: &Target,
-    _credential: &Credential,
-    _connect: &Connect,
-    _access: Access,
+    credential: &Credential,
+    connect: &Connect,
+    access: Access,
 ) -> Result<Box<dyn Provider>, ProviderError> {
-    let why = format!("{} is not supported yet", target.system().label());
-    let doing = format!("open target \"{}\"", target.id);
-    Err(ProviderError::new(doing, Cause::Configuration(why)))
+    let Endpoint::OneLogin { server, .. } = &target.endpoint else {
+        let why = format!("it is {}, not OneLogin", target.system().label());
+        let doing = format!("open target \"{}\"", target.id);
+        return Err(ProviderError::new(doing, Cause::Configuration(why)));
+    };
+    let auth = api::auth(target, credential)?;
+    Ok(Box::new(OneLogin {
+        wanted: server.clone(),
+        server: OnceCell::new(),
+        ids: Mutex::default(),
+        api: Api::new(Http::open(target, credential, connect, access, auth)?),
+        target: target.clone(),
+    }))
+}
+
+/// One authorization server of an account.
+struct OneLogin {
+    target: Target,
+    wanted: AuthorizationServer,
+    /// Which server that is, once it is known.
+    server: OnceCell<Chosen>,
+    /// The ids of the live scopes. A name that is live more than once has none.
+    ids: Mutex<BTreeMap<ScopeName, u64>>,
+    api: Api,
+}
+
+/// The server that a manifest means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Chosen {
+    id: u64,
+    /// How people call it.
+    title: String,
+}
+
+#[async_trait]
+impl Observe for OneLogin {
+    async fn observe(&self, interest: &Interest) -> Result<Live, ProviderError> {
+        let server = self.server().await?;
+        let scopes = async {
+            match interest.scopes {
+                true => self.api.scopes(server.id, false).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let clients = async {
+            match interest.consumers || !interest.apps.is_empty() {
+                true => self.api.clients(server.id, false).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let (scopes, clients) = futures::try_join!(scopes, clients)?;
+        self.remember(scopes.as_deref(), clients.as_deref());
+        Ok(convert::live(
+            self.target.live_identity_with(server.id),
+            server.title.clone(),
+            scopes.unwrap_or_default(),
+            clients,
+        ))
+    }
+
+    fn requests(&self) -> Requests {
+        self.api.requests()
+    }
+}
+
+#[async_trait]
+impl Apply for OneLogin {
+    async fn apply(&self, change: &Change) -> Result<Done, ProviderError> {
+        let server = self.server().await?.id;
+        match change {
+            Change::CreateScope { after } => self.create(server, after).await,
+            Change::UpdateScope { id, before, after } => {
+                let id = self.id_of(id.as_ref(), &before.name)?;
+                self.update(server, id, before, after).await
+            }
+            Change::RenameScope { id, before, after } => {
+                let id = self.id_of(Some(id), &before.name)?;
+                self.update(server, id, before, after).await
+            }
+            Change::DeleteScope { id, before } => {
+                let id = self.id_of(id.as_ref(), &before.name)?;
+                self.api.delete_scope(server, id, &before.name).await?;
+                self.ids().remove(&before.name);
+                Ok(Done::default())
+            }
+            Change::AttachApp { app, after } => self.attach(server, app, after).await,
+            Change::ReplaceAppScopes {
+                app,
+                before: _,
+                after,
+                inherited,
+            } => {
+                let app = app_id(app)?;
+                // The list is replaced as a whole, so that what is inherited goes along.
+                let whole: BTreeSet<_> = after.union(inherited).cloned().collect();
+                let ids = self.ids_of(app, &whole)?;
+                self.api.replace_client(server, app, &ids).await?;
+                Ok(Done::default())
+            }
+            Change::DetachApp { app, before: _ } => {
+                self.api.delete_client(server, app_id(app)?).await?;
+                Ok(Done::default())
+            }
+        }
+    }
+}
+
+impl OneLogin {
+    /// The server that the manifest means, looked up at most once.
+    async fn server(&self) -> Result<&Chosen, ProviderError> {
+        let identifier = match &self.wanted {
+            AuthorizationServer::Id(id) => {
+                let known = || async {
+                    Chosen {
+                        id: *id,
+                        title: id.to_string(),
+                    }
+                };
+                return Ok(self.server.get_or_init(known).await);
+            }
+            AuthorizationServer::ResourceIdentifier(identifier) => identifier,
+        };
+        self.server
+            .get_or_try_init(|| async {
+                let servers = self.api.servers().await?;
+                choose(identifier, &servers)
+            })
+            .await
+    }
+
+    async fn create(&self, server: u64, after: &ScopeState) -> Result<Done, ProviderError> {
+        let description = after.description.as_deref().unwrap_or(after.name.as_str());
+        let id = settle_create(
+            self.api.http(),
+            || self.api.create_scope(server, &after.name, description),
+            || async {
+                let scopes = self.api.scopes(server, true).await?;
+                Ok(find_scope(&scopes, &after.name, description))
+            },
+            is_taken,
+        )
+        .await?;
+        self.ids().insert(after.name.clone(), id);
+        Ok(Done {
+            remote_id: Some(RemoteId::new(id.to_string())),
+        })
+    }
+
+    async fn update(
+        &self,
+        server: u64,
+        id: u64,
+        before: &ScopeState,
+        after: &ScopeState,
+    ) -> Result<Done, ProviderError> {
+        self.api
+            .update_scope(
+                server,
+                id,
+                &before.name,
+                &after.name,
+                after.description.as_deref().unwrap_or_default(),
+            )
+            .await?;
+        let mut ids = self.ids();
+        if ids.get(&before.name) == Some(&id) {
+            ids.remove(&before.name);
+        }
+        ids.insert(after.name.clone(), id);
+        Ok(Done::default())
+    }
+
+    async fn attach(
+        &self,
+        server: u64,
+        app: &AppRef,
+        after: &BTreeSet<ScopeName>,
+    ) -> Result<Done, ProviderError> {
+        let app = app_id(app)?;
+        let ids = self.ids_of(app, after)?;
+        settle_create(
+            self.api.http(),
+            || self.api.create_client(server, app, &ids),
+            || async {
+                let clients = self.api.clients(server, true).await?;
+                Ok(find_client(&clients, app, &ids))
+            },
+            is_taken,
+        )
+        .await?;
+        Ok(Done::default())
+    }
+
+    /// Keeps the ids that lists gave. A whole list of scopes replaces what was known; clients only add to it.
+    fn remember(&self, scopes: Option<&[Scope]>, clients: Option<&[Client]>) {
+        let mut ids = self.ids();
+        if let Some(scopes) = scopes {
+            let twice = convert::duplicates(scopes);
+            *ids = scopes
+                .iter()
+                .map(|scope| (ScopeName::observed(&scope.value), scope.id))
+                .filter(|(name, _)| !twice.contains(name))
+                .collect();
+        } else {
+            for scope in clients
+                .unwrap_or_default()
+                .iter()
+                .flat_map(|client| &client.scopes)
+            {
+                ids.entry(ScopeName::observed(&scope.value))
+                    .or_insert(scope.id);
+            }
+        }
+    }
+
+    fn ids(&self) -> MutexGuard<'_, BTreeMap<ScopeName, u64>> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The id of one scope: the one that the plan carries, else the one of its name.
+    fn id_of(&self, id: Option<&RemoteId>, name: &ScopeName) -> Result<u64, ProviderError> {
+        let known = match id {
+            Some(id) => id.as_str().parse().ok(),
+            None => self.ids().get(name).copied(),
+        };
+        known.ok_or_else(|| {
+            let why = "it has no id on this server, and nothing was sent".to_owned();
+            ProviderError::new(format!("write scope \"{name}\""), Cause::Configuration(why))
+        })
+    }
+
+    /// The ids of a list of scopes: of all of them, or nothing is sent, since a shorter list would take scopes away.
+    fn ids_of(&self, app: u64, names: &BTreeSet<ScopeName>) -> Result<Vec<u64>, ProviderError> {
+        let known = self.ids();
+        let mut ids = vec![];
+        let mut missing = vec![];
+        for name in names {
+            match known.get(name) {
+                Some(id) => ids.push(*id),
+                None => missing.push(format!("\"{name}\"")),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(ids);
+        }
+        let why = format!(
+            "{} is not live on this server, or more than once; nothing was sent",
+            missing.join(", ")
+        );
+        Err(ProviderError::new(
+            format!("write the scopes of app {app}"),
+            Cause::Configuration(why),
+        ))
+    }
+}
+
+/// The one server of a resource identifier.
+fn choose(identifier: &str, servers: &[Server]) -> Result<Chosen, ProviderError> {
+    let doing = format!("find the authorization server of {identifier:?}");
+    let named = |server: &Server| {
+        format!(
+            "{} ({})",
+            server.name.as_deref().unwrap_or("unnamed"),
+            server.id
+        )
+    };
+    let matches: Vec<&Server> = servers
+        .iter()
+        .filter(|server| server.resource_identifier() == Some(identifier))
+        .collect();
+    match matches[..] {
+        [server] if server.onelogin == Some(true) => {
+            let why = format!("{} belongs to OneLogin itself", named(server));
+            Err(ProviderError::new(doing, Cause::Configuration(why)))
+        }
+        [server] => Ok(Chosen {
+            id: server.id,
+            title: named(server),
+        }),
+        [] => {
+            let mut there: Vec<String> = servers
+                .iter()
+                .map(|server| {
+                    let identifier = server.resource_identifier().unwrap_or("no identifier");
+                    format!("{} {identifier:?}", named(server))
+                })
+                .collect();
+            there.sort();
+            let count = there.len();
+            there.truncate(20);
+            let why = match count {
+                0 => "the account has no authorization server".to_owned(),
+                _ => format!(
+                    "none of the account's {count} has it: {}{}",
+                    there.join(", "),
+                    if count > there.len() { ", ..." } else { "" }
+                ),
+            };
+            Err(
+                ProviderError::new(doing, Cause::Configuration(why)).with_help(
+                    "it is compared exactly; authorizationServer.id names a server without doubt",
+                ),
+            )
+        }
+        _ => {
+            let all: Vec<String> = matches.iter().map(|server| named(server)).collect();
+            let why = format!("{} have it: {}", all.len(), all.join(", "));
+            Err(ProviderError::new(doing, Cause::Configuration(why))
+                .with_help("name one of them by authorizationServer.id"))
+        }
+    }
+}
+
+/// Whether a scope that was to be made is in a list.
+fn find_scope(scopes: &[Scope], name: &ScopeName, description: &str) -> Found<u64> {
+    let mut same = scopes.iter().filter(|scope| scope.value == name.as_str());
+    match (same.next(), same.next()) {
+        (None, _) => Found::Absent,
+        (Some(_), Some(_)) => Found::Different("there is more than one of that name".to_owned()),
+        (Some(scope), None) if scope.description() != description => {
+            Found::Different("its description is another".to_owned())
+        }
+        (Some(scope), None) if scope.inherited() => Found::Different("it is inherited".to_owned()),
+        (Some(scope), None) => Found::Equal(scope.id),
+    }
+}
+
+/// Whether a client that was to be made is in a list.
+fn find_client(clients: &[Client], app: u64, ids: &[u64]) -> Found<()> {
+    let Some(client) = clients.iter().find(|client| client.app_id == app) else {
+        return Found::Absent;
+    };
+    let wanted: BTreeSet<u64> = ids.iter().copied().collect();
+    let live = |inherited: bool| -> BTreeSet<u64> {
+        client
+            .scopes
+            .iter()
+            .filter(|scope| inherited || !scope.inherited())
+            .map(|scope| scope.id)
+            .collect()
+    };
+    if live(false) == wanted || live(true) == wanted {
+        Found::Equal(())
+    } else {
+        Found::Different("its scopes are others".to_owned())
+    }
+}
+
+/// Whether an error says that the object exists: `422, Validation failed: Value has already been taken`. What attaching an
+/// app twice answers is not documented, so that the wording is taken widely; a wrong guess costs one list.
+fn is_taken(error: &ProviderError) -> bool {
+    let Cause::Status { status, message } = &error.cause else {
+        return false;
+    };
+    let message = message.to_lowercase();
+    (status.starts_with("422") || status.starts_with("409"))
+        && ["taken", "already", "exist"]
+            .iter()
+            .any(|word| message.contains(word))
+        && !message.contains("does not exist")
+}
+
+/// The id of an app.
+fn app_id(app: &AppRef) -> Result<u64, ProviderError> {
+    match app {
+        AppRef::OneLogin { app_id } => Ok(*app_id),
+        AppRef::Apigee { .. } => Err(ProviderError::new(
+            format!("write the scopes of app {app}"),
+            Cause::Configuration("it is an app of Apigee, and the target is OneLogin".to_owned()),
+        )),
+    }
 }

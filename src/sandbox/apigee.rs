@@ -27,11 +27,15 @@ mod holders;
 mod ids;
 mod keys;
 mod listing;
+mod lookup;
 mod path;
 mod products;
 mod query;
+mod scopes;
 mod store;
 mod switches;
+#[cfg(test)]
+mod testing;
 mod view;
 mod world;
 
@@ -347,5 +351,133 @@ impl Organization {
                 "subscriptionType": "PAID",
             })),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::Driver;
+    use super::*;
+
+    #[test]
+    fn an_organization_serves_its_own_paths_and_its_editions_token_calls() {
+        let edge = Driver::new(json!({"edition": "Edge"})).apigee;
+        let x = Driver::new(json!({"edition": "X"})).apigee;
+        for (path, by_edge, by_x) in [
+            ("/v1/o/acme/apps", true, true),
+            ("/v1/organizations/acme/", true, true),
+            ("/v1/organizations", true, true),
+            ("/v1/o/other/apps", false, false),
+            ("/v1/orders", false, false),
+            ("/oauth/token", true, false),
+            ("/token", false, true),
+            ("/oauth2/token", false, false),
+        ] {
+            assert_eq!(
+                (edge.serves(path), x.serves(path)),
+                (by_edge, by_x),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_answer_is_counted_under_the_label_of_its_request() {
+        let mut driver = Driver::orders("X");
+        for (method, path, route, token) in [
+            (
+                "GET",
+                "/v1/o/acme",
+                "/v1/organizations/{organization}",
+                false,
+            ),
+            (
+                "GET",
+                "/v1/o/acme/apps",
+                "/v1/organizations/{organization}/apps",
+                false,
+            ),
+            (
+                "PATCH",
+                "/v1/o/acme/apps",
+                "/v1/organizations/{organization}/apps",
+                false,
+            ),
+            (
+                "GET",
+                "/v1/o/other/apps",
+                "/v1/organizations/{organization}",
+                false,
+            ),
+            ("GET", "/v1/o/acme/environments", "unrouted", false),
+            ("POST", "/token", "/token", true),
+        ] {
+            let answer = driver.raw(method, path, &[], "");
+            assert_eq!((answer.route, answer.token), (route, token), "{path}");
+            let request = Request {
+                method: method.parse().unwrap(),
+                path: path.to_owned(),
+                query: None,
+                headers: http::HeaderMap::new(),
+                body: bytes::Bytes::new(),
+                now: jiff::Timestamp::UNIX_EPOCH,
+            };
+            let label = driver.apigee.label(&request);
+            assert_eq!((label.route, label.token), (route, token), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_organization_tells_what_clients_look_for() {
+        let property = |organization: &Value, name: &str| {
+            let properties = organization["properties"]["property"]
+                .as_array()
+                .unwrap()
+                .clone();
+            properties
+                .into_iter()
+                .find(|p| p["name"] == name)
+                .map(|p| p["value"].clone())
+        };
+        for (edition, switches, paged, hybrid) in [
+            ("Edge", json!({}), "true", None),
+            ("Edge", json!({"cps": false}), "false", None),
+            ("X", json!({}), "true", Some(json!("true"))),
+        ] {
+            let organization = Driver::orders_with(edition, &switches).fetch("/");
+            assert_eq!(
+                property(&organization, "features.isCpsEnabled"),
+                Some(json!(paged))
+            );
+            assert_eq!(property(&organization, "features.hybrid.enabled"), hybrid);
+        }
+    }
+
+    #[test]
+    fn a_method_that_does_not_exist_is_405_on_edge_and_a_page_on_x() {
+        assert_eq!(
+            Driver::orders("Edge")
+                .call("PATCH", "/apps", &Value::Null)
+                .0,
+            405
+        );
+        let headers = [("authorization", "Bearer sandbox")];
+        let answer = Driver::orders("X").raw("PATCH", "/v1/o/acme/apps", &headers, "");
+        assert_eq!(answer.status, 404);
+        assert!(answer.body.starts_with(b"<!DOCTYPE html>"));
+    }
+
+    #[test]
+    fn paths_that_make_no_sense_are_not_found() {
+        let mut driver = Driver::orders("Edge");
+        for path in [
+            "/apps//",
+            "/developers/%ff",
+            "/developers//apps",
+            "/environments/test",
+            "/apps/a/b",
+        ] {
+            assert_eq!(driver.get(path).0, 404, "{path}");
+        }
     }
 }

@@ -16,8 +16,9 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::answer::{AnswerBody, json, problem};
 use super::faults::FaultPlan;
-use super::serve::{AnswerBody, Shared, json, problem};
+use super::serve::Shared;
 use super::world::World;
 
 /// Where the control calls stand.
@@ -79,7 +80,7 @@ pub(super) async fn answer(
 }
 
 fn log(shared: &Shared, query: Option<&str>) -> http::Response<AnswerBody> {
-    let since = match parameter(query, "since").map(|value| value.parse()) {
+    let since = match parameter(query, "since").map(str::parse) {
         None => 0,
         Some(Ok(since)) => since,
         Some(Err(_)) => {

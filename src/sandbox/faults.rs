@@ -222,30 +222,28 @@ impl Faults {
 
     /// Puts a plan in force, and lets go of every request that the one before held.
     pub(super) fn replace(&self, plan: FaultPlan) {
-        let generation = {
-            let mut running = self.running();
-            let generation = running.generation + 1;
-            let rules = plan
-                .rules
-                .into_iter()
-                .zip(0_u64..)
-                .map(|(rule, index)| RunningRule {
-                    rule,
-                    // Each rule draws from its own numbers, so that one rule's draws do not move another's.
-                    random: StdRng::seed_from_u64(plan.seed ^ (index << 32)),
-                    seen: 0,
-                    applied: 0,
-                    holding: 0,
-                })
-                .collect();
-            *running = Running {
-                seed: plan.seed,
-                rules,
-                generation,
-            };
-            self.holding.send_replace(0);
-            generation
+        let mut running = self.running();
+        let generation = running.generation + 1;
+        let rules = plan
+            .rules
+            .into_iter()
+            .zip(0_u64..)
+            .map(|(rule, index)| RunningRule {
+                rule,
+                // Each rule draws from its own numbers, so that one rule's draws do not move another's.
+                random: StdRng::seed_from_u64(plan.seed ^ (index << 32)),
+                seen: 0,
+                applied: 0,
+                holding: 0,
+            })
+            .collect();
+        *running = Running {
+            seed: plan.seed,
+            rules,
+            generation,
         };
+        // Told under the lock, so that nobody can be given a verdict of a plan that is not announced yet.
+        self.holding.send_replace(0);
         self.generation.send_replace(generation);
     }
 

@@ -1,20 +1,16 @@
 //! The way of one request through the sandbox: whose it is, what goes wrong with it, its effect, its record, its answer.
 
 use std::collections::HashMap;
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use jiff::Timestamp;
 
+use super::answer::{AnswerBody, cut, problem, status_answer, whole};
 use super::control;
-use super::faults::{Facts, Fault, Faults, StatusFault, Verdict, When};
+use super::faults::{Facts, Fault, Faults, Verdict, When};
 use super::journal::{Entry, Journal, is_write};
 use super::store::Store;
 use super::wire::{Emulated, Label, Request, Response, UNROUTED};
@@ -53,13 +49,6 @@ pub(super) enum Outcome {
     Reset,
 }
 
-/// The body of an answer, whole or cut short.
-pub(super) struct AnswerBody {
-    data: Bytes,
-    cut: bool,
-    flushed: bool,
-}
-
 impl Live {
     pub(super) fn new(world: World) -> Self {
         Self {
@@ -77,13 +66,13 @@ impl Live {
     }
 
     /// Lets a request have its effect, on the state that it is meant to see.
-    fn handle(&mut self, index: usize, request: &Request, verdict: &Verdict) -> Option<Response> {
+    fn handle(&mut self, name: &str, request: &Request, verdict: &Verdict) -> Option<Response> {
         let Self {
             world,
             version,
             lagging,
         } = self;
-        let system = world.system(index)?;
+        let system = world.named(name)?;
         let read = matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS");
         if read && let Some(replica) = lagging.get_mut(&system.name) {
             let response = replica.emulated.handle(request);
@@ -171,7 +160,7 @@ impl Shared {
         &self.faults
     }
 
-    /// Has the state saved, and waits for it where that is quick.
+    /// Has the state saved, and waits for it where that is not long.
     pub(super) async fn save(&self, version: u64) {
         if let Some(store) = &self.store {
             store.changed(version);
@@ -220,12 +209,9 @@ impl Shared {
     }
 
     async fn answer_system(&self, name: Option<&str>, request: &Request) -> Outcome {
-        let (index, system, label) = {
-            let mut live = self.live();
-            let index = live.world.find(name, &request.path);
-            let Some((index, system)) =
-                index.and_then(|i| live.world.system(i).map(|system| (i, system)))
-            else {
+        let (system, label) = {
+            let live = self.live();
+            let Some(system) = live.world.find(name, &request.path) else {
                 self.record(
                     None,
                     request,
@@ -241,11 +227,8 @@ impl Shared {
                     "no system of this world serves this path",
                 ));
             };
-            (
-                index,
-                Arc::<str>::from(system.name.as_str()),
-                system.emulated.label(request),
-            )
+            let name = Arc::<str>::from(system.name.as_str());
+            (name, system.emulated.label(request))
         };
         let verdict = self.faults.decide(&Facts {
             system: &system,
@@ -263,7 +246,7 @@ impl Shared {
         let (response, version) = {
             let mut live = self.live();
             let before = live.version;
-            let Some(response) = live.handle(index, request, &verdict) else {
+            let Some(response) = live.handle(&system, request, &verdict) else {
                 return Outcome::Answer(problem(
                     StatusCode::NOT_FOUND,
                     "the world was replaced by one without this system",
@@ -326,8 +309,12 @@ impl Shared {
                 None
             }
             Fault::Drift(drift) if drift.when == When::Before => {
-                let mut live = self.live();
-                drifted(live.drift(drift.change.clone(), Some(system)));
+                let version = {
+                    let mut live = self.live();
+                    drifted(live.drift(drift.change.clone(), Some(system)));
+                    live.version
+                };
+                self.save(version).await;
                 None
             }
             _ => None,
@@ -404,52 +391,6 @@ impl Drop for GivenUp<'_> {
     }
 }
 
-impl AnswerBody {
-    pub(super) fn whole(data: Bytes) -> Self {
-        Self {
-            data,
-            cut: false,
-            flushed: false,
-        }
-    }
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if !self.data.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))));
-        }
-        if !self.cut {
-            return Poll::Ready(None);
-        }
-        if !self.flushed {
-            // One more turn, in which what was said so far goes out; the error below would throw it away.
-            self.flushed = true;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(Some(Err(io::Error::other("cut short by a fault"))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.data.is_empty() && !self.cut
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        if self.cut {
-            SizeHint::default()
-        } else {
-            SizeHint::with_exact(self.data.len() as u64)
-        }
-    }
-}
-
 /// The name in a path of the form `/@NAME/…`, and the path without it.
 fn split_name(path: &str) -> (Option<&str>, &str) {
     match path.strip_prefix("/@") {
@@ -474,95 +415,6 @@ fn drifted(result: Result<(), String>) {
     if let Err(error) = result {
         tracing::warn!(%error, "the drift of a fault plan could not be made");
     }
-}
-
-fn whole(response: Response) -> http::Response<AnswerBody> {
-    let Response {
-        status,
-        headers,
-        body,
-        route: _,
-        token: _,
-    } = response;
-    build(status, headers, AnswerBody::whole(body))
-}
-
-fn cut(response: Response, bytes: usize) -> http::Response<AnswerBody> {
-    let Response {
-        status,
-        mut headers,
-        mut body,
-        route: _,
-        token: _,
-    } = response;
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    let cut = bytes < body.len();
-    body.truncate(bytes);
-    build(
-        status,
-        headers,
-        AnswerBody {
-            data: body,
-            cut,
-            flushed: false,
-        },
-    )
-}
-
-fn build(status: u16, headers: HeaderMap, body: AnswerBody) -> http::Response<AnswerBody> {
-    let mut answer = http::Response::new(body);
-    *answer.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    *answer.headers_mut() = headers;
-    answer
-}
-
-/// The answer of a `status` fault; without a body it is the short page of a proxy at the edge.
-fn status_answer(status: &StatusFault) -> http::Response<AnswerBody> {
-    let body = status
-        .body
-        .clone()
-        .unwrap_or_else(|| edge_page(status.code));
-    let content_type = status.content_type.as_deref().unwrap_or("text/html");
-    let mut headers = HeaderMap::new();
-    for (name, value) in [
-        (CONTENT_TYPE, Some(content_type)),
-        (RETRY_AFTER, status.retry_after.as_deref()),
-    ] {
-        if let Some(Ok(value)) = value.map(HeaderValue::from_str) {
-            headers.insert(name, value);
-        }
-    }
-    build(status.code, headers, AnswerBody::whole(body.into()))
-}
-
-fn edge_page(code: u16) -> String {
-    let reason = StatusCode::from_u16(code)
-        .ok()
-        .and_then(|status| status.canonical_reason())
-        .unwrap_or("Error");
-    let sentence = if code == 429 {
-        "You have sent too many requests in a given amount of time.\n"
-    } else {
-        ""
-    };
-    format!("<html><body><h1>{code} {reason}</h1>\n{sentence}</body></html>\n")
-}
-
-/// An answer of the sandbox itself, not of one of its systems.
-pub(super) fn problem(status: StatusCode, message: &str) -> http::Response<AnswerBody> {
-    json(status, &serde_json::json!({ "error": message }))
-}
-
-/// An answer in JSON.
-pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> http::Response<AnswerBody> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    build(
-        status.as_u16(),
-        headers,
-        AnswerBody::whole(value.to_string().into()),
-    )
 }
 
 /// A panic elsewhere leaves the data as whole as it was, so a poisoned lock is used on.
@@ -599,11 +451,5 @@ mod tests {
         ] {
             assert_eq!(split_name(path), (name, rest));
         }
-    }
-
-    #[test]
-    fn the_page_for_too_many_requests_has_the_recorded_length() {
-        assert_eq!(edge_page(429).len(), 117);
-        assert!(edge_page(599).contains("599 Error"));
     }
 }

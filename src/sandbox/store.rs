@@ -1,24 +1,25 @@
 //! Keeps the state file up to date.
 //!
 //! Saves are grouped: while one is being written, any number of changes wait for the next. An answer to a write waits
-//! for the save that holds its effect, so whoever saw the answer finds the effect after a kill. Where a save takes
-//! long (a world of very many objects), answers stop waiting and saves are spaced out, so that saving does not become
-//! what is measured; the last state is written at shutdown in any case.
+//! for the save that holds its effect, so whoever saw the answer finds the effect after a kill. Where the state is large
+//! (a world of very many objects), answers do not wait and saves are spaced out, so that saving does not become what is
+//! measured; the last state is written at shutdown in any case.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How long a save may take for answers to wait for it.
-const QUICK: Duration = Duration::from_millis(20);
+/// How large a state may be, in bytes, for answers to wait for its save. A size and not a time, so that a busy machine
+/// keeps the promise as well as an idle one.
+const SMALL: usize = 1024 * 1024;
 
-/// How much longer than a slow save the pause after it is.
+/// How much longer than the save of a large state the pause after it is.
 const PAUSE_FACTOR: u32 = 8;
 
 /// Gives the state to be saved, and the version that it holds.
@@ -29,7 +30,7 @@ pub(super) type Snapshot = dyn Fn() -> (u64, Vec<u8>) + Send + Sync;
 pub(super) struct Store {
     wanted: watch::Sender<u64>,
     saved: watch::Receiver<u64>,
-    slow: Arc<AtomicBool>,
+    large: Arc<AtomicBool>,
 }
 
 /// A held state file: two sandboxes that write one file would undo each other's work.
@@ -68,13 +69,13 @@ impl Store {
     ) -> (Self, JoinHandle<io::Result<()>>) {
         let (wanted, wanted_receiver) = watch::channel(0);
         let (saved_sender, saved) = watch::channel(0);
-        let slow = Arc::new(AtomicBool::new(false));
+        let large = Arc::new(AtomicBool::new(false));
         let saving = keep_saved(
             path,
             snapshot,
             wanted_receiver,
             saved_sender,
-            Arc::clone(&slow),
+            Arc::clone(&large),
         );
         let writer = tokio::spawn(async move {
             let _lock = lock;
@@ -84,7 +85,7 @@ impl Store {
             Self {
                 wanted,
                 saved,
-                slow,
+                large,
             },
             writer,
         )
@@ -99,9 +100,9 @@ impl Store {
         });
     }
 
-    /// Waits until this version is in the file, unless saves are slow.
+    /// Waits until this version is in the file, unless the state is large.
     pub(super) async fn saved(&self, version: u64) {
-        if !self.slow.load(Ordering::Relaxed) {
+        if !self.large.load(Ordering::Relaxed) {
             // An error means that the writer has ended, and there is nothing left to wait for.
             let _ = self.saved.clone().wait_for(|saved| *saved >= version).await;
         }
@@ -113,7 +114,7 @@ async fn keep_saved(
     snapshot: Arc<Snapshot>,
     mut wanted: watch::Receiver<u64>,
     saved: watch::Sender<u64>,
-    slow: Arc<AtomicBool>,
+    large: Arc<AtomicBool>,
 ) -> io::Result<()> {
     let mut outcome = Ok(());
     let mut stopping = false;
@@ -124,9 +125,9 @@ async fn keep_saved(
         }
         let (path, snapshot) = (path.clone(), Arc::clone(&snapshot));
         let started = Instant::now();
-        let (version, written) = tokio::task::spawn_blocking(move || {
+        let (version, size, written) = tokio::task::spawn_blocking(move || {
             let (version, bytes) = snapshot();
-            (version, replace(&path, &bytes))
+            (version, bytes.len(), replace(&path, &bytes))
         })
         .await
         .map_err(io::Error::other)?;
@@ -134,12 +135,11 @@ async fn keep_saved(
             tracing::error!(%error, "the sandbox's state could not be saved");
         }
         outcome = written;
-        let took = started.elapsed();
-        slow.store(took > QUICK, Ordering::Relaxed);
+        large.store(size > SMALL, Ordering::Relaxed);
         saved.send_replace(version);
-        if took > QUICK && !stopping {
+        if size > SMALL && !stopping {
             tokio::select! {
-                () = tokio::time::sleep(took * PAUSE_FACTOR) => {}
+                () = tokio::time::sleep(started.elapsed() * PAUSE_FACTOR) => {}
                 () = closed(wanted.clone()) => {}
             }
         }

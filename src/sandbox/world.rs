@@ -17,6 +17,7 @@ pub(super) const MAX_WORLD_BYTES: usize = 128 * 1024 * 1024;
 const MAX_YAML_NODES: usize = 8_000_000;
 
 /// Everything that a sandbox holds: the systems, each under its name.
+#[derive(Default)]
 pub struct World {
     systems: Vec<System>,
 }
@@ -203,15 +204,11 @@ impl World {
     }
 
     /// The system that a request is for: the one named, else the first that serves the path.
-    pub(super) fn find(&self, name: Option<&str>, path: &str) -> Option<usize> {
-        self.systems.iter().position(|system| match name {
+    pub(super) fn find(&self, name: Option<&str>, path: &str) -> Option<&System> {
+        self.systems.iter().find(|system| match name {
             Some(name) => system.name == name,
             None => system.emulated.serves(path),
         })
-    }
-
-    pub(super) fn system(&mut self, index: usize) -> Option<&mut System> {
-        self.systems.get_mut(index)
     }
 
     pub(super) fn named(&mut self, name: &str) -> Option<&mut System> {

@@ -18,6 +18,8 @@ mod paging;
 mod publisher;
 mod registration;
 mod target;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod world;
 

@@ -165,7 +165,7 @@ async fn fresh_sandbox(authentication: bool) -> Sandbox {
 async fn send(sandbox: &Sandbox, request: &RecordedRequest, names: &mut Placeholders) -> Answer {
     let authority = sandbox.url().trim_start_matches("http://").to_owned();
     let target = names.fill(&request.target);
-    let mut head = format!("{} {target} HTTP/1.1\r\n", request.method);
+    let mut lines = vec![format!("{} {target} HTTP/1.1", request.method)];
     let has = |name: &str| {
         request
             .headers
@@ -173,16 +173,17 @@ async fn send(sandbox: &Sandbox, request: &RecordedRequest, names: &mut Placehol
             .any(|(sent, _)| sent.eq_ignore_ascii_case(name))
     };
     if !has("host") {
-        head += &format!("Host: {authority}\r\n");
+        lines.push(format!("Host: {authority}"));
     }
     for (name, value) in &request.headers {
-        head += &format!("{name}: {}\r\n", names.fill(value));
+        lines.push(format!("{name}: {}", names.fill(value)));
     }
     let body = request.body.as_deref().map(|body| names.fill(body));
     if let Some(body) = &body {
-        head += &format!("Content-Length: {}\r\n", body.len());
+        lines.push(format!("Content-Length: {}", body.len()));
     }
-    head += "Connection: close\r\n\r\n";
+    lines.push("Connection: close\r\n\r\n".to_owned());
+    let head = lines.join("\r\n");
 
     let mut stream = TcpStream::connect(&authority).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();

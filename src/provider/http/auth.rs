@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::{Answer, Call, Http, Kind, Payload};
+use super::{Answer, Call, Http, Kind};
 use crate::provider::error::{Cause, ProviderError};
 
 /// How long before its end a token is renewed.
@@ -66,7 +66,14 @@ pub(crate) struct TokenCalls<'a> {
 impl<'a> TokenCalls<'a> {
     /// A POST to a token server, whatever its host; against the sandbox the same path of the sandbox.
     pub(crate) fn post(&self, url: &Url, doing: impl Into<String>) -> Call<'a> {
-        self.http.token_call(url, doing.into(), self.settling)
+        Call::token(self.http, Ok(self.http.token_url(url)), doing.into()).settling(self.settling)
+    }
+
+    /// A POST to a token server on the target's own host; `segments` are percent-encoded one by one.
+    pub(crate) fn post_at(&self, segments: &[&str], doing: impl Into<String>) -> Call<'a> {
+        let doing = doing.into();
+        let url = self.http.url(segments, &doing);
+        Call::token(self.http, url, doing).settling(self.settling)
     }
 
     /// Counts a token request that a library sends by itself.
@@ -77,26 +84,6 @@ impl<'a> TokenCalls<'a> {
     /// Whether the run is against the sandbox, which no library's own request may leave.
     pub(crate) fn sandboxed(&self) -> bool {
         self.http.sandboxed()
-    }
-}
-
-impl Call<'_> {
-    /// Signs this one request with name and password, as token servers want it.
-    pub(crate) fn basic(mut self, username: &str, password: &SecretString) -> Self {
-        match self.http.basic_header(username, password) {
-            Ok(header) => self.authorization = Some(header),
-            Err(error) => self.url = Err(error),
-        }
-        self
-    }
-
-    /// Sends a form.
-    pub(crate) fn form(mut self, pairs: &[(&str, &str)]) -> Self {
-        let text = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(pairs)
-            .finish();
-        self.body = Some(Payload::Form(text));
-        self
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Words {
 /// | `{"error": {"code", "message", "status", "details": [{"violations": [{"type", "description"}]}]}}` | Apigee X |
 /// | `{"error", "error_description"}` | OAuth |
 /// | HTML, plain text, nothing | what stands before them |
-pub(crate) fn words(body: &[u8]) -> Words {
+pub(crate) fn words(body: &[u8], redactor: &Redactor) -> Words {
     let (pieces, code) = match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(object)) => read_object(&object),
         Ok(Value::String(text)) => (vec![text], None),
@@ -40,13 +40,15 @@ pub(crate) fn words(body: &[u8]) -> Words {
         Err(_) => (vec![read_text(&String::from_utf8_lossy(body))], None),
     };
     let mut distinct: Vec<String> = vec![];
-    for piece in pieces.iter().map(|piece| clean(piece)) {
+    // Redacted before it is cleaned and cut, both of which could leave half a secret that is no longer recognised.
+    let readable = |text: &str| clean(&redactor.redact(text));
+    for piece in pieces.iter().map(|piece| readable(piece)) {
         if !piece.is_empty() && !distinct.contains(&piece) {
             distinct.push(piece);
         }
     }
     let code = code
-        .map(|code| clean(&code))
+        .map(|code| readable(&code))
         .filter(|code| !code.is_empty());
     let mut text = distinct.join(": ");
     if text.is_empty() {
@@ -238,6 +240,7 @@ mod tests {
 
     #[test]
     fn the_servers_words_are_read_in_every_shape() {
+        let none = Redactor::default();
         #[rustfmt::skip]
         let table = [
             (r#"{"message":"Validation failed: Value has already been taken","statusCode":422,"name":"UnprocessableEntityError"}"#,
@@ -277,17 +280,39 @@ mod tests {
             ("a\u{1b}[31m\r\nb\u{202e}", "a [31m b"),
         ];
         for (body, text) in table {
-            assert_eq!(words(body.as_bytes()).text, text, "{body}");
+            assert_eq!(words(body.as_bytes(), &none).text, text, "{body}");
         }
     }
 
     #[test]
     fn words_are_bounded() {
-        let text = words("é".repeat(10_000).as_bytes()).text;
+        let none = Redactor::default();
+        let text = words("é".repeat(10_000).as_bytes(), &none).text;
         assert_eq!(text.chars().count(), LONGEST + 1);
-        assert!(words(&[0xff; 10_000]).text.chars().count() <= LONGEST + 1);
+        assert!(words(&[0xff; 10_000], &none).text.chars().count() <= LONGEST + 1);
+        let deep = "[".repeat(100_000);
+        assert!(words(deep.as_bytes(), &none).text.chars().count() <= LONGEST + 1);
         let code = format!(r#"{{"code":"{}","message":"m"}}"#, "c".repeat(5_000));
-        assert!(words(code.as_bytes()).text.chars().count() <= LONGEST + 1);
+        assert!(words(code.as_bytes(), &none).text.chars().count() <= LONGEST + 1);
+    }
+
+    #[test]
+    fn a_secret_does_not_survive_in_part() {
+        let redactor = Redactor::default();
+        redactor.learn("two  spaces");
+        redactor.learn("s3cret-of-some-length");
+        let cut = format!("{} s3cret-of-some-length", "x".repeat(LONGEST - 10));
+        for body in [
+            cut.as_str(),
+            r#"{"message":"two  spaces","code":"s3cret-of-some-length"}"#,
+        ] {
+            let words = words(body.as_bytes(), &redactor);
+            assert!(
+                !words.text.contains("s3c") && !words.text.contains("two"),
+                "{words:?}"
+            );
+            assert!(words.code.is_none_or(|code| code == "[redacted]"));
+        }
     }
 
     #[test]

@@ -44,7 +44,9 @@ pub(super) fn answer(
         Method::GET => {}
         Method::POST => {
             let body = Body::read(edition, call.request)?;
-            attributes[place].value = body.text("value")?.unwrap_or_default().to_owned();
+            body.text("value")?
+                .unwrap_or_default()
+                .clone_into(&mut attributes[place].value);
         }
         Method::DELETE => return Ok(Answer::ok(&attributes.remove(place))),
         _ => return Err(Fault::method()),

@@ -296,3 +296,168 @@ fn activity(call: &Call<'_>) -> Result<Option<bool>, Fault> {
         Some(other) => Err(Fault::invalid(format!("Invalid action {other}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::sandbox::apigee::testing::{Driver, NOW};
+
+    #[test]
+    fn a_developer_is_created_shown_changed_and_deleted() {
+        let mut driver = Driver::orders("Edge");
+        let body = json!({"email": "bob@example.com", "firstName": "Bob", "lastName": "B", "userName": "bob"});
+        let (status, developer) = driver.call("POST", "/developers", &body);
+        assert_eq!(status, 201);
+        let now = NOW * 1000;
+        assert_eq!(
+            developer,
+            json!({
+                "apps": [], "companies": [], "developerId": developer["developerId"], "email": "bob@example.com",
+                "organizationName": "acme", "firstName": "Bob", "lastName": "B", "userName": "bob", "attributes": [],
+                "status": "active", "createdAt": now, "createdBy": "admin@example.com", "lastModifiedAt": now,
+                "lastModifiedBy": "admin@example.com",
+            })
+        );
+        let (status, error) = driver.call("POST", "/developers", &body);
+        assert_eq!(
+            (status, &error["code"]),
+            (409, &json!("developer.service.DeveloperAlreadyExists"))
+        );
+        let bob = "/developers/bob@example.com";
+        assert_eq!(
+            driver
+                .call("POST", &format!("{bob}?action=inactive"), &Value::Null)
+                .0,
+            204
+        );
+        assert_eq!(driver.fetch(bob)["status"], "inactive");
+        driver.now += 5;
+        driver.call("POST", &format!("{bob}?action=active"), &Value::Null);
+        assert_eq!(driver.fetch(bob)["lastModifiedAt"], now + 5000);
+        let (status, changed) = driver.call(
+            "PUT",
+            bob,
+            &json!({"email": "bob@example.com", "firstName": "Rob"}),
+        );
+        assert_eq!((status, &changed["firstName"]), (200, &json!("Rob")));
+        assert_eq!(changed.get("lastName"), None, "what is left out is gone");
+
+        let (status, _) = driver.call("DELETE", "/developers/ann@example.com", &Value::Null);
+        assert_eq!(status, 200);
+        assert_eq!(
+            driver.fetch("/apps"),
+            json!([]),
+            "a developer's apps go with them"
+        );
+        assert_eq!(driver.fetch("/developers"), json!(["bob@example.com"]));
+    }
+
+    #[test]
+    fn an_upper_case_mail_is_refused_on_x_and_kept_on_edge() {
+        let body = json!({"email": "Bob@Example.com"});
+        for (edition, switches, expected) in [
+            ("Edge", json!({}), (201, json!("Bob@Example.com"))),
+            ("X", json!({}), (400, Value::Null)),
+            (
+                "X",
+                json!({"upperCaseEmails": "lower"}),
+                (201, json!("bob@example.com")),
+            ),
+        ] {
+            let mut driver = Driver::orders_with(edition, &switches);
+            let (status, answer) = driver.call("POST", "/developers", &body);
+            assert_eq!(
+                (status, answer["email"].clone()),
+                expected,
+                "{edition} {switches}"
+            );
+        }
+    }
+
+    #[test]
+    fn developers_are_paged_inclusively_and_found_by_app() {
+        let developers: Vec<Value> = ["a", "b", "c"]
+            .map(|name| json!({"email": format!("{name}@example.com"), "apps": [{"name": format!("app-{name}")}]}))
+            .into();
+        let mut edge = Driver::new(json!({"edition": "Edge", "developers": developers}));
+        assert_eq!(
+            edge.fetch("/developers?count=2"),
+            json!(["a@example.com", "b@example.com"])
+        );
+        assert_eq!(
+            edge.fetch("/developers?count=2&startKey=b%40example.com"),
+            json!(["b@example.com", "c@example.com"])
+        );
+        assert_eq!(
+            edge.fetch("/developers?app=app-c"),
+            json!(["c@example.com"])
+        );
+        assert_eq!(
+            edge.fetch("/developers?expand=true")["developer"][0]["apps"],
+            json!(["app-a"])
+        );
+        let mut x = Driver::new(json!({"edition": "X", "developers": developers}));
+        assert_eq!(
+            x.fetch("/developers?count=1"),
+            json!({"developer": [{"email": "a@example.com"}]})
+        );
+        assert_eq!(
+            x.fetch("/developers?expand=true")["developer"][0].get("companies"),
+            None
+        );
+        assert_eq!(
+            Driver::new(json!({"edition": "X"})).fetch("/developers"),
+            json!({})
+        );
+    }
+
+    #[test]
+    fn app_groups_are_listed_by_token_and_switched_by_put() {
+        let mut driver =
+            Driver::new(json!({"edition": "X", "appGroups": [{"name": "a"}, {"name": "b"}]}));
+        let page = driver.fetch("/appgroups?pageSize=1");
+        assert_eq!(
+            (&page["appGroups"][0]["name"], &page["totalSize"]),
+            (&json!("a"), &json!(2))
+        );
+        let token = page["nextPageToken"].as_str().unwrap();
+        let page = driver.fetch(&format!("/appgroups?pageSize=1&pageToken={token}"));
+        assert_eq!(page["appGroups"][0]["name"], "b");
+        assert_eq!(page.get("nextPageToken"), None);
+        assert_eq!(
+            driver
+                .call("PUT", "/appgroups/a?action=inactive", &Value::Null)
+                .0,
+            204
+        );
+        assert_eq!(
+            driver.fetch("/appgroups?filter=status=inactive")["appGroups"][0]["name"],
+            "a"
+        );
+        let (status, group) = driver.call(
+            "POST",
+            "/appgroups",
+            &json!({"name": "c", "displayName": "C"}),
+        );
+        assert_eq!((status, &group["displayName"]), (201, &json!("C")));
+        assert_eq!(
+            driver.call("POST", "/appgroups", &json!({"name": "c"})).0,
+            409
+        );
+        assert_eq!(driver.call("POST", "/appgroups", &json!({})).0, 400);
+    }
+
+    #[test]
+    fn companies_hold_apps_as_developers_do() {
+        let mut driver = Driver::new(
+            json!({"edition": "Edge", "companies": [{"name": "c", "apps": [{"name": "a"}]}]}),
+        );
+        assert_eq!(driver.fetch("/companies"), json!(["c"]));
+        assert_eq!(driver.fetch("/companies/c")["apps"], json!(["a"]));
+        let (status, app) = driver.call("POST", "/companies/c/apps", &json!({"name": "b"}));
+        assert_eq!((status, &app["companyName"]), (201, &json!("c")));
+        assert_eq!(driver.fetch("/companies/c/apps"), json!(["a", "b"]));
+        assert_eq!(driver.get("/companies/d").0, 404);
+    }
+}

@@ -3,22 +3,18 @@
 //! | call | developers, companies (Edge) | developers (X) | app groups (X) |
 //! |---|---|---|---|
 //! | PUT | replaces `scopes`; adds `apiProducts`; sets `attributes` | the same | none |
-//! | POST | adds `apiProducts`; sets `attributes` | and takes `scopes` | `apiProducts`, `appGroupAppKey.{scopes,attributes}` |
+//! | POST | adds `apiProducts`; sets `attributes` | and takes `scopes` | `apiProducts`, and both in `appGroupAppKey` |
 //!
 //! A scope list is checked against the union of the scopes of the key's products, the ones just added included, and a
 //! refused call changes nothing.
-
-use std::collections::HashSet;
 
 use http::Method;
 
 use super::answer::{Answer, Fault};
 use super::body::Body;
-use super::path::decode_again;
-use super::store::{
-    App, Association, Attribute, HolderKind, HolderName, Key, NEVER, Product, Status,
-};
-use super::switches::{Blank, Case, Counted, EmptyList, Omitted, PostedScopes, ScopeCheck};
+use super::lookup::unknown_key;
+use super::store::{Attribute, HolderKind, Key, NEVER, Status};
+use super::switches::{EmptyList, Omitted, PostedScopes};
 use super::view::KeyView;
 use super::{Call, Edition, Organization};
 
@@ -184,23 +180,6 @@ impl Organization {
         Ok(())
     }
 
-    /// Takes out of keys the scopes that none of their products has any more. A list that becomes empty this way is
-    /// unrestricted, like any other.
-    pub(super) fn prune(&mut self, concerns: impl Fn(&Key) -> bool) {
-        for (products, key) in self.store.keys_mut() {
-            if !concerns(key) {
-                continue;
-            }
-            let left: HashSet<&str> = key
-                .products
-                .iter()
-                .filter_map(|association| products.get(&association.product))
-                .flat_map(|product| product.scopes.iter().map(String::as_str))
-                .collect();
-            key.scopes.retain(|scope| left.contains(scope.as_str()));
-        }
-    }
-
     fn has_key_put(&self, kind: HolderKind) -> bool {
         match kind {
             HolderKind::Developer => true,
@@ -322,94 +301,6 @@ impl Organization {
         Ok(())
     }
 
-    /// Adds products to a key's list, each once, with the status that its approval type gives.
-    pub(super) fn associate(
-        &self,
-        associations: &mut Vec<Association>,
-        products: &[String],
-    ) -> Result<(), Fault> {
-        for name in products {
-            let product = self.stored_product(name)?;
-            if !associations
-                .iter()
-                .any(|association| association.product == *name)
-            {
-                associations.push(Association {
-                    product: name.clone(),
-                    status: product.first_status(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Drops empty names and repetitions; the order stays.
-    pub(super) fn cleaned(&self, mut scopes: Vec<String>) -> Vec<String> {
-        if self.switches.blank_key_scopes == Blank::Drop {
-            scopes.retain(|scope| !scope.is_empty());
-        }
-        let mut seen = HashSet::new();
-        scopes.retain(|scope| seen.insert(scope.clone()));
-        scopes
-    }
-
-    /// Refuses scopes that none of the products has, with the list that would be allowed.
-    ///
-    /// `app` lends the products of its other keys where the check is by app.
-    pub(super) fn check_scopes(
-        &self,
-        scopes: &[String],
-        products: &[Association],
-        app: Option<&App>,
-    ) -> Result<(), Fault> {
-        let others = match self.switches.scope_check {
-            ScopeCheck::Key => None,
-            ScopeCheck::App => app,
-        };
-        let associations = products.iter().chain(
-            others
-                .into_iter()
-                .flat_map(|app| &app.keys)
-                .flat_map(|key| &key.products),
-        );
-        let mut allowed: Vec<&str> = Vec::new();
-        let mut known = HashSet::new();
-        for association in associations {
-            if self.switches.unapproved_products == Counted::Ignore
-                && association.status != Status::Approved
-            {
-                continue;
-            }
-            let product = self.store.products.get(&association.product);
-            for scope in product.iter().flat_map(|product| &product.scopes) {
-                if !scope.is_empty() && known.insert(self.scope_name(scope)) {
-                    allowed.push(scope);
-                }
-            }
-        }
-        let refused =
-            |scope: &String| !scope.is_empty() && !known.contains(&self.scope_name(scope));
-        if scopes.iter().any(refused) {
-            return Err(Fault::coded(
-                400,
-                "keymanagement.service.InvalidScopes",
-                format!(
-                    "Invalid scopes. Scopes must be contained in [{}]",
-                    allowed.join(", ")
-                ),
-            ));
-        }
-        Ok(())
-    }
-
-    /// The form in which scope names are compared.
-    fn scope_name(&self, scope: &str) -> String {
-        match self.switches.scope_names {
-            Case::Sensitive => scope.to_owned(),
-            Case::Insensitive => scope.to_lowercase(),
-        }
-    }
-
     /// Makes the key that a world's user brings along: no products, and scopes that nobody checks.
     fn imported_key(&mut self, call: &Call<'_>, body: &Body) -> Result<Key, Fault> {
         let given = |name: &str| -> Result<Option<String>, Fault> {
@@ -455,101 +346,6 @@ impl Organization {
         }
     }
 
-    /// The id of an app that a path names.
-    pub(super) fn app_id(
-        &self,
-        kind: HolderKind,
-        holder: &str,
-        app: &str,
-    ) -> Result<String, Fault> {
-        let name = self.holder_name(kind, holder)?;
-        let id = self.store.app_id(&name, app).map(str::to_owned);
-        id.ok_or_else(|| unknown_app(app, holder))
-    }
-
-    /// The holder that a path names: a developer's e-mail, escaped once or twice, or id, or a team's name.
-    pub(super) fn holder_name(&self, kind: HolderKind, given: &str) -> Result<HolderName, Fault> {
-        let once = std::iter::once(given.to_owned());
-        let spellings = once.chain(decode_again(given));
-        for spelling in spellings {
-            let mut name = HolderName::new(kind, spelling);
-            if self.store.holder(&name).is_some() {
-                return Ok(name);
-            }
-            if kind != HolderKind::Developer {
-                continue;
-            }
-            if let Some(email) = self.store.developer_by_id(&name.name) {
-                return Ok(HolderName::new(kind, email));
-            }
-            if self.switches.email_lookup == Case::Insensitive {
-                name.name = name.name.to_lowercase();
-                let mut developers = self.store.holders_from(kind, "");
-                if let Some((email, _)) =
-                    developers.find(|(email, _)| email.to_lowercase() == name.name)
-                {
-                    return Ok(HolderName::new(kind, email));
-                }
-            }
-        }
-        Err(self.unknown_holder(kind, given))
-    }
-
-    pub(super) fn unknown_holder(&self, kind: HolderKind, given: &str) -> Fault {
-        let organization = &self.name;
-        match kind {
-            HolderKind::Developer => Fault::coded(
-                404,
-                "developer.service.DeveloperIdDoesNotExist",
-                format!("DeveloperId {given} does not exist in organization {organization}"),
-            ),
-            HolderKind::Company => Fault::coded(
-                404,
-                "developer.service.CompanyDoesNotExist",
-                format!("Company {given} does not exist in organization {organization}"),
-            ),
-            HolderKind::AppGroup => Fault::coded(
-                404,
-                "developer.service.AppGroupDoesNotExist",
-                format!("AppGroup {given} does not exist in organization {organization}"),
-            ),
-        }
-    }
-
-    pub(super) fn stored_product(&self, name: &str) -> Result<&Product, Fault> {
-        self.store
-            .products
-            .get(name)
-            .ok_or_else(|| self.unknown_product(name))
-    }
-
-    pub(super) fn unknown_product(&self, name: &str) -> Fault {
-        Fault::coded(
-            404,
-            "keymanagement.service.apiproduct_doesnot_exist",
-            format!(
-                "API Product [{name}] does not exist for tenant [{}] and id [null]",
-                self.name
-            ),
-        )
-    }
-
-    pub(super) fn stored_key(&self, app_id: &str, consumer_key: &str) -> Result<&Key, Fault> {
-        let app = self.store.app(app_id);
-        app.and_then(|app| app.key(consumer_key))
-            .ok_or_else(unknown_key)
-    }
-
-    pub(super) fn stored_key_mut(
-        &mut self,
-        app_id: &str,
-        consumer_key: &str,
-    ) -> Result<&mut Key, Fault> {
-        self.store
-            .key_mut(app_id, consumer_key)
-            .ok_or_else(unknown_key)
-    }
-
     fn show_key(&self, app_id: &str, consumer_key: &str) -> Result<Answer, Fault> {
         Ok(self.key_answer(self.stored_key(app_id, consumer_key)?))
     }
@@ -581,22 +377,6 @@ fn checked_key(name: &str, text: &str) -> Result<String, Fault> {
     Ok(text.to_owned())
 }
 
-pub(super) fn unknown_app(app: &str, holder: &str) -> Fault {
-    Fault::coded(
-        404,
-        "developer.service.AppDoesNotExist",
-        format!("App named {app} does not exist under {holder}"),
-    )
-}
-
-fn unknown_key() -> Fault {
-    Fault::coded(
-        404,
-        "keymanagement.service.InvalidClientIdForGivenApp",
-        "Invalid consumer key for Given App".to_owned(),
-    )
-}
-
 fn not_associated() -> Fault {
     Fault::coded(
         400,
@@ -604,4 +384,503 @@ fn not_associated() -> Fault {
         "APIProduct is not associated with consumer key".to_owned(),
     )
     .on_edge(500)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::sandbox::apigee::testing::{Driver, NOW};
+
+    const KEY: &str = "/developers/ann@example.com/apps/shop/keys/k3y";
+
+    #[test]
+    fn a_put_replaces_the_whole_list_in_each_editions_shape() {
+        let mut edge = Driver::orders("Edge");
+        let (status, key) = edge.call("PUT", KEY, &json!({"scopes": ["WRITE"]}));
+        assert_eq!(status, 200);
+        assert_eq!(
+            key,
+            json!({
+                "apiProducts": [{"apiproduct": "orders", "status": "approved"}],
+                "attributes": [],
+                "consumerKey": "k3y",
+                "consumerSecret": key["consumerSecret"],
+                "expiresAt": -1,
+                "issuedAt": 1_700_000_000_000_i64,
+                "scopes": ["WRITE"],
+                "status": "approved",
+            })
+        );
+
+        let mut x = Driver::orders("X");
+        let (status, key) = x.call("PUT", KEY, &json!({"scopes": ["WRITE"]}));
+        assert_eq!(status, 200);
+        assert_eq!(
+            key,
+            json!({
+                "apiProducts": [{"apiproduct": "orders", "status": "approved"}],
+                "consumerKey": "k3y",
+                "consumerSecret": key["consumerSecret"],
+                "expiresAt": "-1",
+                "issuedAt": "1700000000000",
+                "scopes": ["WRITE"],
+                "status": "approved",
+            })
+        );
+    }
+
+    #[test]
+    fn a_scope_outside_the_products_is_refused_with_the_list_that_is_allowed() {
+        let message = "Invalid scopes. Scopes must be contained in [READ, WRITE]";
+        let mut edge = Driver::orders("Edge");
+        let answer = edge.call("PUT", KEY, &json!({"scopes": ["READ", "DELETE"]}));
+        let body = json!({"code": "keymanagement.service.InvalidScopes", "message": message, "contexts": []});
+        assert_eq!(answer, (400, body));
+        assert_eq!(
+            edge.fetch(KEY)["scopes"],
+            json!(["READ"]),
+            "a refused call changes nothing"
+        );
+
+        let mut x = Driver::orders("X");
+        let (status, body) = x.call("PUT", KEY, &json!({"scopes": ["read"]}));
+        assert_eq!((status, &body["error"]["message"]), (400, &json!(message)));
+        let violation = &body["error"]["details"][0]["violations"][0];
+        assert_eq!(violation["type"], "keymanagement.service.InvalidScopes");
+
+        let mut x = Driver::orders_with("X", &json!({"errorDetails": false}));
+        let (_, body) = x.call("PUT", KEY, &json!({"scopes": ["read"]}));
+        assert_eq!(body["error"].get("details"), None);
+    }
+
+    #[test]
+    fn an_emptied_list_is_stored_as_empty_which_is_unrestricted() {
+        for (edition, shown) in [("Edge", Some(json!([]))), ("X", None)] {
+            let mut driver = Driver::orders(edition);
+            let (status, key) = driver.call("PUT", KEY, &json!({"scopes": []}));
+            assert_eq!(
+                (status, key.get("scopes").cloned()),
+                (200, shown),
+                "{edition}"
+            );
+            let (status, key) = driver.call("PUT", KEY, &json!({"scopes": ["READ", "WRITE"]}));
+            assert_eq!(
+                (status, &key["scopes"]),
+                (200, &json!(["READ", "WRITE"])),
+                "{edition}: back again"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_body_does_to_the_scopes_of_a_key() {
+        // (edition, method, body, switches, scopes afterwards; the key starts with READ)
+        let table = [
+            (
+                "Edge",
+                "PUT",
+                json!({"attributes": []}),
+                json!({}),
+                json!(["READ"]),
+            ),
+            (
+                "Edge",
+                "PUT",
+                json!({"scopes": null}),
+                json!({}),
+                json!(["READ"]),
+            ),
+            (
+                "Edge",
+                "PUT",
+                json!({}),
+                json!({"keyPutWithoutScopes": "clear"}),
+                json!([]),
+            ),
+            (
+                "Edge",
+                "POST",
+                json!({"scopes": ["WRITE"]}),
+                json!({}),
+                json!(["READ"]),
+            ),
+            (
+                "Edge",
+                "POST",
+                json!({"apiProducts": ["refunds"]}),
+                json!({}),
+                json!(["READ"]),
+            ),
+            (
+                "X",
+                "POST",
+                json!({"scopes": ["WRITE"]}),
+                json!({}),
+                json!(["WRITE"]),
+            ),
+            (
+                "X",
+                "POST",
+                json!({"scopes": ["WRITE"]}),
+                json!({"keyPostScopes": "merge"}),
+                json!(["READ", "WRITE"]),
+            ),
+            (
+                "X",
+                "POST",
+                json!({"scopes": ["WRITE"]}),
+                json!({"keyPostScopes": "ignore"}),
+                json!(["READ"]),
+            ),
+            (
+                "X",
+                "POST",
+                json!({"scopes": []}),
+                json!({}),
+                json!(["READ"]),
+            ),
+            (
+                "X",
+                "POST",
+                json!({"scopes": []}),
+                json!({"keyPostEmptyScopes": "clear"}),
+                Value::Null,
+            ),
+            ("X", "PUT", json!({"scopes": [""]}), json!({}), Value::Null),
+            (
+                "X",
+                "PUT",
+                json!({"scopes": [""]}),
+                json!({"blankKeyScopes": "keep"}),
+                json!([""]),
+            ),
+            (
+                "X",
+                "PUT",
+                json!({"scopes": ["WRITE", "READ", "WRITE"]}),
+                json!({}),
+                json!(["WRITE", "READ"]),
+            ),
+            (
+                "X",
+                "PUT",
+                json!({"scopes": ["WRITE", "READ"]}),
+                json!({"scopeOrder": "reversed"}),
+                json!(["READ", "WRITE"]),
+            ),
+            (
+                "X",
+                "PUT",
+                json!({"scopes": ["read"]}),
+                json!({"scopeNames": "insensitive"}),
+                json!(["read"]),
+            ),
+            (
+                "Edge",
+                "PUT",
+                json!({"apiProducts": ["refunds"], "scopes": ["READ", "REFUND"]}),
+                json!({}),
+                json!(["READ", "REFUND"]),
+            ),
+        ];
+        for (edition, method, body, switches, expected) in table {
+            let mut driver = Driver::orders_with(edition, &switches);
+            let (status, key) = driver.call(method, KEY, &body);
+            assert_eq!(status, 200, "{edition} {method} {body}: {key}");
+            assert_eq!(
+                key["scopes"], expected,
+                "{edition} {method} {body} {switches}"
+            );
+            assert_eq!(driver.fetch(KEY), key, "what is answered is what is stored");
+        }
+    }
+
+    #[test]
+    fn products_are_appended_and_attributes_replaced() {
+        let mut driver = Driver::orders("X");
+        let attributes = json!([{"name": "tier", "value": "gold"}]);
+        driver.call("POST", KEY, &json!({"attributes": attributes}));
+        let (status, key) = driver.call("POST", KEY, &json!({"apiProducts": ["vip", "orders"]}));
+        assert_eq!(status, 200);
+        assert_eq!(
+            key["apiProducts"],
+            json!([{"apiproduct": "orders", "status": "approved"}, {"apiproduct": "vip", "status": "pending"}])
+        );
+        assert_eq!(key["attributes"], attributes);
+        assert_eq!(
+            key["scopes"],
+            json!(["READ"]),
+            "a product brings no scopes along"
+        );
+
+        let (status, error) = driver.call(
+            "PUT",
+            KEY,
+            &json!({"apiProducts": ["refunds", "nosuch"], "scopes": []}),
+        );
+        assert_eq!(status, 404);
+        assert_eq!(
+            error["error"]["message"],
+            "API Product [nosuch] does not exist for tenant [acme] and id [null]"
+        );
+        assert_eq!(driver.fetch(KEY), key, "nothing of a refused call stays");
+    }
+
+    #[test]
+    fn which_products_allow_a_scope() {
+        // A second key of the app has `refunds`, and `vip` is pending on the first.
+        let table = [
+            ("REFUND", json!({}), 400),
+            ("REFUND", json!({"scopeCheck": "app"}), 200),
+            ("VIP", json!({}), 200),
+            ("VIP", json!({"unapprovedProducts": "ignore"}), 400),
+        ];
+        for (scope, switches, expected) in table {
+            let mut driver = Driver::orders_with("Edge", &switches);
+            driver.call("POST", KEY, &json!({"apiProducts": ["vip"]}));
+            let app = "/developers/ann@example.com/apps/shop";
+            let (status, _) = driver.call("POST", app, &json!({"apiProducts": ["refunds"]}));
+            assert_eq!(status, 200);
+            let (status, answer) = driver.call("PUT", KEY, &json!({"scopes": [scope]}));
+            assert_eq!(status, expected, "{scope} {switches}: {answer}");
+        }
+    }
+
+    #[test]
+    fn an_imported_key_has_no_products_and_unchecked_scopes() {
+        let keys = "/developers/ann@example.com/apps/shop/keys";
+        let body = json!({
+            "consumerKey": "mine", "consumerSecret": "s3cret", "scopes": ["ANY"], "apiProducts": ["orders"],
+            "status": "revoked", "expiresInSeconds": "60",
+        });
+        for path in [keys.to_owned(), format!("{keys}/create")] {
+            let mut edge = Driver::orders("Edge");
+            let (status, key) = edge.call("POST", &path, &body);
+            assert_eq!(status, 201);
+            assert_eq!(
+                key,
+                json!({
+                    "apiProducts": [], "attributes": [], "consumerKey": "mine", "consumerSecret": "s3cret",
+                    "issuedAt": NOW * 1000, "scopes": ["ANY"], "status": "approved",
+                })
+            );
+            let (status, error) = edge.call("POST", &path, &body);
+            assert_eq!(
+                (status, &error["code"]),
+                (
+                    409,
+                    &json!("keymanagement.service.ConsumerKeyAlreadyExists")
+                )
+            );
+        }
+        let mut x = Driver::orders("X");
+        let (status, key) = x.call("POST", keys, &body);
+        assert_eq!(status, 201);
+        assert_eq!(key["expiresAt"], ((NOW + 60) * 1000).to_string());
+        let (status, _) = x.call(
+            "POST",
+            keys,
+            &json!({"consumerKey": "a b", "consumerSecret": "s"}),
+        );
+        assert_eq!(status, 400, "a space cannot stand in a key");
+        let (status, _) = x.call("GET", keys, &Value::Null);
+        assert_eq!(status, 404, "there is no list of keys");
+    }
+
+    #[test]
+    fn keys_and_their_products_are_approved_revoked_and_removed() {
+        let mut driver = Driver::orders("Edge");
+        driver.call("POST", KEY, &json!({"apiProducts": ["vip"]}));
+        let product = format!("{KEY}/apiproducts/vip");
+        assert_eq!(
+            driver.call("POST", &format!("{KEY}?action=revoke"), &Value::Null),
+            (204, Value::Null)
+        );
+        assert_eq!(
+            driver.call("POST", &format!("{product}?action=approve"), &Value::Null),
+            (204, Value::Null)
+        );
+        let key = driver.fetch(KEY);
+        assert_eq!(key["status"], "revoked");
+        assert_eq!(
+            key["apiProducts"][1],
+            json!({"apiproduct": "vip", "status": "approved"})
+        );
+
+        let (status, key) = driver.call("DELETE", &product, &Value::Null);
+        assert_eq!(
+            (status, key["apiProducts"].as_array().unwrap().len()),
+            (200, 1)
+        );
+        let (status, key) = driver.call("DELETE", KEY, &Value::Null);
+        assert_eq!((status, &key["consumerKey"]), (200, &json!("k3y")));
+        let (status, error) = driver.get(KEY);
+        assert_eq!(status, 404);
+        assert_eq!(
+            error["code"],
+            "keymanagement.service.InvalidClientIdForGivenApp"
+        );
+        assert_eq!(error["message"], "Invalid consumer key for Given App");
+        let keys = KEY.strip_suffix("/k3y").unwrap();
+        let (status, _) = driver.call("POST", keys, &json!({"consumerKey": "k3y"}));
+        assert_eq!(status, 201, "a deleted key's name is free again");
+    }
+
+    #[test]
+    fn removing_a_product_that_a_key_has_not_is_500_on_edge_and_400_on_x() {
+        let product = format!("{KEY}/apiproducts/refunds");
+        let (status, error) = Driver::orders("Edge").call("DELETE", &product, &Value::Null);
+        assert_eq!(
+            (status, &error["message"]),
+            (
+                500,
+                &json!("APIProduct is not associated with consumer key")
+            )
+        );
+        let (status, error) = Driver::orders("X").call("DELETE", &product, &Value::Null);
+        assert_eq!(status, 400);
+        assert_eq!(
+            error["error"]["message"],
+            "APIProduct is not associated with consumer key"
+        );
+    }
+
+    #[test]
+    fn a_removed_product_leaves_the_stored_list_unless_the_switch_prunes() {
+        for (prunes, expected) in [(false, json!(["READ"])), (true, json!([]))] {
+            let mut driver = Driver::orders_with("Edge", &json!({"shrinkPrunesKeys": prunes}));
+            let (_, key) =
+                driver.call("DELETE", &format!("{KEY}/apiproducts/orders"), &Value::Null);
+            assert_eq!(key["scopes"], expected);
+        }
+    }
+
+    #[test]
+    fn a_stale_scope_is_refused_the_next_time_it_is_sent() {
+        let mut driver = Driver::orders("Edge");
+        let (status, _) = driver.call(
+            "PUT",
+            "/apiproducts/orders",
+            &json!({"displayName": "o", "scopes": ["WRITE"]}),
+        );
+        assert_eq!(status, 200);
+        assert_eq!(driver.fetch(KEY)["scopes"], json!(["READ"]));
+        let (status, error) = driver.call("PUT", KEY, &json!({"scopes": ["READ"]}));
+        assert_eq!(status, 400);
+        assert_eq!(
+            error["message"],
+            "Invalid scopes. Scopes must be contained in [WRITE]"
+        );
+    }
+
+    #[test]
+    fn an_app_groups_key_takes_a_post_with_a_nested_key_and_no_put() {
+        let world = |switches: Value| {
+            json!({
+                "edition": "X",
+                "switches": switches,
+                "products": [{"name": "orders", "scopes": ["READ", "WRITE"]}],
+                "appGroups": [{"name": "partners", "apps": [{"name": "shop", "keys": [
+                    {"consumerKey": "k3y", "products": ["orders"], "attributes": [{"name": "a", "value": "1"}]},
+                ]}]}],
+            })
+        };
+        let key = "/appgroups/partners/apps/shop/keys/k3y";
+        let body = json!({"appGroupAppKey": {"scopes": ["WRITE"]}});
+        for (switches, attributes) in [
+            (json!({}), json!([{"name": "a", "value": "1"}])),
+            (
+                json!({"appGroupKeyOmittedAttributes": "clear"}),
+                Value::Null,
+            ),
+        ] {
+            let mut driver = Driver::new(world(switches));
+            let (status, answer) = driver.call("POST", key, &body);
+            assert_eq!((status, &answer["scopes"]), (200, &json!(["WRITE"])));
+            assert_eq!(answer["attributes"], attributes);
+        }
+        let mut driver = Driver::new(world(json!({})));
+        let (status, _) = driver.call(
+            "POST",
+            key,
+            &json!({"appGroupAppKey": {"scopes": ["NONE"]}}),
+        );
+        assert_eq!(status, 400);
+        let (status, answer) = driver.call("POST", key, &json!({"scopes": ["WRITE"]}));
+        assert_eq!(
+            (status, answer.get("scopes")),
+            (200, None),
+            "scopes beside the nested key say nothing"
+        );
+        let (status, _) = driver.call("PUT", key, &json!({"scopes": ["WRITE"]}));
+        assert_eq!(status, 404, "X knows no PUT here");
+        let (status, answer) = driver.call("POST", key, &json!({"action": "revoke"}));
+        assert_eq!((status, &answer["status"]), (200, &json!("revoked")));
+    }
+
+    #[test]
+    fn a_companys_key_takes_the_undocumented_put_unless_the_switch_refuses_it() {
+        for (accepted, expected) in [(true, 200), (false, 405)] {
+            let mut driver = Driver::new(json!({
+                "edition": "Edge",
+                "switches": {"companyKeyPut": accepted},
+                "products": [{"name": "orders", "scopes": ["READ"]}],
+                "companies": [{"name": "partners", "apps": [{"name": "shop", "keys": [
+                    {"consumerKey": "k3y", "products": ["orders"]},
+                ]}]}],
+            }));
+            let key = "/companies/partners/apps/shop/keys/k3y";
+            assert_eq!(
+                driver.call("PUT", key, &json!({"scopes": ["READ"]})).0,
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn a_developer_is_found_by_mail_escaped_once_or_twice_and_by_id() {
+        let mut driver = Driver::orders("X");
+        let id = driver.fetch("/developers/ann@example.com")["developerId"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        for developer in [
+            "ann@example.com",
+            "ann%40example.com",
+            "ann%2540example.com",
+            id.as_str(),
+        ] {
+            let key = format!("/developers/{developer}/apps/shop/keys/k3y/");
+            assert_eq!(driver.fetch(&key)["consumerKey"], "k3y", "{developer}");
+        }
+        assert_eq!(driver.get("/developers/Ann@example.com").0, 404);
+        let mut driver = Driver::orders_with("X", &json!({"emailLookup": "insensitive"}));
+        assert_eq!(driver.get("/developers/Ann@example.com").0, 200);
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_read_is_refused() {
+        let mut driver = Driver::orders("Edge");
+        for body in [
+            json!({"scopes": "READ"}),
+            json!({"scopes": [1]}),
+            json!(["READ"]),
+            json!({"apiProducts": {}}),
+        ] {
+            assert_eq!(driver.call("PUT", KEY, &body).0, 400, "{body}");
+        }
+        let target = format!("/v1/o/acme{KEY}");
+        let deep = "[".repeat(100_000);
+        let headers = [
+            ("authorization", "Bearer sandbox"),
+            ("content-type", "application/json"),
+        ];
+        assert_eq!(driver.raw("PUT", &target, &headers, &deep).status, 400);
+        let headers = [
+            ("authorization", "Bearer sandbox"),
+            ("content-type", "text/plain"),
+        ];
+        assert_eq!(driver.raw("PUT", &target, &headers, "{}").status, 415);
+    }
 }

@@ -334,3 +334,262 @@ fn holder_kind(text: &str) -> Result<HolderKind, Fault> {
         _ => Err(Fault::invalid(format!("Invalid app type {text}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
+    use crate::sandbox::apigee::testing::Driver;
+
+    fn many(edition: &str, switches: &Value, apps: usize) -> Driver {
+        let apps: Vec<Value> = (0..apps)
+            .map(|n| {
+                let key = json!({"consumerKey": format!("key-{n}"), "products": ["orders"], "scopes": ["READ"]});
+                json!({"name": format!("app-{n}"), "appId": format!("{n:08}"), "keys": [key]})
+            })
+            .collect();
+        Driver::new(json!({
+            "edition": edition,
+            "switches": switches,
+            "products": [{"name": "orders", "scopes": ["READ", "WRITE"]}],
+            "developers": [{"email": "ann@example.com", "apps": apps}],
+        }))
+    }
+
+    fn ids(list: &Value) -> Vec<&str> {
+        let items = list
+            .as_array()
+            .or(list["app"].as_array())
+            .map_or(&[][..], Vec::as_slice);
+        items
+            .iter()
+            .map(|item| item["appId"].as_str().or(item.as_str()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_organizations_apps_are_walked_by_an_inclusive_start_key() {
+        for edition in ["Edge", "X"] {
+            let mut driver = many(edition, &json!({}), 2500);
+            let mut seen = BTreeSet::new();
+            let mut start = String::new();
+            for _ in 0..3 {
+                let page = driver.fetch(&format!("/apps?expand=true&rows=1000&startKey={start}"));
+                let page = ids(&page);
+                if !start.is_empty() {
+                    assert_eq!(page[0], start, "{edition}: the last item comes again");
+                }
+                start = (*page.last().unwrap()).to_owned();
+                seen.extend(page.into_iter().map(str::to_owned));
+            }
+            assert_eq!(seen.len(), 2500, "{edition}");
+        }
+    }
+
+    #[test]
+    fn x_pages_by_token_and_tells_the_total() {
+        let mut driver = many("X", &json!({}), 250);
+        let mut seen = Vec::new();
+        let mut token = String::new();
+        loop {
+            let page = driver.fetch(&format!("/apps?pageSize=100&pageToken={token}"));
+            assert_eq!(page["totalSize"], 250);
+            seen.extend(ids(&page).into_iter().map(str::to_owned));
+            match page["nextPageToken"].as_str() {
+                Some(next) => token = next.to_owned(),
+                None => break,
+            }
+        }
+        assert_eq!(seen.len(), 250);
+        seen.dedup();
+        assert_eq!(seen.len(), 250, "no item comes twice");
+        assert_eq!(driver.fetch("/apps?rows=10").get("nextPageToken"), None);
+        assert_eq!(driver.get("/apps?pageToken=!!").0, 400);
+        let mut telling = many("X", &json!({"pageTokenAlways": true}), 3);
+        assert!(telling.fetch("/apps?rows=2")["nextPageToken"].is_string());
+    }
+
+    #[test]
+    fn plain_lists_are_arrays_on_edge_and_objects_on_x() {
+        assert_eq!(
+            many("Edge", &json!({}), 1).fetch("/apps"),
+            json!(["00000000"])
+        );
+        assert_eq!(
+            many("X", &json!({}), 1).fetch("/apps"),
+            json!({"app": [{"appId": "00000000"}]})
+        );
+        assert_eq!(
+            many("Edge", &json!({}), 0).fetch("/apps?expand=true"),
+            json!({"app": []})
+        );
+        assert_eq!(
+            many("X", &json!({}), 0).fetch("/apps?expand=true"),
+            json!({})
+        );
+        assert_eq!(
+            many("X", &json!({}), 0).fetch("/apps?pageSize=5"),
+            json!({})
+        );
+    }
+
+    #[test]
+    fn private_cloud_answers_ten_thousand_apps_at_once() {
+        let mut driver = many("Edge", &json!({"cps": false}), 10_001);
+        assert_eq!(
+            ids(&driver.fetch("/apps?rows=10&startKey=00000005")).len(),
+            10_000
+        );
+        let mut cloud = many("Edge", &json!({}), 1001);
+        assert_eq!(ids(&cloud.fetch("/apps?rows=5000")).len(), 1000);
+    }
+
+    #[test]
+    fn credentials_come_along_without_being_asked_for() {
+        let mut driver = many("X", &json!({}), 1);
+        assert_eq!(
+            driver.fetch("/apps?expand=true")["app"][0]["credentials"][0]["consumerKey"],
+            "key-0"
+        );
+        let bare = driver.fetch("/apps?expand=true&includeCred=false");
+        assert_eq!(bare["app"][0].get("credentials"), None);
+        assert_eq!(bare["app"][0].get("developerEmail"), None);
+        let mut telling = many("X", &json!({"listedDeveloperEmail": true}), 1);
+        assert_eq!(
+            telling.fetch("/apps?expand=true")["app"][0]["developerEmail"],
+            "ann@example.com"
+        );
+    }
+
+    #[test]
+    fn x_hides_revoked_apps_and_keys_unless_asked() {
+        let world = |edition: &str, switches: Value| {
+            json!({
+                "edition": edition,
+                "switches": switches,
+                "developers": [{"email": "ann@example.com", "apps": [
+                    {"name": "on", "appId": "1", "keys": [
+                        {"consumerKey": "good"}, {"consumerKey": "bad", "status": "revoked"}]},
+                    {"name": "only-bad", "appId": "2", "keys": [{"consumerKey": "worse", "status": "revoked"}]},
+                    {"name": "off", "appId": "3", "status": "revoked", "keys": [{"consumerKey": "idle"}]},
+                ]}],
+            })
+        };
+        // (switches, query, ids, keys of the first)
+        let table: [(Value, &str, &[&str], usize); 7] = [
+            (json!({}), "", &["1", "2"], 1),
+            (json!({"appsWithoutMatchingKeys": "hide"}), "", &["1"], 1),
+            (json!({}), "&status=revoked", &["3"], 1),
+            (json!({}), "&keyStatus=revoked", &["1", "2"], 1),
+            (json!({}), "&filter=status=revoked", &["3"], 1),
+            (json!({}), "&filter=consumerKey=good", &["1"], 1),
+            (json!({}), "&filter=consumerKey=bad", &[], 0),
+        ];
+        for (switches, query, expected, keys) in table {
+            let mut driver = Driver::new(world("X", switches.clone()));
+            let list = driver.fetch(&format!("/apps?expand=true{query}"));
+            assert_eq!(ids(&list), expected, "{switches} {query}");
+            let found = list["app"][0]["credentials"].as_array().map_or(0, Vec::len);
+            assert_eq!(found, keys, "{switches} {query}");
+        }
+        let mut edge = Driver::new(world("Edge", json!({})));
+        assert_eq!(
+            ids(&edge.fetch("/apps")),
+            ["1", "2", "3"],
+            "Edge hides nothing by itself"
+        );
+        assert_eq!(ids(&edge.fetch("/apps?status=revoked")), ["3"]);
+        assert_eq!(
+            edge.fetch("/apps?expand=true")["app"][0]["credentials"]
+                .as_array()
+                .unwrap()
+                .len(),
+            2
+        );
+    }
+
+    #[test]
+    fn x_filters_by_what_the_documents_name() {
+        let mut driver = Driver::new(json!({
+            "edition": "X",
+            "products": [{"name": "orders"}],
+            "developers": [
+                {"email": "ann@example.com", "apps": [{"name": "shop", "appId": "1",
+                    "keys": [{"consumerKey": "k", "products": ["orders"]}]}]},
+                {"email": "bob@example.com", "apps": [{"name": "shop", "appId": "2"}]},
+            ],
+            "appGroups": [{"name": "partners", "apps": [{"name": "portal", "appId": "3"}]}],
+        }));
+        let table: [(&str, &[&str]); 11] = [
+            ("filter=developerEmail%3Dann@example.com", &["1"]),
+            ("filter=developerEmail=no@example.com", &[]),
+            ("filter=apiProduct=orders", &["1"]),
+            ("apiProduct=orders", &["1"]),
+            ("filter=consumerKey=k", &["1"]),
+            ("filter=appId=2", &["2"]),
+            ("filter=appName=shop", &["1", "2"]),
+            ("filter=appType=AppGroup", &["3"]),
+            ("filter=appType=Developer", &["1", "2"]),
+            ("filter=appGroup=partners", &["3"]),
+            ("ids=3,1", &["1", "3"]),
+        ];
+        for (query, expected) in table {
+            assert_eq!(
+                ids(&driver.fetch(&format!("/apps?{query}"))),
+                expected,
+                "{query}"
+            );
+            let paged = driver.fetch(&format!("/apps?pageSize=1000&{query}"));
+            assert_eq!(ids(&paged), expected, "{query}, by pages");
+            assert_eq!(
+                paged["totalSize"].as_u64().unwrap_or_default(),
+                expected.len() as u64
+            );
+        }
+        assert_eq!(driver.get("/apps?filter=color=red").0, 400);
+        assert_eq!(driver.get("/apps?filter=red").0, 400);
+        assert_eq!(driver.get("/apps?rows=many").0, 400);
+    }
+
+    #[test]
+    fn a_narrowed_list_pages_by_id_as_the_whole_one_does() {
+        // The order of names is not that of ids.
+        let apps = json!([{"name": "a", "appId": "3"}, {"name": "b", "appId": "1"}, {"name": "c", "appId": "2"}]);
+        let mut driver = Driver::new(json!({
+            "edition": "X", "developers": [{"email": "ann@example.com", "apps": apps}],
+        }));
+        let mut seen = Vec::new();
+        let mut token = String::new();
+        for _ in 0..3 {
+            let filter = "filter=developerEmail=ann@example.com";
+            let page = driver.fetch(&format!("/apps?{filter}&pageSize=1&pageToken={token}"));
+            seen.extend(ids(&page).into_iter().map(str::to_owned));
+            page["nextPageToken"]
+                .as_str()
+                .unwrap_or_default()
+                .clone_into(&mut token);
+        }
+        assert_eq!(
+            (seen, token),
+            (["1", "2", "3"].map(str::to_owned).into(), String::new())
+        );
+        assert_eq!(
+            ids(&driver.fetch("/apps?filter=appId=1&startKey=2&rows=5")),
+            Vec::<&str>::new()
+        );
+    }
+
+    #[test]
+    fn edge_lists_apps_by_type() {
+        let mut driver = Driver::new(json!({
+            "edition": "Edge",
+            "developers": [{"email": "ann@example.com", "apps": [{"name": "a", "appId": "1"}]}],
+            "companies": [{"name": "c", "apps": [{"name": "b", "appId": "2"}]}],
+        }));
+        assert_eq!(driver.fetch("/apps?apptype=company"), json!(["2"]));
+        assert_eq!(driver.fetch("/apps?apptype=developer"), json!(["1"]));
+        assert_eq!(driver.fetch("/apps/2")["companyName"], "c");
+    }
+}

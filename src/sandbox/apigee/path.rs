@@ -105,7 +105,7 @@ pub(super) fn place(path: &str) -> Place<'_> {
 
 /// Reads what stands below an organization; `None` where there is no such resource on this edition.
 pub(super) fn resource(edition: Edition, rest: &str) -> Option<Resource> {
-    let rest = rest.trim_end_matches('/');
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
     if rest.is_empty() {
         return Some(Resource::Organization);
     }

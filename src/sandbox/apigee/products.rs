@@ -277,3 +277,237 @@ fn check_display_name(body: &Body) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::sandbox::apigee::testing::{Driver, NOW};
+
+    #[test]
+    fn a_product_is_created_and_shown_in_each_editions_shape() {
+        let body = json!({
+            "name": "myproduct", "displayName": "My product", "approvalType": "auto", "apiResources": ["/"],
+            "attributes": [{"name": "access", "value": "public"}], "environments": ["test"], "proxies": [],
+            "scopes": [], "description": "", "createdAt": "7",
+        });
+        let now = NOW * 1000;
+        let mut edge = Driver::orders("Edge");
+        let (status, product) = edge.call("POST", "/apiproducts", &body);
+        assert_eq!(status, 201);
+        assert_eq!(
+            product,
+            json!({
+                "apiResources": ["/"], "approvalType": "auto", "attributes": [{"name": "access", "value": "public"}],
+                "createdAt": now, "createdBy": "admin@example.com", "description": "", "displayName": "My product",
+                "environments": ["test"], "lastModifiedAt": now, "lastModifiedBy": "admin@example.com",
+                "name": "myproduct", "proxies": [], "scopes": [],
+            })
+        );
+        assert_eq!(edge.call("POST", "/apiproducts", &body).0, 409);
+
+        let mut x = Driver::orders("X");
+        let (status, product) = x.call("POST", "/apiproducts", &body);
+        assert_eq!(status, 201);
+        assert_eq!(
+            product,
+            json!({
+                "apiResources": ["/"], "approvalType": "auto", "attributes": [{"name": "access", "value": "public"}],
+                "createdAt": now.to_string(), "displayName": "My product", "environments": ["test"],
+                "lastModifiedAt": now.to_string(), "name": "myproduct",
+            })
+        );
+    }
+
+    #[test]
+    fn an_empty_scope_name_of_a_product_comes_back_and_allows_nothing() {
+        let mut driver = Driver::orders("Edge");
+        let (_, product) = driver.call(
+            "POST",
+            "/apiproducts",
+            &json!({"name": "open", "scopes": [""]}),
+        );
+        assert_eq!(product["scopes"], json!([""]));
+        let key = "/developers/ann@example.com/apps/shop/keys/k3y";
+        let (status, error) = driver.call(
+            "PUT",
+            key,
+            &json!({"apiProducts": ["open"], "scopes": ["X"]}),
+        );
+        assert_eq!(status, 400);
+        assert_eq!(
+            error["message"],
+            "Invalid scopes. Scopes must be contained in [READ, WRITE]"
+        );
+    }
+
+    #[test]
+    fn a_product_put_carries_unknown_members_and_drops_what_it_leaves_out() {
+        for method in ["PUT", "POST"] {
+            let mut driver = Driver::orders("X");
+            let mut product = driver.fetch("/apiproducts/orders");
+            product["payloadOperationGroup"] = json!({"operationConfigs": [{"apiSource": "a"}]});
+            product["scopes"] = json!(["READ", "WRITE", "DELETE"]);
+            let (status, answer) = driver.call(method, "/apiproducts/orders", &product);
+            assert_eq!(status, 200);
+            product["lastModifiedAt"] = answer["lastModifiedAt"].clone();
+            assert_eq!(answer, product);
+            let list = json!({"attribute": [{"name": "access", "value": "public"}]});
+            driver.call("POST", "/apiproducts/orders/attributes", &list);
+            let (_, answer) = driver.call(
+                method,
+                "/apiproducts/orders",
+                &json!({"displayName": "Orders"}),
+            );
+            assert_eq!(answer.get("attributes"), None);
+            assert_eq!(
+                (answer.get("scopes"), answer.get("payloadOperationGroup")),
+                (None, None)
+            );
+            assert_eq!(
+                (&answer["displayName"], &answer["approvalType"]),
+                (&json!("Orders"), &json!("auto"))
+            );
+        }
+        let mut keeping = Driver::orders_with("X", &json!({"productPutOmitted": "keep"}));
+        let (_, answer) = keeping.call(
+            "PUT",
+            "/apiproducts/orders",
+            &json!({"displayName": "Orders"}),
+        );
+        assert_eq!(answer["scopes"], json!(["READ", "WRITE"]));
+    }
+
+    #[test]
+    fn a_products_shrinking_prunes_keys_only_by_the_switch() {
+        for (prunes, expected) in [(false, json!(["READ"])), (true, json!([]))] {
+            let mut driver = Driver::orders_with("Edge", &json!({"shrinkPrunesKeys": prunes}));
+            driver.call(
+                "PUT",
+                "/apiproducts/orders",
+                &json!({"displayName": "o", "scopes": ["WRITE"]}),
+            );
+            let key = driver.fetch("/developers/ann@example.com/apps/shop/keys/k3y");
+            assert_eq!(key["scopes"], expected, "{prunes}");
+        }
+    }
+
+    #[test]
+    fn a_deleted_product_stays_named_on_its_keys() {
+        let mut driver = Driver::orders("Edge");
+        let (status, product) = driver.call("DELETE", "/apiproducts/orders", &Value::Null);
+        assert_eq!((status, &product["name"]), (200, &json!("orders")));
+        let (status, error) = driver.get("/apiproducts/orders");
+        assert_eq!(
+            (status, &error["code"]),
+            (
+                404,
+                &json!("keymanagement.service.apiproduct_doesnot_exist")
+            )
+        );
+        let key = driver.fetch("/developers/ann@example.com/apps/shop/keys/k3y");
+        assert_eq!(key["apiProducts"][0]["apiproduct"], "orders");
+    }
+
+    #[test]
+    fn products_are_listed_paged_and_filtered() {
+        let mut edge = Driver::orders("Edge");
+        assert_eq!(
+            edge.fetch("/apiproducts"),
+            json!(["orders", "refunds", "vip"])
+        );
+        assert_eq!(
+            edge.fetch("/apiproducts?count=2&startKey=refunds"),
+            json!(["refunds", "vip"])
+        );
+        assert_eq!(
+            edge.fetch("/apiproducts?expand=true&count=1")["apiProduct"][0]["scopes"],
+            json!(["READ", "WRITE"])
+        );
+        let list = json!({"attribute": [{"name": "access", "value": "public"}]});
+        edge.call("POST", "/apiproducts/vip/attributes", &list);
+        assert_eq!(
+            edge.fetch("/apiproducts?attributename=access&attributevalue=public"),
+            json!(["vip"])
+        );
+        assert_eq!(
+            edge.fetch("/apiproducts?attributename=access&attributevalue=private"),
+            json!([])
+        );
+        let mut x = Driver::orders("X");
+        assert_eq!(
+            x.fetch("/apiproducts?count=1"),
+            json!({"apiProduct": [{"name": "orders"}]})
+        );
+    }
+
+    #[test]
+    fn edge_lists_the_keys_and_apps_of_a_product() {
+        let mut driver = Driver::orders("Edge");
+        assert_eq!(
+            driver.fetch("/apiproducts/orders?query=list&entity=keys"),
+            json!(["k3y"])
+        );
+        assert_eq!(
+            driver.fetch("/apiproducts/orders?query=list&entity=apps"),
+            json!(["shop"])
+        );
+        assert_eq!(
+            driver.fetch("/apiproducts/vip?query=list&entity=apps"),
+            json!([])
+        );
+        assert_eq!(
+            driver.get("/apiproducts/orders?query=list&entity=cats").0,
+            400
+        );
+        let keys = "/developers/ann@example.com/apps/shop/keys";
+        for name in ["m", "z"] {
+            driver.call("POST", keys, &json!({"consumerKey": name}));
+            driver.call(
+                "POST",
+                &format!("{keys}/{name}"),
+                &json!({"apiProducts": ["orders"]}),
+            );
+        }
+        let page = driver.fetch("/apiproducts/orders?query=list&entity=keys&startkey=m&count=1");
+        assert_eq!(page, json!(["m"]));
+    }
+
+    #[test]
+    fn a_product_needs_a_name_that_the_documents_allow() {
+        let mut driver = Driver::orders("Edge");
+        for (body, code) in [
+            (
+                json!({"displayName": "x"}),
+                "keymanagement.service.apiproduct_name_invalid",
+            ),
+            (
+                json!({"name": "a/b"}),
+                "keymanagement.service.apiproduct_name_invalid",
+            ),
+            (
+                json!({"name": "a", "displayName": ""}),
+                "keymanagement.service.apiproduct_invalid_displayname",
+            ),
+        ] {
+            let (status, error) = driver.call("POST", "/apiproducts", &body);
+            assert_eq!((status, &error["code"]), (400, &json!(code)), "{body}");
+        }
+        assert_eq!(
+            driver
+                .call(
+                    "POST",
+                    "/apiproducts",
+                    &json!({"name": "My $1 product_v1.0 - 5%"})
+                )
+                .0,
+            201
+        );
+        assert_eq!(
+            driver
+                .get("/apiproducts/My%20%241%20product_v1.0%20-%205%25")
+                .0,
+            200
+        );
+    }
+}

@@ -148,6 +148,10 @@ impl App {
 
 /// A consumer key. `scopes: []` stands for every scope of its products: nothing says "no scope at all".
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "a consumer key is what the API calls it"
+)]
 pub(super) struct Key {
     pub(super) consumer_key: String,
     pub(super) consumer_secret: String,
@@ -351,5 +355,25 @@ impl Store {
         for key in &app.keys {
             self.keys.remove(&key.consumer_key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removed_developers_id_is_free_again() {
+        let mut store = Store::default();
+        let ann = HolderName::new(HolderKind::Developer, "ann@example.com");
+        let bob = HolderName::new(HolderKind::Developer, "bob@example.com");
+        assert!(store.add_holder(ann.clone(), Holder::new("1".to_owned(), 0)));
+        assert!(
+            !store.add_holder(bob.clone(), Holder::new("1".to_owned(), 0)),
+            "ids are unique"
+        );
+        store.remove_holder(&ann);
+        assert_eq!(store.developer_by_id("1"), None);
+        assert!(store.add_holder(bob, Holder::new("1".to_owned(), 0)));
     }
 }

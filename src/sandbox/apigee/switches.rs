@@ -31,7 +31,7 @@ pub(super) struct Switches {
     pub(super) company_key_put: bool,
     /// What a product PUT does to the members that it leaves out, `scopes` included.
     pub(super) product_put_omitted: Omitted,
-    /// What an AppGroup key POST with scopes and no attributes does to the stored attributes.
+    /// What a POST on an app group's key with scopes and no attributes does to the stored attributes.
     pub(super) app_group_key_omitted_attributes: Omitted,
     /// What becomes of an empty name among a key's scopes.
     pub(super) blank_key_scopes: Blank,
@@ -45,7 +45,7 @@ pub(super) struct Switches {
     pub(super) start_key_alone: StartKeyAlone,
     /// What `expand=true` together with `count` or `startKey` does on the lists whose documents rule that out.
     pub(super) expand_with_count: ExpandWithCount,
-    /// Whether X's `/apps` carries `nextPageToken` and `totalSize` also for requests without `pageSize` and `pageToken`.
+    /// Whether X's `/apps` carries `nextPageToken` and `totalSize` for requests that name no page either.
     pub(super) page_token_always: bool,
     /// Whether X's `/apps` lists an app none of whose keys has the wanted `keyStatus`.
     pub(super) apps_without_matching_keys: Listed,

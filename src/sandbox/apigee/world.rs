@@ -3,7 +3,7 @@
 //! ```yaml
 //! organization: acme
 //! edition: X                                   # or Edge
-//! credentials: [{ token: sandbox }]            # or username and password, refreshToken, serviceAccount; readOnly: true
+//! credentials: [{ token: sandbox }]            # or username+password, refreshToken, serviceAccount
 //! products: [{ name: orders, scopes: [READ, WRITE] }]
 //! developers: [{ email: ann@example.com, apps: [{ name: shop, keys: [{ consumerKey: k3y, products: [orders] }] }] }]
 //! companies: []                                # Edge
@@ -156,6 +156,10 @@ enum Activity {
 }
 
 impl Activity {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )]
     fn is_active(&self) -> bool {
         *self == Self::Active
     }
@@ -406,7 +410,7 @@ impl WorldDeveloper {
         holder.active = self.status.is_active();
         holder.attributes = self.attributes;
         holder.fields = fields.map(|(name, text)| (name.to_owned(), text)).into();
-        add_holder(organization, name, holder, self.apps, store)
+        add_holder(organization, &name, holder, self.apps, store)
     }
 }
 
@@ -448,13 +452,13 @@ impl WorldTeam {
             .into_iter()
             .filter_map(|(name, text)| Some((name.to_owned(), text?)))
             .collect::<BTreeMap<_, _>>();
-        add_holder(organization, name, holder, self.apps, store)
+        add_holder(organization, &name, holder, self.apps, store)
     }
 }
 
 fn add_holder(
     organization: &str,
-    name: HolderName,
+    name: &HolderName,
     holder: Holder,
     apps: Vec<WorldApp>,
     store: &mut Store,
@@ -466,7 +470,7 @@ fn add_holder(
         ));
     }
     apps.into_iter()
-        .try_for_each(|app| app.add_to(organization, &name, store))
+        .try_for_each(|app| app.add_to(organization, name, store))
 }
 
 impl WorldApp {
@@ -581,4 +585,154 @@ impl WorldAssociation {
 /// A time worth writing down.
 fn dated(time: i64) -> Option<i64> {
     (time != UNDATED).then_some(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::sandbox::apigee::Apigee;
+    use crate::sandbox::apigee::testing::Driver;
+    use crate::sandbox::wire::Emulated as _;
+
+    #[test]
+    fn the_example_of_the_formats_page_is_read() {
+        let world = json!({
+            "organization": "acme",
+            "edition": "X",
+            "credentials": [{"token": "sandbox"}],
+            "products": [{"name": "orders", "scopes": ["READ", "WRITE"]}],
+            "developers": [{"email": "ann@example.com", "apps": [
+                {"name": "shop", "keys": [{"consumerKey": "k3y", "products": ["orders"], "scopes": ["READ"]}]},
+            ]}],
+        });
+        assert!(Apigee::load(world).is_ok());
+    }
+
+    #[test]
+    fn what_is_written_loads_to_the_same_state_at_every_stage() {
+        let mut driver = Driver::orders_with(
+            "Edge",
+            &json!({"shrinkPrunesKeys": true, "keyPostScopes": "merge"}),
+        );
+        driver
+            .apigee
+            .drift(&json!({"expireKey": {"developer": "ann@example.com", "app": "shop"}}))
+            .unwrap();
+        let app = "/developers/ann@example.com/apps/shop";
+        driver.call(
+            "PUT",
+            app,
+            &json!({"apiProducts": ["vip"], "attributes": [{"name": "a"}], "callbackUrl": "c"}),
+        );
+        driver.call("POST", &format!("{app}?action=revoke"), &Value::Null);
+        driver.call(
+            "PUT",
+            "/apiproducts/vip",
+            &json!({"displayName": "V", "quota": "5", "unheardOf": {"a": []}}),
+        );
+        driver.call(
+            "POST",
+            "/companies",
+            &json!({"name": "c", "displayName": "C"}),
+        );
+        driver.call("POST", "/companies/c?action=inactive", &Value::Null);
+        let world = driver.apigee.world();
+        let again = Apigee::load(world.clone()).unwrap();
+        assert_eq!(again.world(), world);
+        let answers = |apigee: Apigee| {
+            let mut driver = Driver {
+                apigee,
+                ..Driver::orders("Edge")
+            };
+            [
+                "/apps?expand=true",
+                "/apiproducts?expand=true",
+                "/developers?expand=true",
+                "/companies?expand=true",
+            ]
+            .map(|path| driver.fetch(path))
+        };
+        assert_eq!(answers(again), answers(driver.apigee));
+    }
+
+    #[test]
+    fn a_saved_and_reloaded_system_goes_on_making_new_names() {
+        let mut driver = Driver::orders("X");
+        let apps = "/developers/ann@example.com/apps";
+        let (_, first) = driver.call("POST", apps, &json!({"name": "a"}));
+        let world = driver.apigee.world();
+        assert_eq!(world["made"], 3, "an id, a key and a secret were made up");
+        driver.apigee = Apigee::load(world).unwrap();
+        let (status, second) = driver.call("POST", apps, &json!({"name": "b"}));
+        assert_eq!(status, 201, "{second}");
+        assert_ne!(first["appId"], second["appId"]);
+        assert_ne!(
+            first["credentials"][0]["consumerKey"],
+            second["credentials"][0]["consumerKey"]
+        );
+    }
+
+    #[test]
+    fn a_world_that_contradicts_itself_is_refused() {
+        let developer = |apps: Value| json!([{"email": "a@example.com", "apps": apps}]);
+        let key = json!({"consumerKey": "k"});
+        for (member, value, message) in [
+            (
+                "products",
+                json!([{"name": "p"}, {"name": "p"}]),
+                "product \"p\" stands twice",
+            ),
+            (
+                "developers",
+                json!([{"email": "a"}, {"email": "a"}]),
+                "stands twice",
+            ),
+            (
+                "developers",
+                developer(json!([{"name": "x"}, {"name": "x"}])),
+                "app \"x\" of \"a@example.com\"",
+            ),
+            (
+                "developers",
+                developer(json!([{"name": "x", "keys": [key, key]}])),
+                "consumer key \"k\" stands twice",
+            ),
+            (
+                "developers",
+                developer(json!([{"name": "x", "scopes": []}])),
+                "unknown field `scopes`",
+            ),
+            (
+                "companies",
+                json!([{"name": "c"}]),
+                "`companies` exist on edition Edge",
+            ),
+            (
+                "switches",
+                json!({"keyPutWithoutScope": "keep"}),
+                "unknown field `keyPutWithoutScope`",
+            ),
+            (
+                "switches",
+                json!({"keyPutWithoutScopes": "maybe"}),
+                "unknown variant `maybe`",
+            ),
+            ("edition", json!("x"), "unknown variant `x`"),
+            ("organization", json!(""), "`organization` is empty"),
+        ] {
+            let mut world = json!({"organization": "acme", "edition": "X"});
+            world[member] = value;
+            let error = Apigee::load(world).unwrap_err();
+            assert!(error.contains(message), "{member}: {error}");
+        }
+        let error = Apigee::load(
+            json!({"organization": "a", "edition": "Edge", "appGroups": [{"name": "g"}]}),
+        );
+        assert!(
+            error
+                .unwrap_err()
+                .contains("`appGroups` exist on edition X")
+        );
+    }
 }

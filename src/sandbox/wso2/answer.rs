@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use serde::Serialize;
 
 use super::super::wire::{Request, Response};
 
@@ -31,8 +32,10 @@ pub(super) fn json(route: &'static str, status: u16, body: impl Into<Bytes>) -> 
 }
 
 /// An answer with a JSON value.
-pub(super) fn value(route: &'static str, status: u16, body: &serde_json::Value) -> Response {
-    json(route, status, body.to_string())
+pub(super) fn value(route: &'static str, status: u16, body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body)
+        .expect("answers hold only strings, numbers, booleans and lists of them");
+    json(route, status, body)
 }
 
 /// Adds a header.

@@ -15,19 +15,27 @@
 //! Requests are refused in this order: the route, the method, the media types, parameters and body, the credentials,
 //! the length of values. Only then does the service run.
 
+mod answers;
 mod body;
+mod call;
 mod store;
+mod version;
 
-use http::Method;
-use http::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
-use serde_json::{Value as Json, json};
+use http::header::{AUTHORIZATION, HeaderValue, LOCATION};
 
-use self::body::{Draft, Refused, reads_as_json};
+use self::answers::{
+    ListBody, Pagination, ScopeBody, display_name_missing, error, general_error, internal_error,
+    invalid, unauthenticated, unknown_scope, usage_json,
+};
+use self::body::{Draft, reads_as_json};
+use self::call::{Call, parse, route};
+use self::store::Store;
 pub(super) use self::store::{Definition, Usage};
-use self::store::{Shared, Store};
+use self::version::Need;
+pub(super) use self::version::Version;
 use super::super::wire::{Request, Response, UNROUTED};
 use super::accounts::{Accounts, decode_base64url, roles_grant};
-use super::paging::{DEFAULT_LIMIT, Page};
+use super::paging::Page;
 use super::world::{KeyManager, LocalScope, SharedScope, SharedScopeOrder, Switches};
 use super::{answer, target, tokens};
 
@@ -39,122 +47,6 @@ const USAGE: &str = "/api/am/publisher/scopes/{scopeId}/usage";
 const ROLE: &str = "/api/am/publisher/roles/{roleId}";
 
 const BINDING_LENGTH: usize = 255;
-
-/// Which version segment the server answers to: it knows its own, and the latest minor of that.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Version {
-    major: u8,
-    minor: Option<u8>,
-}
-
-impl Version {
-    /// Reads `v4` or `v4.5`.
-    ///
-    /// # Errors
-    /// Anything else, and majors that were never released.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let parsed = text.strip_prefix('v').and_then(|numbers| {
-            let (major, minor) = match numbers.split_once('.') {
-                Some((major, minor)) => (major, Some(minor.parse().ok()?)),
-                None => (numbers, None),
-            };
-            Some(Self {
-                major: major.parse().ok()?,
-                minor,
-            })
-        });
-        parsed
-            .filter(|version| (1..=4).contains(&version.major))
-            .ok_or_else(|| format!("publisherVersion: {text:?} is none of v1, v2, v3, v4, v4.5"))
-    }
-
-    fn is_mine(&self, segment: &str) -> bool {
-        let minor = self.minor.or((self.major == 4).then_some(5));
-        segment == format!("v{}", self.major)
-            || minor.is_some_and(|minor| segment == format!("v{}.{minor}", self.major))
-    }
-
-    /// The OAuth scopes of which one suffices. 4.1 took more of them in.
-    fn accepted_scopes(&self, need: Need) -> &'static [&'static str] {
-        match (need, self.major >= 3) {
-            (Need::List | Need::Usage, false) => &["apim:api_view"],
-            (Need::List, true) => &["apim:api_view", "apim:shared_scope_manage"],
-            (Need::Write, _) => &["apim:shared_scope_manage"],
-            (Need::Exists, false) => &["apim:api_create", "apim:api_publish"],
-            (Need::Exists, true) => &[
-                "apim:api_create",
-                "apim:api_publish",
-                "apim:api_manage",
-                "apim:shared_scope_manage",
-            ],
-            (Need::Usage, true) => &[
-                "apim:api_view",
-                "apim:api_manage",
-                "apim:shared_scope_manage",
-            ],
-        }
-    }
-}
-
-impl Default for Version {
-    fn default() -> Self {
-        Self {
-            major: 4,
-            minor: None,
-        }
-    }
-}
-
-impl std::fmt::Display for Version {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "v{}", self.major)?;
-        match self.minor {
-            Some(minor) => write!(formatter, ".{minor}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// What a call needs permission for.
-#[derive(Debug, Clone, Copy)]
-enum Need {
-    List,
-    Write,
-    Exists,
-    Usage,
-}
-
-/// A call whose route, method, media types, parameters and body are sound.
-enum Call {
-    List(Page),
-    Create(Draft),
-    Get(String),
-    Update(String, Draft),
-    Delete(String),
-    Exists(String),
-    Usage(String),
-    RoleExists(String),
-}
-
-impl Call {
-    fn need(&self) -> Need {
-        match self {
-            Self::List(_) | Self::Get(_) => Need::List,
-            Self::Create(_) | Self::Update(..) | Self::Delete(_) => Need::Write,
-            Self::Exists(_) | Self::RoleExists(_) => Need::Exists,
-            Self::Usage(_) => Need::Usage,
-        }
-    }
-
-    fn route(&self) -> &'static str {
-        match self {
-            Self::List(_) | Self::Create(_) => COLLECTION,
-            Self::Get(_) | Self::Update(..) | Self::Delete(_) | Self::Exists(_) => ITEM,
-            Self::Usage(_) => USAGE,
-            Self::RoleExists(_) => ROLE,
-        }
-    }
-}
 
 /// The service with its tables.
 #[derive(Debug, Default)]
@@ -270,7 +162,7 @@ impl Publisher {
         match call {
             Call::List(page) => self.list(page, switches),
             Call::Get(id) => match self.store.by_id(&id) {
-                Some(scope) => answer::value(ITEM, 200, &scope_json(scope, 0)),
+                Some(scope) => answer::value(ITEM, 200, &ScopeBody::alone(scope)),
                 None => unknown_scope(ITEM, &id),
             },
             Call::Create(draft) => self.create(request, &draft, switches),
@@ -302,34 +194,34 @@ impl Publisher {
         let end = start.wrapping_add(page.limit).wrapping_sub(1).min(size - 1);
         let skipped = usize::try_from(start).unwrap_or(usize::MAX);
         let wanted = usize::try_from(i64::from(end) - i64::from(start) + 1).unwrap_or(0);
-        let listed: Vec<Json> = match switches.shared_scope_order {
+        let listed: Vec<ScopeBody<'_>> = match switches.shared_scope_order {
             SharedScopeOrder::Insertion => self
                 .store
                 .shared()
                 .skip(skipped)
                 .take(wanted)
-                .map(listed_json)
+                .map(ScopeBody::listed)
                 .collect(),
             SharedScopeOrder::Id => self
                 .store
                 .shared_by_id()
                 .skip(skipped)
                 .take(wanted)
-                .map(listed_json)
+                .map(ScopeBody::listed)
                 .collect(),
         };
         let (next, previous) = page.links(total);
-        let body = json!({
-            "count": listed.len(),
-            "list": listed,
-            "pagination": {
-                "offset": page.offset,
-                "limit": page.limit,
-                "total": total,
-                "next": next,
-                "previous": previous,
+        let body = ListBody {
+            count: listed.len(),
+            list: listed,
+            pagination: Pagination {
+                offset: page.offset,
+                limit: page.limit,
+                total,
+                next,
+                previous,
             },
-        });
+        };
         answer::value(COLLECTION, 200, &body)
     }
 
@@ -379,11 +271,7 @@ impl Publisher {
                 ..definition
             },
         );
-        let body = self
-            .store
-            .by_id(&id)
-            .map(|scope| scope_json(scope, 0))
-            .unwrap_or_default();
+        let body = self.store.by_id(&id).map(ScopeBody::alone);
         let answer = answer::value(COLLECTION, 201, &body);
         match HeaderValue::from_str(&format!("{}{COLLECTION}/{id}", answer::origin(request))) {
             Ok(location) => answer::with_header(answer, LOCATION, location),
@@ -413,11 +301,7 @@ impl Publisher {
         if reads_as_json(&name) {
             return internal_error(ITEM);
         }
-        let body = self
-            .store
-            .by_id(id)
-            .map(|scope| scope_json(scope, 0))
-            .unwrap_or_default();
+        let body = self.store.by_id(id).map(ScopeBody::alone);
         answer::value(ITEM, 200, &body)
     }
 
@@ -474,124 +358,6 @@ fn is_cut_off(switches: &Switches) -> bool {
     switches.asks_key_manager && switches.key_manager == KeyManager::Unreachable
 }
 
-/// Everything that is decided before credentials are looked at. The error is the answer.
-fn parse(request: &Request, version: &Version) -> Result<Call, Box<Response>> {
-    let (route, id) = route(&request.path, version).ok_or_else(|| answer::empty(UNROUTED, 404))?;
-    let method = request.method.as_str();
-    let methods: &[&str] = match route {
-        COLLECTION => &["GET", "POST", "HEAD"],
-        ITEM => &["GET", "PUT", "DELETE", "HEAD"],
-        USAGE => &["GET", "HEAD"],
-        _ => &["HEAD"],
-    };
-    if request.method == Method::OPTIONS || !methods.contains(&method) {
-        let status = if request.method == Method::OPTIONS {
-            200
-        } else {
-            405
-        };
-        let allow = HeaderValue::from_str(&methods.join(",")).expect("method names are ASCII");
-        return Err(answer::with_header(answer::empty(route, status), ALLOW, allow).into());
-    }
-    let has_body = matches!(method, "POST" | "PUT");
-    if has_body
-        && !takes(
-            answer::header(request, CONTENT_TYPE)
-                .as_deref()
-                .unwrap_or("*/*"),
-            true,
-        )
-    {
-        return Err(answer::empty(route, 415).into());
-    }
-    if !takes(
-        answer::header(request, ACCEPT).as_deref().unwrap_or("*/*"),
-        false,
-    ) {
-        return Err(answer::empty(route, 406).into());
-    }
-
-    Ok(match (route, method) {
-        (COLLECTION, "POST") => Call::Create(draft(request, route)?),
-        (COLLECTION, _) => {
-            Call::List(page(request.query.as_deref()).ok_or_else(|| answer::empty(route, 404))?)
-        }
-        (ITEM, "PUT") => Call::Update(id, draft(request, route)?),
-        (ITEM, "DELETE") => Call::Delete(id),
-        (ITEM, "HEAD") => Call::Exists(id),
-        (USAGE, _) => Call::Usage(id),
-        (ROLE, _) => Call::RoleExists(id),
-        _ => Call::Get(id),
-    })
-}
-
-/// The template of a path and the id in it, if there is one.
-fn route(path: &str, version: &Version) -> Option<(&'static str, String)> {
-    let mut segments: Vec<String> = path
-        .split('/')
-        .filter(|segment| !segment.is_empty())
-        .skip(3)
-        // Matrix parameters are cut off each segment.
-        .map(|segment| target::percent_decode(segment.split(';').next().unwrap_or_default()))
-        // The version may stand there more than once.
-        .skip_while(|segment| version.is_mine(segment))
-        .collect();
-    let route = match segments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["scopes"] => COLLECTION,
-        ["scopes", _] => ITEM,
-        ["scopes", _, "usage"] => USAGE,
-        ["roles", _] => ROLE,
-        _ => return None,
-    };
-    let id = if route == COLLECTION {
-        String::new()
-    } else {
-        segments.swap_remove(1)
-    };
-    Some((route, id))
-}
-
-/// Whether a media type header leaves room for JSON. What is no media type at all counts as a wildcard.
-fn takes(header: &str, empty_counts: bool) -> bool {
-    if header.trim().is_empty() {
-        return empty_counts;
-    }
-    header.split(',').any(|range| {
-        let range = range
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
-        !range.contains('/')
-            || matches!(range.as_str(), "application/json" | "application/*" | "*/*")
-    })
-}
-
-fn page(query: Option<&str>) -> Option<Page> {
-    let parameter =
-        |name, default| match target::query_parameter(query.unwrap_or_default(), &['&'], name) {
-            Some(value) if !value.is_empty() => value.parse::<i32>().ok(),
-            _ => Some(default),
-        };
-    Some(Page {
-        offset: parameter("offset", 0)?,
-        limit: parameter("limit", DEFAULT_LIMIT)?,
-    })
-}
-
-fn draft(request: &Request, route: &'static str) -> Result<Draft, Box<Response>> {
-    if !request.headers.contains_key(CONTENT_TYPE) {
-        return Err(internal_error(route).into());
-    }
-    Draft::read(&request.body).map_err(|refused| {
-        Box::new(match refused {
-            Refused::Invalid(description) => error(route, 400, 400, "Bad Request", &description),
-            Refused::Nothing => internal_error(route),
-        })
-    })
-}
-
 /// What a draft makes of its scope; none without a display name.
 fn definition(draft: &Draft) -> Option<Definition> {
     Some(Definition {
@@ -606,126 +372,4 @@ fn has_long_binding(definition: &Definition) -> bool {
         .bindings
         .iter()
         .any(|binding| target::utf16_length(binding) > BINDING_LENGTH)
-}
-
-fn listed_json(scope: Shared<'_>) -> Json {
-    scope_json(scope, scope.usage.map_or(0, Usage::total))
-}
-
-fn scope_json(scope: Shared<'_>, usage_count: usize) -> Json {
-    json!({
-        "id": scope.id,
-        "name": scope.name,
-        "displayName": scope.definition.display_name,
-        "description": scope.definition.description,
-        "bindings": scope.definition.bindings,
-        "usageCount": usage_count,
-    })
-}
-
-fn usage_json(scope: Shared<'_>) -> Json {
-    let apis = |revision: &str, with_type: bool| -> Vec<Json> {
-        let used_by = scope
-            .usage
-            .map(|usage| usage.used_by.as_slice())
-            .unwrap_or_default();
-        used_by
-            .iter()
-            .map(|used_by| {
-                let api = used_by.api();
-                let resources: Vec<Json> = api
-                    .operations
-                    .iter()
-                    .map(|operation| json!({"target": operation.target, "verb": operation.verb}))
-                    .collect();
-                let mut body = json!({
-                    "name": api.name,
-                    "context": api.context,
-                    "version": api.version,
-                    "provider": api.provider,
-                    revision: null,
-                });
-                if with_type {
-                    body["type"] = json!("API");
-                }
-                body["usedResourceList"] = json!(resources);
-                body
-            })
-            .collect()
-    };
-    json!({
-        "id": scope.id,
-        "name": scope.name,
-        "usedApiList": apis("revisionID", false),
-        "usages": apis("revisionId", true),
-    })
-}
-
-fn error(
-    route: &'static str,
-    status: u16,
-    code: u32,
-    message: &str,
-    description: &str,
-) -> Response {
-    detailed_error(route, status, code, message, description, &[])
-}
-
-fn detailed_error(
-    route: &'static str,
-    status: u16,
-    code: u32,
-    message: &str,
-    description: &str,
-    details: &[Json],
-) -> Response {
-    let body = json!({
-        "code": code,
-        "message": message,
-        "description": description,
-        "moreInfo": "",
-        "error": details,
-    });
-    answer::value(route, status, &body)
-}
-
-fn invalid(route: &'static str, violations: &[Json]) -> Response {
-    detailed_error(
-        route,
-        400,
-        400,
-        "Bad Request",
-        "Validation Error",
-        violations,
-    )
-}
-
-fn display_name_missing(route: &'static str) -> Response {
-    let message = "Shared Scope display name not specified";
-    error(route, 400, 900_987, message, message)
-}
-
-fn unknown_scope(route: &'static str, id: &str) -> Response {
-    // Both spaces are the real server's.
-    let description = format!("Requested Shared Scope ID  {id} could not be found");
-    error(route, 404, 900_981, "Shared Scope not found", &description)
-}
-
-fn unauthenticated(route: &'static str) -> Response {
-    error(route, 401, 401, "", "Unauthenticated request")
-}
-
-fn general_error(route: &'static str) -> Response {
-    error(
-        route,
-        500,
-        900_967,
-        "General Error",
-        "Server Error Occurred",
-    )
-}
-
-fn internal_error(route: &'static str) -> Response {
-    let description = "The server encountered an internal error. Please contact administrator.";
-    error(route, 500, 500, "Internal server error", description)
 }

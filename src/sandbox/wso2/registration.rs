@@ -15,20 +15,25 @@
 //! Requests are refused in this order: the target, the route, the method, the media types, parameters and body, the
 //! credentials. Only then does the service run.
 
+mod answers;
+mod call;
 mod table;
 
-use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE,
-};
-use http::{HeaderMap, Method};
+use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
 
+use self::answers::{
+    authentication_error, error, list, not_found, null_pointer, readable, server_error, text,
+    unauthorized, unknown_scope,
+};
+pub(super) use self::call::route_template;
+use self::call::{Body, Call, Operation, parse};
+use self::table::Table;
 pub(super) use self::table::{Draft, Refused};
-use self::table::{Row, Table};
-use super::super::wire::{Request, Response, UNROUTED};
+use super::super::wire::{Request, Response};
 use super::accounts::{Accounts, decode_base64};
 use super::answer;
-use super::gson::{self, Unreadable, Value};
-use super::paging::{DEFAULT_LIMIT, Page};
+use super::paging::Page;
 use super::target;
 use super::world::{MissingAuthorization, Scope, Switches};
 
@@ -47,37 +52,6 @@ const SWAGGER: &str = "swagger: '2.0'\ninfo: {title: Scope Registration, version
 #[derive(Debug, Default)]
 pub(super) struct Registration {
     table: Table,
-}
-
-/// A call whose target, method, media types, parameters and body are sound.
-struct Call {
-    operation: Operation,
-    /// True for v1.0, the only version that the authentication layer was told of.
-    is_guarded_version: bool,
-}
-
-enum Operation {
-    List(Page),
-    Create(Body),
-    Get(String),
-    Head(String),
-    Update(String, Body),
-    Delete(String),
-}
-
-/// A body that was read, or one that was never looked at because its content type named no reader.
-enum Body {
-    Read(Draft),
-    Unread,
-}
-
-impl Operation {
-    fn route(&self) -> &'static str {
-        match self {
-            Self::List(_) | Self::Create(_) => COLLECTION,
-            Self::Get(_) | Self::Head(_) | Self::Update(..) | Self::Delete(_) => ITEM,
-        }
-    }
 }
 
 impl Registration {
@@ -194,25 +168,7 @@ impl Registration {
             usize::try_from(page.offset).unwrap_or(0),
             usize::try_from(page.limit).ok(),
         );
-        let total = self.table.len();
-        let (next, previous) = page.links(total);
-        let mut body = Vec::with_capacity(64 * rows.len() + 128);
-        body.extend_from_slice(format!("{{\"count\":{},\"list\":[", rows.len()).as_bytes());
-        for (index, row) in rows.into_iter().enumerate() {
-            if index > 0 {
-                body.push(b',');
-            }
-            write_scope(&mut body, row, |_| true);
-        }
-        let Page { offset, limit } = page;
-        body.extend_from_slice(
-            format!("],\"pagination\":{{\"total\":{total},\"offset\":{offset},\"limit\":{limit},\"next\":").as_bytes(),
-        );
-        gson::write_text(&mut body, &next);
-        body.extend_from_slice(b",\"previous\":");
-        gson::write_text(&mut body, &previous);
-        body.extend_from_slice(b"}}");
-        answer::json(COLLECTION, 200, body)
+        answer::json(COLLECTION, 200, list(&rows, page, self.table.len()))
     }
 
     fn create(&mut self, request: &Request, draft: Draft) -> Response {
@@ -260,162 +216,6 @@ impl Registration {
             Ok(_) => null_pointer(ITEM),
             Err(Refused) => server_error(ITEM),
         }
-    }
-}
-
-/// Everything that is decided before credentials are looked at. The error is the answer.
-fn parse(request: &Request, uri: &str) -> Result<Call, Box<Response>> {
-    target::check(uri)
-        .map_err(|invalid| text(UNROUTED, &format!("Exception occurred :{invalid}")))?;
-    let path = target::percent_decode(uri.split(['?', '#']).next().unwrap_or_default());
-    let (version, name) = route(&path).ok_or_else(|| not_found(uri))?;
-    let route = if name.is_some() { ITEM } else { COLLECTION };
-
-    // The collection's GET carries the annotation for OPTIONS as well.
-    let method = &request.method;
-    let served = match name {
-        None => [Method::GET, Method::POST, Method::OPTIONS].contains(method),
-        Some(_) => [
-            Method::GET,
-            Method::HEAD,
-            Method::PUT,
-            Method::DELETE,
-            Method::OPTIONS,
-        ]
-        .contains(method),
-    };
-    if !served {
-        return Err(framework_text(route, 405, uri).into());
-    }
-    if !has_json(&request.headers, &ACCEPT) || !has_json(&request.headers, &CONTENT_TYPE) {
-        let message = format!("Problem accessing: {uri}. Reason: Unsupported Media Type");
-        return Err(framework_text(route, 415, &message).into());
-    }
-
-    let unreadable = || {
-        text(
-            route,
-            &format!("Error in executing request: {method} {uri}"),
-        )
-    };
-    let operation = match (name, method.as_str()) {
-        (None, "POST") => Operation::Create(body(request).map_err(|Unreadable| unreadable())?),
-        (None, _) => Operation::List(page(request.query.as_deref()).ok_or_else(unreadable)?),
-        (Some(name), "PUT") => {
-            Operation::Update(name, body(request).map_err(|Unreadable| unreadable())?)
-        }
-        (Some(name), "HEAD") => Operation::Head(name),
-        (Some(name), "DELETE") => Operation::Delete(name),
-        (Some(name), _) => Operation::Get(name),
-    };
-    Ok(Call {
-        operation,
-        is_guarded_version: version == "v1.0",
-    })
-}
-
-/// The template under which a call to a path is counted.
-pub(super) fn route_template(path: &str) -> &'static str {
-    match route(&target::percent_decode(path)) {
-        Some((_, Some(_))) => ITEM,
-        Some((_, None)) => COLLECTION,
-        None => UNROUTED,
-    }
-}
-
-/// The version and the name that a decoded path holds. Repeated and trailing slashes do not count.
-fn route(path: &str) -> Option<(&str, Option<String>)> {
-    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
-    for expected in ["api", "auth", "scope-registration"] {
-        if segments.next()? != expected {
-            return None;
-        }
-    }
-    let version = segments.next().filter(|segment| is_version(segment))?;
-    if segments.next()? != "scopes" {
-        return None;
-    }
-    let name = segments.next().map(str::to_owned);
-    match segments.next() {
-        None => Some((version, name)),
-        Some(_) => None,
-    }
-}
-
-/// The base path is the pattern `v1.[\d]+`, in which the dot stands for any character.
-fn is_version(segment: &str) -> bool {
-    let Some(rest) = segment.strip_prefix("v1") else {
-        return false;
-    };
-    let mut characters = rest.chars();
-    characters.next().is_some()
-        && !characters.as_str().is_empty()
-        && characters.all(|character| character.is_ascii_digit())
-}
-
-/// Whether a media type header is absent or names JSON. The comparison is to the letter: `application/*` does not do.
-fn has_json(headers: &HeaderMap, name: &HeaderName) -> bool {
-    let Some(value) = headers.get(name) else {
-        return true;
-    };
-    let value = String::from_utf8_lossy(value.as_bytes());
-    (*name == CONTENT_TYPE && value.trim().is_empty())
-        || value.split(',').any(|range| {
-            let range = range.split(';').next().unwrap_or_default().trim();
-            matches!(range, "application/json" | "*/*")
-        })
-}
-
-fn page(query: Option<&str>) -> Option<Page> {
-    let parameter =
-        |name, default| match target::query_parameter(query.unwrap_or_default(), &['&', ';'], name)
-        {
-            Some(value) => value.parse::<i32>().ok(),
-            None => Some(default),
-        };
-    Some(Page {
-        offset: parameter("offset", 0)?,
-        limit: parameter("limit", DEFAULT_LIMIT)?,
-    })
-}
-
-fn body(request: &Request) -> Result<Body, Unreadable> {
-    let content_type = answer::header(request, CONTENT_TYPE).unwrap_or_default();
-    if content_type.split(';').next().unwrap_or_default().trim() != "application/json" {
-        return Ok(Body::Unread);
-    }
-    let Value::Object(members) = gson::read(&request.body)? else {
-        return Err(Unreadable);
-    };
-    let mut draft = Draft::default();
-    for (name, value) in members {
-        match name.as_str() {
-            "name" => draft.name = as_string(value)?,
-            "description" => draft.description = as_string(value)?,
-            "bindings" => draft.bindings = bindings(value)?,
-            _ => {}
-        }
-    }
-    Ok(Body::Read(draft))
-}
-
-/// The roles of a body; null elements are skipped when they are written to the database.
-fn bindings(value: Value) -> Result<Vec<String>, Unreadable> {
-    match value {
-        Value::Null => Ok(Vec::new()),
-        Value::Array(elements) => elements
-            .into_iter()
-            .filter_map(|element| as_string(element).transpose())
-            .collect(),
-        _ => Err(Unreadable),
-    }
-}
-
-fn as_string(value: Value) -> Result<Option<String>, Unreadable> {
-    match value {
-        // An integer goes through a Java `long`, which has no negative zero.
-        Value::Number(text) if text == "-0" => Ok(Some("0".to_owned())),
-        other => other.into_text(),
     }
 }
 
@@ -526,107 +326,4 @@ fn location(request: &Request, path: &str) -> Option<HeaderValue> {
         .chain(latin1)
         .collect();
     HeaderValue::from_bytes(&value).ok()
-}
-
-/// A scope as the calls for one scope show it: blank bindings are left out.
-fn readable(row: &Row) -> Vec<u8> {
-    let mut body = Vec::new();
-    write_scope(&mut body, row, |binding| !target::is_blank(binding));
-    body
-}
-
-fn write_scope(out: &mut Vec<u8>, row: &Row, shows: impl Fn(&str) -> bool) {
-    out.extend_from_slice(b"{\"name\":");
-    gson::write_text(out, &row.name);
-    if let Some(description) = &row.description {
-        out.extend_from_slice(b",\"description\":");
-        gson::write_text(out, description);
-    }
-    out.extend_from_slice(b",\"bindings\":[");
-    for (index, binding) in row
-        .bindings
-        .iter()
-        .filter(|binding| shows(binding))
-        .enumerate()
-    {
-        if index > 0 {
-            out.push(b',');
-        }
-        gson::write_text(out, binding);
-    }
-    out.extend_from_slice(b"]}");
-}
-
-fn error(
-    route: &'static str,
-    status: u16,
-    code: u32,
-    message: &str,
-    description: &str,
-) -> Response {
-    let body = serde_json::json!({"code": code, "message": message, "description": description});
-    answer::value(route, status, &body)
-}
-
-fn unknown_scope() -> Response {
-    error(ITEM, 404, 900_401, "Not found", "Scope not found")
-}
-
-fn server_error(route: &'static str) -> Response {
-    error(
-        route,
-        500,
-        900_300,
-        "General Error",
-        "Server Error Occurred",
-    )
-}
-
-fn authentication_error(
-    route: &'static str,
-    status: u16,
-    message: &str,
-    description: &str,
-) -> Response {
-    let body =
-        serde_json::json!({"code": 0, "message": message, "description": description, "error": []});
-    answer::value(route, status, &body)
-}
-
-fn unauthorized(route: &'static str) -> Response {
-    let answer = authentication_error(
-        route,
-        401,
-        "Authentication Failure",
-        "Authentication Failure",
-    );
-    answer::with_header(answer, WWW_AUTHENTICATE, HeaderValue::from_static("Basic"))
-}
-
-/// What became of a scope that was stored and cannot be read back.
-fn null_pointer(route: &'static str) -> Response {
-    text(route, "Exception occurred :null")
-}
-
-fn not_found(uri: &str) -> Response {
-    framework_text(
-        UNROUTED,
-        404,
-        &format!("Problem accessing: {uri}. Reason: Not Found"),
-    )
-}
-
-fn text(route: &'static str, message: &str) -> Response {
-    framework_text(route, 500, message)
-}
-
-/// A line of text from the framework, which counts characters where it should count bytes and so cuts the line short
-/// by as many bytes as there are beyond ASCII.
-fn framework_text(route: &'static str, status: u16, message: &str) -> Response {
-    let mut bytes = message.as_bytes().to_vec();
-    bytes.truncate(target::utf16_length(message));
-    Response {
-        body: bytes.into(),
-        ..answer::empty(route, status)
-    }
 }

@@ -215,6 +215,7 @@ impl Default for Switches {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) enum MissingAuthorization {
     /// 500, as the milestones from m30 on do.
     ServerError,
@@ -223,6 +224,7 @@ pub(super) enum MissingAuthorization {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) enum KeyManager {
     Reachable,
     /// No connection: the Publisher answers 500 and changes nothing.
@@ -232,6 +234,7 @@ pub(super) enum KeyManager {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) enum SharedScopeOrder {
     Insertion,
     /// By UUID, as a database would that walks the primary key.

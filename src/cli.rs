@@ -1,0 +1,289 @@
+//! What the command line understands. Types only: `commands` acts on them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The exit codes, for `--help`.
+const EXIT_CODES: &str = "\
+Exit codes, strongest first:
+  64  usage
+   4  what the plan rests on moved; nothing was written
+   5  something was written and something is left
+   3  refused by a safety rule, nothing was written
+   1  failed, nothing was written
+   2  changes are planned (plan --detailed-exitcode)
+   0  done, or no changes";
+
+/// Keeps OAuth scopes, role bindings and app scope sets of OneLogin, WSO2 and Apigee as Git says they should be.
+#[derive(Debug, Parser)]
+#[command(name = "scopeward", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// When to colour.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// What to log to standard error: `warn`, `info`, `debug`, `trace`, or a filter such as `scopeward=debug`.
+    #[arg(
+        long,
+        global = true,
+        env = "SCOPEWARD_LOG",
+        default_value = "warn",
+        value_name = "FILTER"
+    )]
+    pub log: String,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Checks manifests offline: schema, references, duplicates, names; every finding with its place.
+    Validate(Validate),
+    /// Shows what `sync` would do, and writes nothing.
+    Plan(Plan),
+    /// Creates and updates; never deletes.
+    Apply(Apply),
+    /// Makes the live systems what the manifests say: `apply`, and deletes of what is ours and no longer declared.
+    Sync(Apply),
+    /// Takes live objects that the manifests declare into the inventory, without writing to the system.
+    Adopt(Adopt),
+    /// Serves the three systems, emulated, on loopback.
+    Sandbox(Sandbox),
+    /// Writes generated files.
+    #[command(subcommand)]
+    Generate(Generate),
+    /// Shows a saved plan (not supported yet).
+    #[command(hide = true)]
+    Show(Unsupported),
+    /// Writes manifests for what is live (not supported yet).
+    #[command(hide = true)]
+    Import(Unsupported),
+    /// Takes objects out of the inventory (not supported yet).
+    #[command(hide = true)]
+    Release(Unsupported),
+    /// The Kubernetes controller (not supported yet).
+    #[command(hide = true)]
+    Operator(Unsupported),
+}
+
+/// Manifests and how they are narrowed.
+#[derive(Debug, Clone, Args)]
+pub struct Inputs {
+    /// Files, folders (recursive, *.yaml and *.yml), or `-` for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<String>,
+    /// Documents of other API groups are errors, not notes.
+    #[arg(long)]
+    pub strict: bool,
+    /// Only manifests with these labels; such a run removes nothing.
+    #[arg(short = 'l', long = "selector", value_name = "KEY=VALUE,...")]
+    pub selector: Option<crate::manifest::Selector>,
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// Manifests.
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// `text` or `json`, with `=FILE` into a file. Repeatable.
+    #[arg(short = 'o', long = "output", value_name = "FORMAT[=FILE]", value_parser = output)]
+    pub output: Vec<Output>,
+}
+
+/// What every verb that reaches a system takes.
+#[derive(Debug, Clone, Args)]
+pub struct Reach {
+    /// Manifests.
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// Only this target, by name or namespace/name; the others are left alone. Repeatable.
+    #[arg(long, value_name = "NAME")]
+    pub target: Vec<String>,
+    /// A folder of credentials: `DIR/<name>/<key>`, as Kubernetes mounts a Secret.
+    #[arg(long, value_name = "DIR")]
+    pub credentials: Option<PathBuf>,
+    /// Where it is kept what is ours: `file:PATH`. Default: .scopeward/inventory.json
+    #[arg(long, value_name = "file:PATH")]
+    pub inventory: Option<String>,
+    /// Sends every request to an embedded sandbox instead of the manifests' hosts.
+    #[arg(long)]
+    pub sandbox: bool,
+}
+
+/// What every verb that plans takes.
+#[derive(Debug, Clone, Args)]
+pub struct Planning {
+    /// Where from and where to.
+    #[command(flatten)]
+    pub reach: Reach,
+    /// Lifts the refusals of exactly this plan, once. Repeatable.
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    pub approve_plan: Vec<crate::plan::digest::Digest>,
+    /// Starts an inventory on targets that it does not know.
+    #[arg(long)]
+    pub new_inventory: bool,
+    /// Lists unmanaged objects and other uneventful skips too.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// `text`, `json` or `markdown`, with `=FILE` into a file. Repeatable.
+    #[arg(short = 'o', long = "output", value_name = "FORMAT[=FILE]", value_parser = output)]
+    pub output: Vec<Output>,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Common.
+    #[command(flatten)]
+    pub planning: Planning,
+    /// What `apply` would do.
+    #[arg(long)]
+    pub no_delete: bool,
+    /// Exit 2 where changes are planned.
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Saves the plan (not supported yet).
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `apply` and `sync`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Common.
+    #[command(flatten)]
+    pub planning: Planning,
+    /// Goes ahead without asking.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Applies a saved plan (not supported yet).
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+}
+
+/// `adopt`.
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// Where from and where to.
+    #[command(flatten)]
+    pub reach: Reach,
+    /// Only what this manifest declares. Repeatable.
+    #[arg(long, value_name = "KIND/NAME", value_parser = kind_name, required_unless_present = "all")]
+    pub only: Vec<(String, String)>,
+    /// Everything that is declared and live.
+    #[arg(long, conflicts_with = "only")]
+    pub all: bool,
+}
+
+/// `sandbox`.
+#[derive(Debug, Args)]
+pub struct Sandbox {
+    /// The loopback address to listen on.
+    #[arg(long, default_value = "127.0.0.1:9400")]
+    pub listen: std::net::SocketAddr,
+    /// What exists, in YAML.
+    #[arg(long, value_name = "FILE")]
+    pub world: Option<PathBuf>,
+    /// Where the state is kept; a file that is there wins over the world.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// Serves HTTPS with a self-signed certificate, written to this file in PEM.
+    #[arg(long, value_name = "FILE")]
+    pub tls: Option<PathBuf>,
+}
+
+/// `generate`.
+#[derive(Debug, Subcommand)]
+pub enum Generate {
+    /// The custom resource definitions.
+    Crds(Into),
+    /// The JSON Schemas for editors.
+    Schema(Into),
+}
+
+/// Where generated files go.
+#[derive(Debug, Args)]
+pub struct Into {
+    /// A folder; without it everything goes to standard output.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// A verb that a later version has.
+#[derive(Debug, Args)]
+pub struct Unsupported {
+    /// Whatever follows.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub rest: Vec<String>,
+}
+
+/// A format and where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// The format.
+    pub format: Format,
+    /// A file; `None` is standard output.
+    pub file: Option<PathBuf>,
+}
+
+/// The output formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For pull requests.
+    Markdown,
+}
+
+fn output(text: &str) -> Result<Output, String> {
+    let (format, file) = match text.split_once('=') {
+        Some((format, file)) if !file.is_empty() => (format, Some(PathBuf::from(file))),
+        Some(_) => return Err("a file's name is missing after `=`".to_owned()),
+        None => (text, None),
+    };
+    let format = match format {
+        "text" => Format::Text,
+        "json" => Format::Json,
+        "markdown" => Format::Markdown,
+        "github" | "sarif" | "junit" | "html" => {
+            return Err(format!(
+                "`{format}` is not supported yet; text, json and markdown are"
+            ));
+        }
+        other => {
+            return Err(format!(
+                "there is no format `{other}`; text, json and markdown are there"
+            ));
+        }
+    };
+    Ok(Output { format, file })
+}
+
+fn kind_name(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((kind @ ("Scope" | "AppScopeSet"), name)) if !name.is_empty() => {
+            Ok((kind.to_owned(), name.to_owned()))
+        }
+        _ => Err("Scope/NAME or AppScopeSet/NAME is needed, NAME being the manifest's".to_owned()),
+    }
+}
+
+fn digest(text: &str) -> Result<crate::plan::digest::Digest, String> {
+    crate::plan::digest::Digest::parse(text)
+}

@@ -1,0 +1,263 @@
+//! The sandbox inside `--sandbox`: the manifests' targets, served in this process.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use url::Url;
+
+use super::sandbox::read_world;
+use super::{Stop, sentence};
+use crate::model::target::{AuthorizationServer, Edition, Endpoint};
+use crate::model::{AppOwner, AppRef, Desired, DesiredTarget, TargetId};
+use crate::provider::Credential;
+use crate::render::RunResult;
+use crate::sandbox::{Options, Sandbox, World};
+
+/// A running sandbox and what opens each of its systems.
+pub(super) struct Embedded {
+    sandbox: Sandbox,
+    state: PathBuf,
+    urls: BTreeMap<TargetId, Url>,
+    credentials: BTreeMap<TargetId, Credential>,
+}
+
+impl Embedded {
+    /// Starts a sandbox in which every target has a system: as the state file says, else as `sandbox.yaml` beside the
+    /// manifests says, else generated from the target.
+    pub(super) async fn start(
+        desired: &Desired,
+        paths: &[String],
+        root: &Path,
+    ) -> Result<Self, Stop> {
+        let state = root.join(".scopeward").join("sandbox.json");
+        let mut systems = systems_of(&state, paths).await?;
+        for target in &desired.targets {
+            let name = &target.target.id.name;
+            if !systems.iter().any(|system| system["name"] == **name) {
+                systems.push(generated(target));
+            }
+        }
+        if let Some(folder) = state.parent() {
+            let made = tokio::fs::create_dir_all(folder).await;
+            made.map_err(|error| {
+                Stop::failed(format!("cannot make \"{}\": {error}", folder.display()))
+            })?;
+        }
+        let credentials = desired
+            .targets
+            .iter()
+            .map(|target| (target.target.id.clone(), credential(target, &systems)))
+            .collect();
+        let world = World::from_value(json!({ "systems": systems }))
+            .map_err(|error| Stop::failed(sentence(&error)))?;
+        let options = Options {
+            state: Some(state.clone()),
+            ..Options::default()
+        };
+        let sandbox = Sandbox::start(world, options)
+            .await
+            .map_err(|error| Stop::failed(sentence(&error)))?;
+        let mut urls = BTreeMap::new();
+        for target in &desired.targets {
+            let url = sandbox.url_of(&target.target.id.name);
+            let url = Url::parse(&url)
+                .map_err(|error| Stop::failed(format!("the sandbox's own URL {url}: {error}")))?;
+            urls.insert(target.target.id.clone(), url);
+        }
+        Ok(Self {
+            sandbox,
+            state,
+            urls,
+            credentials,
+        })
+    }
+
+    /// Where a target's copy stands.
+    pub(super) fn url(&self, target: &TargetId) -> Url {
+        self.urls[target].clone()
+    }
+
+    /// What opens a target's copy.
+    pub(super) fn credential(&self, target: &TargetId) -> Credential {
+        self.credentials[target].clone()
+    }
+
+    /// The line above the plan.
+    pub(super) fn heading(&self) -> String {
+        format!(
+            "sandbox    all three systems, embedded; state in {}",
+            self.state.display()
+        )
+    }
+
+    /// What to try next.
+    pub(super) fn next_steps(&self, paths: &[String], result: RunResult) -> String {
+        let paths = paths.join(" ");
+        match result {
+            RunResult::Applied => format!(
+                "\nNext:  change a description in {paths} and run `scopeward plan {paths} --sandbox`\n       \
+                 your own system: README, \"Point it at a real system\"\n"
+            ),
+            RunResult::NoChanges => {
+                format!(
+                    "\nNext:  remove {} to start afresh\n",
+                    self.state.parent().unwrap_or(&self.state).display()
+                )
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Saves the state and ends the sandbox.
+    pub(super) async fn stop(self) -> Result<(), Stop> {
+        self.sandbox
+            .shutdown()
+            .await
+            .map_err(|error| Stop::failed(sentence(&error)))
+    }
+}
+
+/// The systems that exist already: the saved state's, and those of the world files beside the manifests that it lacks.
+async fn systems_of(state: &Path, paths: &[String]) -> Result<Vec<Value>, Stop> {
+    let mut systems: Vec<Value> = Vec::new();
+    let mut add = |world: &World| {
+        if let Value::Array(found) = &world.to_value()["systems"] {
+            for system in found {
+                if !systems.iter().any(|known| known["name"] == system["name"]) {
+                    systems.push(system.clone());
+                }
+            }
+        }
+    };
+    if let Ok(text) = tokio::fs::read(state).await {
+        let world = World::from_json(&text).map_err(|error| {
+            Stop::failed(format!(
+                "the sandbox's state \"{}\" cannot be used: {}",
+                state.display(),
+                sentence(&error)
+            ))
+            .help("remove it to start afresh")
+        })?;
+        add(&world);
+    }
+    for path in paths.iter().map(Path::new) {
+        let folder = if path.is_dir() {
+            path
+        } else {
+            path.parent().unwrap_or(path)
+        };
+        let file = folder.join("sandbox.yaml");
+        if file.is_file() {
+            add(&read_world(&file).await?);
+        }
+    }
+    Ok(systems)
+}
+
+/// A system for a target that no world describes: what its manifests take for granted is there.
+fn generated(target: &DesiredTarget) -> Value {
+    let name = &target.target.id.name;
+    match &target.target.endpoint {
+        Endpoint::OneLogin { server, .. } => {
+            let apps: Vec<Value> = target
+                .apps
+                .iter()
+                .filter_map(|app| match app.app {
+                    AppRef::OneLogin { app_id } => {
+                        Some(json!({ "id": app_id, "name": app.source.name }))
+                    }
+                    AppRef::Apigee { .. } => None,
+                })
+                .collect();
+            let (id, resource) = match server {
+                AuthorizationServer::Id(id) => (*id, format!("https://sandbox.example/{name}")),
+                AuthorizationServer::ResourceIdentifier(resource) => (1, resource.clone()),
+            };
+            json!({ "name": name, "oneLogin": {
+                "credentials": [{ "clientId": "sandbox", "clientSecret": "sandbox" }],
+                "authorizationServers": [{ "id": id, "name": name, "resourceIdentifier": resource, "audiences": [resource] }],
+                "apps": apps,
+            }})
+        }
+        Endpoint::Wso2 { version, .. } => json!({ "name": name, "wso2": {
+            "users": [{ "username": "admin", "password": "admin" }],
+            "publisherVersion": version,
+        }}),
+        Endpoint::Apigee {
+            organization,
+            edition,
+            ..
+        } => {
+            let mut owners: BTreeMap<&AppOwner, Vec<Value>> = BTreeMap::new();
+            let mut products = Vec::new();
+            for (index, app) in target.apps.iter().enumerate() {
+                let AppRef::Apigee {
+                    owner,
+                    app: app_name,
+                    key,
+                } = &app.app
+                else {
+                    continue;
+                };
+                let product = format!("sandbox-{index}");
+                products.push(json!({ "name": product, "scopes": app.scopes }));
+                let key = key
+                    .as_ref()
+                    .map_or_else(|| format!("sandbox-key-{index}"), ToString::to_string);
+                owners.entry(owner).or_default().push(json!({
+                    "name": app_name, "keys": [{ "consumerKey": key, "products": [product], "scopes": app.scopes }],
+                }));
+            }
+            let of = |kind: fn(&AppOwner) -> Option<(&'static str, &String)>| -> Vec<Value> {
+                let named = owners.iter().filter_map(|(owner, apps)| {
+                    kind(owner).map(|(key, id)| json!({ key: id, "apps": apps }))
+                });
+                named.collect()
+            };
+            let mut system = json!({
+                "organization": organization,
+                "edition": match edition { Edition::Edge => "Edge", Edition::X => "X" },
+                "credentials": [{ "token": "sandbox" }],
+                "products": products,
+                "developers": of(|owner| match owner { AppOwner::Developer(email) => Some(("email", email)), _ => None }),
+            });
+            let companies = of(|owner| match owner {
+                AppOwner::Company(name) => Some(("name", name)),
+                _ => None,
+            });
+            let groups = of(|owner| match owner {
+                AppOwner::AppGroup(name) => Some(("name", name)),
+                _ => None,
+            });
+            for (key, values) in [("companies", companies), ("appGroups", groups)] {
+                if !values.is_empty() {
+                    system[key] = Value::Array(values);
+                }
+            }
+            json!({ "name": name, "apigee": system })
+        }
+    }
+}
+
+/// What opens a system of the sandbox: its own first credential.
+fn credential(target: &DesiredTarget, systems: &[Value]) -> Credential {
+    let name = &target.target.id.name;
+    let system = systems
+        .iter()
+        .find(|system| system["name"] == **name)
+        .cloned()
+        .unwrap_or_default();
+    let first = match &target.target.endpoint {
+        Endpoint::OneLogin { .. } => &system["oneLogin"]["credentials"][0],
+        Endpoint::Wso2 { .. } => &system["wso2"]["users"][0],
+        Endpoint::Apigee { .. } => &system["apigee"]["credentials"][0],
+    };
+    let keys: Vec<(String, String)> = first
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect();
+    Credential::new(target.target.credential.clone(), "the sandbox's own", keys)
+}

@@ -1,0 +1,67 @@
+//! `plan`: what `sync` would do. Holds nothing that can write.
+
+use super::session::{self, Session};
+use super::{Exit, Stop, output, sentence};
+use crate::cli::{self, Format};
+use crate::inventory::Snapshot;
+use crate::plan::{Mode, NewInventory};
+use crate::render;
+
+pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
+    if args.out.is_some() {
+        return Err(Stop::usage("--out: saved plans are not supported yet"));
+    }
+    let planning = &args.planning;
+    let session = Session::start(&planning.reach).await?;
+    let path = session.inventory_path.clone();
+    let snapshot = tokio::task::spawn_blocking(move || Snapshot::read(&path)).await;
+    let snapshot = snapshot.map_err(|error| Stop::failed(error.to_string()))?;
+    let snapshot = snapshot.map_err(|error| Stop::failed(sentence(&error)))?;
+
+    let observers = session.observers();
+    let readings = session.read(observers.iter().map(|o| o.as_deref())).await;
+    let mode = if args.no_delete {
+        Mode::Apply
+    } else {
+        Mode::Sync
+    };
+    let new_inventory = if planning.new_inventory {
+        NewInventory::Allow
+    } else {
+        NewInventory::Warn
+    };
+    let options = session.plan_options(mode, new_inventory);
+    let approved = session::judged(&session, &readings, &snapshot, &options, planning);
+    let live = session::live_findings(&approved, &session);
+    session::findings(&live);
+    session.orphaned_identities(&readings, &snapshot);
+
+    let verb = if args.no_delete { "apply" } else { "sync" };
+    let command = session::command(verb, planning);
+    let text = render::text::Options {
+        dry_run: true,
+        verbose: planning.verbose,
+        command: command.clone(),
+    };
+    let mut all = session.loaded.diagnostics.clone();
+    all.extend(live);
+    output::write(&planning.output, |format| match format {
+        Format::Text => render::text::plan(&approved, &text),
+        Format::Json => output::json(&render::json::plan(&approved, &all)),
+        Format::Markdown => render::markdown::plan(&approved, &all, &command),
+    })?;
+    if let Some(embedded) = session.embedded {
+        embedded.stop().await?;
+    }
+    let failed =
+        render::has_errors(&approved) || all.iter().any(crate::diagnostic::Diagnostic::is_error);
+    Ok(if !approved.is_clean() {
+        Exit::Refused
+    } else if failed || !session.loaded.complete {
+        Exit::Failed
+    } else if args.detailed_exitcode && approved.plan().summary().total() > 0 {
+        Exit::Changes
+    } else {
+        Exit::Done
+    })
+}

@@ -1,0 +1,508 @@
+//! What `plan`, `apply`, `sync` and `adopt` share: manifests, credentials, connections, readings, and the plan of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+
+use super::embedded::Embedded;
+use super::{Stop, output, sentence};
+use crate::apply::failure;
+use crate::cli::{Inputs, Planning, Reach};
+use crate::diagnostic::Diagnostic;
+use crate::inventory::Snapshot;
+use crate::manifest::{self, LoadError, Loaded};
+use crate::model::{AppRef, DesiredTarget, Live, LiveIdentity, Owned, SourceFile, TargetId};
+use crate::plan::guard::{ApprovedPlan, Limits};
+use crate::plan::{Mode, NewInventory, Plan, PlanOptions, SkipReason, TargetPlan, plan_target};
+use crate::provider::{
+    self, Connect, CredentialStore, Interest, Interrupt, Observe, Provider, ProviderError,
+    SecretDocument,
+};
+use crate::render;
+
+/// Reads manifests; the files are read on a thread that may block.
+pub(super) async fn load(inputs: &Inputs) -> Result<Loaded, Stop> {
+    let paths: Vec<PathBuf> = inputs.paths.iter().map(PathBuf::from).collect();
+    let options = manifest::Options {
+        strict: inputs.strict,
+        selector: inputs.selector.clone(),
+        now: Timestamp::now(),
+    };
+    let loaded = tokio::task::spawn_blocking(move || manifest::load(&paths, &options)).await;
+    let loaded =
+        loaded.map_err(|error| Stop::failed(format!("reading the manifests failed: {error}")))?;
+    loaded.map_err(|error: LoadError| Stop::usage(sentence(&error)))
+}
+
+/// A run that reaches live systems.
+pub(super) struct Session {
+    pub(super) loaded: Loaded,
+    /// The targets of this run, sorted.
+    pub(super) targets: Vec<Arc<DesiredTarget>>,
+    pub(super) inventory_path: PathBuf,
+    pub(super) embedded: Option<Embedded>,
+    pub(super) interrupt: Interrupt,
+    credentials: CredentialStore,
+    /// Whether `--target` left targets out.
+    narrowed: bool,
+}
+
+/// A target's connection and what was seen through it.
+pub(super) struct Reading {
+    pub(super) desired: Arc<DesiredTarget>,
+    pub(super) result: Result<Live, ProviderError>,
+    pub(super) requests: u64,
+}
+
+/// A connection that can write.
+pub(super) type Writer = Result<Box<dyn Provider>, ProviderError>;
+
+impl Session {
+    /// Reads the manifests, says what is wrong with them, and starts the sandbox where it is asked for.
+    pub(super) async fn start(reach: &Reach) -> Result<Self, Stop> {
+        let inventory = inventory_argument(reach.inventory.as_deref())?;
+        let mut loaded = load(&reach.inputs).await?;
+        findings(&loaded.diagnostics);
+        let targets = select(&loaded, &reach.target)?;
+        let narrowed = targets.len() < loaded.desired.targets.len();
+        let root = root_of(&reach.inputs.paths).await;
+        let embedded = if reach.sandbox {
+            Some(Embedded::start(&loaded.desired, &reach.inputs.paths, &root).await?)
+        } else {
+            None
+        };
+        let name = if reach.sandbox {
+            "sandbox-inventory.json"
+        } else {
+            "inventory.json"
+        };
+        let inventory_path = inventory.unwrap_or_else(|| root.join(".scopeward").join(name));
+        let documents = std::mem::take(&mut loaded.secrets);
+        let documents = documents.into_iter().map(|secret| SecretDocument {
+            namespace: secret.namespace,
+            name: secret.name,
+            keys: secret.keys,
+            file: secret.source.file.to_string(),
+        });
+        let credentials = CredentialStore::new(
+            reach.credentials.clone(),
+            std::env::vars_os(),
+            documents.collect(),
+        );
+        let interrupt = Interrupt::default();
+        Ok(Self {
+            loaded,
+            targets,
+            inventory_path,
+            embedded,
+            interrupt,
+            credentials,
+            narrowed,
+        })
+    }
+
+    /// Whether a finding of the manifests is an error.
+    pub(super) fn invalid(&self) -> bool {
+        self.loaded.has_errors() || !self.loaded.complete
+    }
+
+    /// Opens the targets to look at them alone.
+    pub(super) fn observers(&self) -> Vec<Result<Box<dyn Observe>, ProviderError>> {
+        let open = |target: &Arc<DesiredTarget>| {
+            let (credential, connect) = self.connection(target)?;
+            provider::observer(&target.target, &credential, &connect)
+        };
+        self.targets.iter().map(open).collect()
+    }
+
+    /// Opens the targets to write to them.
+    pub(super) fn writers(&self) -> Vec<Writer> {
+        let open = |target: &Arc<DesiredTarget>| {
+            let (credential, connect) = self.connection(target)?;
+            provider::provider(&target.target, &credential, &connect)
+        };
+        self.targets.iter().map(open).collect()
+    }
+
+    fn connection(
+        &self,
+        desired: &DesiredTarget,
+    ) -> Result<(provider::Credential, Connect), ProviderError> {
+        let mut connect = Connect {
+            interrupt: self.interrupt.clone(),
+            ..Connect::default()
+        };
+        let credential = match &self.embedded {
+            Some(embedded) => {
+                connect.sandbox = Some(embedded.url(&desired.target.id));
+                embedded.credential(&desired.target.id)
+            }
+            None => self.credentials.find(&desired.target)?,
+        };
+        Ok((credential, connect))
+    }
+
+    /// Reads every target at once. A suspended one is not asked.
+    pub(super) async fn read<'a>(
+        &self,
+        observers: impl Iterator<Item = Result<&'a dyn Observe, &'a ProviderError>>,
+    ) -> Vec<Reading> {
+        join_all(
+            self.targets
+                .iter()
+                .zip(observers)
+                .map(async |(desired, observer)| {
+                    let (result, requests) = match observer {
+                        Ok(observer) if !desired.target.suspend => {
+                            let before = observer.requests().total;
+                            let result = observer
+                                .observe(&interest(desired))
+                                .await
+                                .map(|live| self.placed(live));
+                            (result, observer.requests().total - before)
+                        }
+                        Ok(_) => (Ok(nothing(desired)), 0),
+                        Err(error) => (Err(error.clone()), 0),
+                    };
+                    Reading {
+                        desired: Arc::clone(desired),
+                        result,
+                        requests,
+                    }
+                }),
+        )
+        .await
+    }
+
+    /// A picture under the identity that its inventory has: the sandbox's stand apart.
+    pub(super) fn placed(&self, mut live: Live) -> Live {
+        if self.embedded.is_some() {
+            live.identity = LiveIdentity::new(format!("sandbox:{}", live.identity));
+        }
+        live
+    }
+
+    /// The options of planning.
+    pub(super) fn plan_options(&self, mode: Mode, new_inventory: NewInventory) -> PlanOptions {
+        let removal_block = if self.invalid() {
+            Some(SkipReason::IncompleteManifests)
+        } else if self.loaded.filtered {
+            Some(SkipReason::Selection)
+        } else {
+            None
+        };
+        let new_inventory = if self.embedded.is_some() {
+            NewInventory::Allow
+        } else {
+            new_inventory
+        };
+        PlanOptions {
+            mode,
+            now: Timestamp::now(),
+            roots: self.loaded.roots.clone(),
+            removal_block,
+            new_inventory,
+        }
+    }
+
+    /// Plans every target that was read.
+    pub(super) fn plan(
+        &self,
+        readings: &[Reading],
+        snapshot: &Snapshot,
+        options: &PlanOptions,
+        paths: &[String],
+    ) -> Plan {
+        let shared = shared_identities(readings);
+        let targets = readings.iter().map(|reading| {
+            let mut plan = match &reading.result {
+                Ok(_) if reading.desired.target.suspend => {
+                    TargetPlan::empty(&reading.desired, options.mode)
+                }
+                Ok(live) => match shared.get(&live.identity) {
+                    Some(others) => {
+                        let mut plan = TargetPlan::empty(&reading.desired, options.mode);
+                        plan.error = Some(format!(
+                            "targets {others} are one live place; keep one of them"
+                        ));
+                        plan
+                    }
+                    None => plan_target(
+                        &reading.desired,
+                        live,
+                        &snapshot.owned(&live.identity),
+                        options,
+                    ),
+                },
+                Err(error) => {
+                    let mut plan = TargetPlan::empty(&reading.desired, options.mode);
+                    let why = failure(error);
+                    let help = why
+                        .help
+                        .map(|help| format!("\n               help: {help}"))
+                        .unwrap_or_default();
+                    plan.error = Some(format!("{}{help}", why.message));
+                    plan
+                }
+            };
+            plan.requests = reading.requests;
+            plan
+        });
+        Plan {
+            mode: options.mode,
+            paths: paths.to_vec(),
+            targets: targets.collect(),
+        }
+    }
+
+    /// What the guard measures each target against.
+    pub(super) fn limits(
+        &self,
+        readings: &[Reading],
+        snapshot: &Snapshot,
+    ) -> BTreeMap<TargetId, Limits> {
+        let limits = |reading: &Reading| {
+            let window = match &reading.result {
+                Ok(live) => snapshot.removals(&live.identity),
+                Err(_) => crate::model::Removals::default(),
+            };
+            let target = &reading.desired.target;
+            (
+                target.id.clone(),
+                Limits {
+                    thresholds: target.safety,
+                    window,
+                },
+            )
+        };
+        readings.iter().map(limits).collect()
+    }
+
+    /// What the inventory holds for identities that no manifest leads to any more: reported, never deleted.
+    pub(super) fn orphaned_identities(&self, readings: &[Reading], snapshot: &Snapshot) {
+        if self.narrowed || self.invalid() {
+            return;
+        }
+        let reached: BTreeSet<&LiveIdentity> = readings
+            .iter()
+            .filter_map(|reading| reading.result.as_ref().ok())
+            .map(|live| &live.identity)
+            .collect();
+        let unread = readings
+            .iter()
+            .any(|reading| reading.result.is_err() || reading.desired.target.suspend);
+        for (identity, target, owned) in snapshot.identities() {
+            let objects = owned.scopes.len() + owned.apps.len();
+            if !unread && !reached.contains(identity) && objects > 0 && self.covers(owned) {
+                output::note(&format!(
+                    "note: the inventory holds {objects} objects of {target} ({identity}), which no Target of this run \
+                     leads to; they are left alone"
+                ));
+            }
+        }
+    }
+
+    fn covers(&self, owned: &Owned) -> bool {
+        let inside =
+            |source: &SourceFile| self.loaded.roots.iter().any(|root| source.is_inside(root));
+        owned.scopes.values().any(|entry| inside(&entry.source))
+            || owned.apps.values().any(|entry| inside(&entry.source))
+    }
+}
+
+/// Plans and judges in one step.
+pub(super) fn judged(
+    session: &Session,
+    readings: &[Reading],
+    snapshot: &Snapshot,
+    options: &PlanOptions,
+    planning: &Planning,
+) -> ApprovedPlan {
+    let plan = session.plan(readings, snapshot, options, &planning.reach.inputs.paths);
+    plan.approve(
+        &session.limits(readings, snapshot),
+        &planning.approve_plan,
+        options.now,
+    )
+}
+
+/// The findings that only the live state shows, located in their files.
+pub(super) fn live_findings(approved: &ApprovedPlan, session: &Session) -> Vec<Diagnostic> {
+    let mut found: Vec<Diagnostic> = approved
+        .plan()
+        .targets
+        .iter()
+        .flat_map(|target| target.diagnostics.iter().cloned())
+        .collect();
+    session.loaded.locate(&mut found);
+    found
+}
+
+/// Shows findings on standard error.
+pub(super) fn findings(diagnostics: &[Diagnostic]) {
+    if !diagnostics.is_empty() {
+        output::note(render::finding::findings(diagnostics, true).trim_end());
+        output::note("");
+    }
+}
+
+/// What a full reading of a target asks for.
+pub(super) fn interest(desired: &DesiredTarget) -> Interest {
+    let capabilities = desired.target.system().capabilities();
+    let apps: Vec<AppRef> = desired.apps.iter().map(|app| app.app.clone()).collect();
+    Interest {
+        scopes: capabilities.scopes,
+        consumers: capabilities.scopes,
+        allowed: !apps.is_empty(),
+        apps,
+    }
+}
+
+/// The picture of a target that is not looked at.
+fn nothing(desired: &DesiredTarget) -> Live {
+    let identity = desired
+        .target
+        .live_identity()
+        .unwrap_or_else(|| LiveIdentity::new(""));
+    Live {
+        identity,
+        title: String::new(),
+        scopes: BTreeMap::new(),
+        duplicates: BTreeSet::new(),
+        apps: BTreeMap::new(),
+    }
+}
+
+/// Live identities that more than one target turned out to be, with their names.
+fn shared_identities(readings: &[Reading]) -> BTreeMap<LiveIdentity, String> {
+    let mut seen: BTreeMap<LiveIdentity, Vec<String>> = BTreeMap::new();
+    for reading in readings
+        .iter()
+        .filter(|reading| !reading.desired.target.suspend)
+    {
+        if let Ok(live) = &reading.result {
+            seen.entry(live.identity.clone())
+                .or_default()
+                .push(reading.desired.target.id.to_string());
+        }
+    }
+    seen.into_iter()
+        .filter(|(_, names)| names.len() > 1)
+        .map(|(id, names)| (id, names.join(" and ")))
+        .collect()
+}
+
+/// The targets that `--target` names, or all.
+fn select(loaded: &Loaded, names: &[String]) -> Result<Vec<Arc<DesiredTarget>>, Stop> {
+    let all = &loaded.desired.targets;
+    let named = |target: &DesiredTarget, name: &String| {
+        target.target.id.name == *name || target.target.id.to_string() == *name
+    };
+    for name in names {
+        if !all.iter().any(|target| named(target, name)) {
+            let known: Vec<String> = all
+                .iter()
+                .map(|target| target.target.id.to_string())
+                .collect();
+            let known = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            return Err(Stop::usage(format!(
+                "no Target is named \"{name}\"; there are: {known}"
+            )));
+        }
+    }
+    let chosen = all
+        .iter()
+        .filter(|target| names.is_empty() || names.iter().any(|name| named(target, name)));
+    Ok(chosen.cloned().map(Arc::new).collect())
+}
+
+fn inventory_argument(argument: Option<&str>) -> Result<Option<PathBuf>, Stop> {
+    let Some(text) = argument else {
+        return Ok(None);
+    };
+    for later in ["configmap:", "s3://", "gs://", "az://"] {
+        if text.starts_with(later) {
+            return Err(Stop::usage(format!(
+                "--inventory {text}: inventories at `{later}` are not supported yet; `file:PATH` is"
+            )));
+        }
+    }
+    match text.strip_prefix("file:") {
+        Some(path) if !path.is_empty() => Ok(Some(PathBuf::from(path))),
+        _ => Err(Stop::usage(format!(
+            "--inventory {text}: `file:PATH` is needed"
+        ))),
+    }
+}
+
+/// The folder that `.scopeward/` stands in: the one that holds `.git`, else the working folder. Relative where that is the
+/// working folder itself, for people.
+async fn root_of(paths: &[String]) -> PathBuf {
+    let first = paths.first().cloned().unwrap_or_default();
+    let found = tokio::task::spawn_blocking(move || {
+        let here = std::env::current_dir().and_then(|here| here.canonicalize());
+        let base = manifest::base_folder(Path::new(&first));
+        base.filter(|base| here.is_ok_and(|here| *base != here))
+    })
+    .await;
+    found.ok().flatten().unwrap_or_default()
+}
+
+/// The command line that a hint repeats.
+pub(super) fn command(verb: &str, planning: &Planning) -> String {
+    let Reach {
+        inputs,
+        target,
+        credentials,
+        inventory,
+        sandbox,
+    } = &planning.reach;
+    let mut words = vec!["scopeward".to_owned(), verb.to_owned()];
+    words.extend(inputs.paths.iter().map(|path| quoted(path)));
+    words.extend(
+        target
+            .iter()
+            .map(|name| format!("--target {}", quoted(name))),
+    );
+    words.extend(
+        credentials
+            .iter()
+            .map(|folder| format!("--credentials {}", quoted(&folder.display().to_string()))),
+    );
+    words.extend(
+        inventory
+            .iter()
+            .map(|inventory| format!("--inventory {}", quoted(inventory))),
+    );
+    words.extend(sandbox.then(|| "--sandbox".to_owned()));
+    words.extend(planning.new_inventory.then(|| "--new-inventory".to_owned()));
+    words.join(" ")
+}
+
+/// The PATHs of a run, as they were given.
+pub(super) fn command_words(reach: &Reach) -> String {
+    reach
+        .inputs
+        .paths
+        .iter()
+        .map(|path| quoted(path))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

@@ -1,0 +1,53 @@
+//! `validate`: manifests alone, offline.
+
+use super::{Exit, Stop, output, session};
+use crate::cli::{self, Format};
+use crate::diagnostic::Severity;
+use crate::render::{self, count};
+
+pub(super) async fn run(args: cli::Validate) -> Result<Exit, Stop> {
+    if args
+        .output
+        .iter()
+        .any(|output| output.format == Format::Markdown)
+    {
+        return Err(Stop::usage("`validate` writes text and json"));
+    }
+    let loaded = session::load(&args.inputs).await?;
+    let of = |severity| {
+        loaded
+            .diagnostics
+            .iter()
+            .filter(|d| d.severity == severity)
+            .count() as u64
+    };
+    let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
+    let summary = format!(
+        "{} in {}: {}, {}, {}",
+        count(loaded.documents as u64, "manifest"),
+        count(loaded.files as u64, "file"),
+        count(errors, "error"),
+        count(warnings, "warning"),
+        count(of(Severity::Note), "note"),
+    );
+    output::write(&args.output, |format| match format {
+        Format::Json => output::json(&serde_json::json!({
+            "formatVersion": render::json::FORMAT_VERSION,
+            "files": loaded.files,
+            "documents": loaded.documents,
+            "diagnostics": loaded.diagnostics,
+            "summary": { "errors": errors, "warnings": warnings },
+        })),
+        Format::Text | Format::Markdown => {
+            let mut text = render::finding::findings(&loaded.diagnostics, true);
+            text.push_str(&summary);
+            text.push('\n');
+            text
+        }
+    })?;
+    Ok(if errors > 0 || !loaded.complete {
+        Exit::Failed
+    } else {
+        Exit::Done
+    })
+}

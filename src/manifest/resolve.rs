@@ -1,0 +1,486 @@
+//! Documents into wishes: follows references, finds what contradicts each other, fills in defaults.
+//!
+//! The order of checks is that of dependence: targets, scopes on them, roles for those, apps. What has an error is left
+//! out, and with it, silently, what depends on it; the rest goes on, so that one run shows every problem.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use globset::GlobSet;
+
+mod apps;
+mod bindings;
+mod scopes;
+mod targets;
+
+use super::Options;
+use super::crd::{self, NamespaceRule, NamespacesFrom};
+use super::document::{Body, Document};
+use super::suggest;
+use crate::diagnostic::{Code, Diagnostic, codes};
+use crate::model::{
+    AppRef, DeletionPolicy, Desired, DesiredApp, DesiredRoles, DesiredScope, DesiredTarget,
+    ForeignScopes, RoleName, ScopeName, Source, SourceFile, Target,
+};
+
+/// What the documents come to.
+pub(super) struct Resolved {
+    pub(super) desired: Desired,
+    /// Whether every document was used.
+    pub(super) complete: bool,
+    /// How many manifests beside Targets the selector chose.
+    pub(super) selected: usize,
+}
+
+/// How many names "did you mean" may look at in one run, so that ten thousand dangling references do not look at ten
+/// thousand names each.
+const SUGGESTION_BUDGET: usize = 500_000;
+
+/// Resolves the documents of a run.
+///
+/// `broken` are the documents that were left out already, and `complete` whether there is anything that was not read.
+pub(super) fn resolve(
+    mut documents: Vec<Document>,
+    broken: &[Source],
+    complete: bool,
+    options: &Options,
+    found: &mut Vec<Diagnostic>,
+) -> Resolved {
+    documents.sort_by(|a, b| a.source.cmp(&b.source));
+    let known = found.iter().filter_map(|finding| {
+        let place = finding.place.as_ref()?;
+        Some((finding.file.clone()?, place.document, place.pointer.clone()))
+    });
+    let mut resolver = Resolver {
+        known: known.collect(),
+        bad: documents.iter().map(|document| !document.valid).collect(),
+        chosen: documents
+            .iter()
+            .map(|document| options.selects(&document.labels))
+            .collect(),
+        documents: &documents,
+        broken: broken.iter().map(key).collect(),
+        index: HashMap::new(),
+        targets: Vec::new(),
+        target_index: HashMap::new(),
+        names: Names::default(),
+        unplaced: BTreeMap::new(),
+        suggestions: SUGGESTION_BUDGET,
+        found,
+    };
+    resolver.index_documents(broken);
+    resolver.read_targets();
+    let scopes = resolver.read_scopes();
+    let bindings = resolver.read_bindings(&scopes);
+    let apps = resolver.read_apps(&scopes);
+    resolver.warn_of_open_scopes(&scopes, &bindings);
+    resolver.note_unplaced_fields();
+
+    let complete = complete && !resolver.bad.contains(&true);
+    let wishes = documents.iter().zip(&resolver.chosen);
+    let selected = wishes
+        .filter(|(document, chosen)| **chosen && !matches!(document.body, Body::Target(_)))
+        .count();
+    let desired = resolver.desired(&scopes, &bindings, &apps, complete);
+    Resolved {
+        desired,
+        complete,
+        selected,
+    }
+}
+
+/// A document's kind, namespace and name.
+type Key<'a> = (&'a str, &'a str, &'a str);
+
+/// A Target that can be used, and its own rules.
+struct UsableTarget<'a> {
+    document: usize,
+    spec: &'a crd::TargetSpec,
+    target: Arc<Target>,
+    allowed_scopes: Option<GlobSet>,
+}
+
+/// A Scope on the targets that it names.
+struct ScopeWish<'a> {
+    document: usize,
+    spec: &'a crd::ScopeSpec,
+    name: ScopeName,
+    /// The targets, as indexes.
+    targets: Vec<usize>,
+}
+
+/// Roles on the targets that they are for.
+struct BindingWish<'a> {
+    document: usize,
+    spec: &'a crd::ScopeBindingSpec,
+    /// The Scope, as an index of the wishes.
+    scope: usize,
+    /// The targets, as indexes.
+    targets: Vec<usize>,
+}
+
+/// An app's list.
+struct AppWish<'a> {
+    document: usize,
+    spec: &'a crd::AppScopeSetSpec,
+    target: usize,
+    app: AppRef,
+}
+
+/// What a reference leads to.
+enum Lookup {
+    Found(usize),
+    /// It exists and is left out: the document that depends on it is left out with it, and needs no finding of its own.
+    LeftOut,
+    Missing,
+}
+
+struct Resolver<'a> {
+    documents: &'a [Document],
+    /// Where findings were before: the second one about a value says nothing new.
+    known: HashSet<(SourceFile, usize, String)>,
+    /// Which documents have an error.
+    bad: Vec<bool>,
+    /// Which documents the selector chose.
+    chosen: Vec<bool>,
+    broken: HashSet<Key<'a>>,
+    /// Documents by kind, namespace and name.
+    index: HashMap<Key<'a>, usize>,
+    /// The usable targets, sorted by id.
+    targets: Vec<UsableTarget<'a>>,
+    target_index: HashMap<(&'a str, &'a str), usize>,
+    names: Names<'a>,
+    /// For a target and a field that it has no place for: the first manifest that has it, and how many do.
+    unplaced: BTreeMap<(usize, &'static str), (usize, usize)>,
+    suggestions: usize,
+    found: &'a mut Vec<Diagnostic>,
+}
+
+/// What there is to mean, for a reference that leads nowhere.
+#[derive(Default)]
+struct Names<'a> {
+    targets: Vec<&'a Source>,
+    scopes: Vec<&'a Source>,
+    /// By kind and name, whatever the namespace.
+    by_name: HashMap<(&'a str, &'a str), &'a Source>,
+    /// Scopes by their own name.
+    by_scope: HashMap<&'a str, &'a Source>,
+}
+
+impl<'a> Resolver<'a> {
+    fn report(&mut self, document: usize, pointer: &str, diagnostic: Diagnostic) {
+        self.bad[document] |= diagnostic.is_error();
+        let Document { source, valid, .. } = &self.documents[document];
+        let place = || (source.file.clone(), source.document, pointer.to_owned());
+        if *valid || !self.known.contains(&place()) {
+            self.found.push(diagnostic.at(source, pointer));
+        }
+    }
+
+    fn error(&mut self, document: usize, pointer: &str, code: Code, message: impl Into<String>) {
+        self.report(document, pointer, Diagnostic::error(code, message));
+    }
+
+    /// Where another document is, for a finding.
+    fn at(&self, document: usize) -> String {
+        place(&self.documents[document].source)
+    }
+
+    fn nearest<'n>(
+        &mut self,
+        word: &str,
+        candidates: impl ExactSizeIterator<Item = &'n str>,
+    ) -> Option<&'n str> {
+        self.suggestions = self.suggestions.checked_sub(candidates.len())?;
+        suggest::nearest(word, candidates)
+    }
+
+    /// Indexes the documents by name. Two of one kind, namespace and name are both left out.
+    fn index_documents(&mut self, broken: &[Source]) {
+        let documents = self.documents;
+        let mut named: BTreeMap<Key<'_>, Vec<(Option<usize>, &Source)>> = BTreeMap::new();
+        for (index, document) in documents.iter().enumerate() {
+            let source = &document.source;
+            self.index.insert(key(source), index);
+            named
+                .entry(key(source))
+                .or_default()
+                .push((Some(index), source));
+            match &document.body {
+                Body::Target(_) => self.names.targets.push(source),
+                Body::Scope(spec) => {
+                    self.names.scopes.push(source);
+                    if let Some(name) = &spec.name {
+                        self.names.by_scope.insert(name, source);
+                    }
+                }
+                Body::Binding(_) | Body::App(_) => {}
+            }
+            self.names
+                .by_name
+                .insert((&source.kind, &source.name), source);
+        }
+        for source in broken.iter().filter(|source| !source.name.is_empty()) {
+            named.entry(key(source)).or_default().push((None, source));
+        }
+        for ((kind, namespace, name), places) in named {
+            // Documents that are all broken have other worries.
+            if places.len() < 2 || places.iter().all(|(index, _)| index.is_none()) {
+                continue;
+            }
+            let message = format!(
+                "the {kind} \"{namespace}/{name}\" is declared {} times",
+                places.len()
+            );
+            for (index, source) in &places {
+                if let Some(index) = index {
+                    self.bad[*index] = true;
+                }
+                let others = places.iter().filter(|(_, other)| other != source);
+                let error = Diagnostic::error(codes::DUPLICATE_MANIFEST, &message)
+                    .at(source, "/metadata/name")
+                    .fact("also", listed(others, |(_, other)| place(other)));
+                self.found.push(error);
+            }
+        }
+    }
+
+    /// Follows a reference to a target, and says where it leads nowhere.
+    fn target(&mut self, document: usize, reference: &crd::TargetRef, pointer: &str) -> Lookup {
+        let own = &self.documents[document].source;
+        let namespace = reference.namespace.as_deref().unwrap_or(&own.namespace);
+        let name = reference.name.as_str();
+        if let Some(index) = self.target_index.get(&(namespace, name)) {
+            return Lookup::Found(*index);
+        }
+        let key = ("Target", namespace, name);
+        if self.index.contains_key(&key) || self.broken.contains(&key) {
+            return Lookup::LeftOut;
+        }
+        let mut error = Diagnostic::error(
+            codes::UNKNOWN_TARGET,
+            format!("no manifest declares the Target \"{namespace}/{name}\""),
+        );
+        let known = std::mem::take(&mut self.names.targets);
+        if let Some(elsewhere) = self.names.by_name.get(&("Target", name)) {
+            error = error.help(format!(
+                "there is one in another namespace: add `namespace: {}`",
+                elsewhere.namespace
+            ));
+        } else if let Some(meant) = self.nearest(name, known.iter().map(|s| s.name.as_str())) {
+            error = error.help(format!("did you mean `{meant}`?"));
+        } else if known.is_empty() {
+            error = error.help("pass the files of the Targets too");
+        }
+        self.names.targets = known;
+        self.report(document, &format!("{pointer}/name"), error);
+        Lookup::Missing
+    }
+
+    /// Whether a document's namespace may use a target, and says where it may not.
+    fn permit(
+        &mut self,
+        document: usize,
+        target: usize,
+        rule: &NamespaceRule,
+        field: &str,
+        pointer: &str,
+    ) {
+        let target = &self.targets[target];
+        let own = &self.documents[document].source.namespace;
+        let allowed = match rule.from {
+            NamespacesFrom::All => true,
+            NamespacesFrom::Same => *own == target.target.id.namespace,
+            // The Target has an error of its own, and is not usable.
+            NamespacesFrom::Selector => false,
+        };
+        if !allowed {
+            let error = Diagnostic::error(
+                codes::NAMESPACE_NOT_ALLOWED,
+                format!(
+                    "the Target \"{}\" is not for the namespace {own:?}",
+                    target.target.id
+                ),
+            )
+            .fact("declared", self.at(target.document))
+            .help(format!("its owner can set `{field}: {{ from: All }}`"));
+            self.report(document, pointer, error);
+        }
+    }
+
+    /// Whether a scope's name may be used on a target, and says where it may not.
+    fn permit_scope(&mut self, document: usize, target: usize, name: &str, pointer: &str) {
+        let target = &self.targets[target];
+        let Some(globs) = &target.allowed_scopes else {
+            return;
+        };
+        if !globs.is_match(name) {
+            let allowed = target.spec.allowed_scopes.as_deref().unwrap_or_default();
+            let error = Diagnostic::error(
+                codes::SCOPE_NOT_ALLOWED,
+                format!(
+                    "the Target \"{}\" does not allow the scope {name:?}",
+                    target.target.id
+                ),
+            )
+            .fact(
+                "allowed",
+                if allowed.is_empty() {
+                    "none".to_owned()
+                } else {
+                    allowed.join(", ")
+                },
+            );
+            self.report(document, pointer, error);
+        }
+    }
+
+    fn unplaced(&mut self, target: usize, field: &'static str, document: usize) {
+        self.unplaced
+            .entry((target, field))
+            .or_insert((document, 0))
+            .1 += 1;
+    }
+
+    fn note_unplaced_fields(&mut self) {
+        for ((target, field), (document, count)) in std::mem::take(&mut self.unplaced) {
+            let target = &self.targets[target].target;
+            let label = target.system().label();
+            let note = Diagnostic::note(
+                codes::NO_PLACE,
+                format!(
+                    "{label} has no place for `{field}`: it is left out on \"{}\"",
+                    target.id
+                ),
+            );
+            let manifests = match count {
+                1 => "1 manifest".to_owned(),
+                _ => format!("{count} manifests, this one first"),
+            };
+            let pointer = format!("/spec/{field}");
+            let note = note.at(&self.documents[document].source, pointer).at_key();
+            self.found.push(note.fact("in", manifests));
+        }
+    }
+
+    /// Puts together what is wanted, from what has no error and was chosen.
+    fn desired(
+        &self,
+        scopes: &[ScopeWish<'a>],
+        bindings: &[BindingWish<'a>],
+        apps: &[AppWish<'a>],
+        complete: bool,
+    ) -> Desired {
+        let used = |document: usize| !self.bad[document] && self.chosen[document];
+        let mut targets: Vec<DesiredTarget> = self
+            .targets
+            .iter()
+            .map(|target| DesiredTarget {
+                target: Arc::clone(&target.target),
+                scopes: BTreeMap::new(),
+                apps: Vec::new(),
+            })
+            .collect();
+        let mut contributors: Vec<Vec<&BindingWish<'_>>> = vec![Vec::new(); scopes.len()];
+        for wish in bindings {
+            contributors[wish.scope].push(wish);
+        }
+        for (wish, contributors) in scopes.iter().zip(&contributors) {
+            if !used(wish.document) {
+                continue;
+            }
+            let Document {
+                source, hold_until, ..
+            } = &self.documents[wish.document];
+            for &target in &wish.targets {
+                let mut roles = DesiredRoles {
+                    whole: wish.spec.bindings.is_some(),
+                    entries: BTreeMap::new(),
+                    may_shrink: complete,
+                };
+                let mut add = |role: &String, source: &Source| {
+                    let files = roles.entries.entry(RoleName::new(role)).or_default();
+                    files.insert(source.file.clone());
+                };
+                for role in wish.spec.bindings.iter().flatten() {
+                    add(role, source);
+                }
+                let mut all = true;
+                for binding in contributors.iter().filter(|b| b.targets.contains(&target)) {
+                    if used(binding.document) {
+                        let source = &self.documents[binding.document].source;
+                        binding.spec.roles.iter().for_each(|role| add(role, source));
+                    } else {
+                        all = false;
+                    }
+                }
+                roles.may_shrink &= all;
+                let previous = wish.spec.previous_names.iter();
+                targets[target].scopes.insert(
+                    wish.name.clone(),
+                    DesiredScope {
+                        name: wish.name.clone(),
+                        display_name: wish.spec.display_name.clone(),
+                        description: wish.spec.description.clone(),
+                        roles,
+                        previous_names: previous.map(ScopeName::observed).collect(),
+                        protected: wish.spec.protected,
+                        deletion_policy: match wish.spec.deletion_policy {
+                            crd::ScopeDeletionPolicy::Delete => DeletionPolicy::Delete,
+                            crd::ScopeDeletionPolicy::Orphan => DeletionPolicy::Orphan,
+                        },
+                        hold_until: *hold_until,
+                        source: source.clone(),
+                    },
+                );
+            }
+        }
+        for wish in apps.iter().filter(|wish| used(wish.document)) {
+            let Document {
+                source, hold_until, ..
+            } = &self.documents[wish.document];
+            targets[wish.target].apps.push(DesiredApp {
+                app: wish.app.clone(),
+                scopes: wish.spec.scopes.iter().map(ScopeName::observed).collect(),
+                foreign: match wish.spec.foreign_scopes {
+                    crd::ForeignScopes::Remove => ForeignScopes::Remove,
+                    crd::ForeignScopes::Keep => ForeignScopes::Keep,
+                    crd::ForeignScopes::Fail => ForeignScopes::Fail,
+                },
+                allow_empty: wish.spec.allow_empty,
+                deletion_policy: match wish.spec.deletion_policy {
+                    crd::AppDeletionPolicy::Orphan => DeletionPolicy::Orphan,
+                    crd::AppDeletionPolicy::Delete => DeletionPolicy::Delete,
+                },
+                hold_until: *hold_until,
+                may_shrink: complete,
+                source: source.clone(),
+            });
+        }
+        for target in &mut targets {
+            target.apps.sort_by(|a, b| a.app.cmp(&b.app));
+        }
+        Desired { targets }
+    }
+}
+
+/// A document's kind, namespace and name.
+fn key(source: &Source) -> Key<'_> {
+    (&source.kind, &source.namespace, &source.name)
+}
+
+/// The first of some things, and how many more there are.
+fn listed<T>(things: impl IntoIterator<Item = T>, show: impl Fn(T) -> String) -> String {
+    let mut things = things.into_iter();
+    let mut shown: Vec<String> = things.by_ref().take(5).map(show).collect();
+    match things.count() {
+        0 => {}
+        more => shown.push(format!("{more} more")),
+    }
+    shown.join(", ")
+}
+
+/// Where a document is, for a finding about another.
+fn place(source: &Source) -> String {
+    format!("{}:{}", source.file, source.line)
+}

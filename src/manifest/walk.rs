@@ -1,0 +1,211 @@
+//! PATHs into files: the only part of reading manifests that touches the file system.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Component, Path, PathBuf};
+
+use super::yaml::MAX_BYTES;
+use crate::diagnostic::{Code, Diagnostic, codes};
+use crate::model::SourceFile;
+
+/// What was found under the PATHs of a run.
+#[derive(Default)]
+pub(super) struct Files {
+    /// The texts, each once, sorted by file.
+    pub(super) texts: Vec<(SourceFile, String)>,
+    /// The PATHs, in the form of the files.
+    pub(super) roots: Vec<SourceFile>,
+    /// What could not be read.
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads every manifest file under `paths`.
+///
+/// # Errors
+/// The first PATH that does not exist.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Files, PathBuf> {
+    let mut files = Files::default();
+    let mut seen = BTreeSet::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            let file = SourceFile::new("-");
+            files.roots.push(file.clone());
+            if seen.insert(file.clone()) {
+                let read = read_text(io::stdin().lock());
+                files.take(file, read);
+            }
+            continue;
+        }
+        // The folder is made real and the last part kept, so that a file which is a link goes by its own name.
+        let Some(real) = real(path) else {
+            return Err(path.clone());
+        };
+        let base = base(&real);
+        let root = name(&real, &base);
+        files.roots.push(root.clone());
+        if real.is_dir() {
+            files.walk(&real, &base, &mut BTreeSet::new(), &mut seen);
+        } else if seen.insert(root.clone()) {
+            files.take(root, File::open(&real).and_then(read_text));
+        }
+    }
+    files.texts.sort();
+    Ok(files)
+}
+
+impl Files {
+    fn walk(
+        &mut self,
+        folder: &Path,
+        base: &Path,
+        // The real folders on the way here: a link back to one of them is a loop.
+        above: &mut BTreeSet<PathBuf>,
+        seen: &mut BTreeSet<SourceFile>,
+    ) {
+        let real = match fs::canonicalize(folder) {
+            Ok(real) => real,
+            Err(error) => return self.unreadable(name(folder, base), &error),
+        };
+        if !above.insert(real.clone()) {
+            return;
+        }
+        let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        match entries {
+            Err(error) => self.unreadable(name(folder, base), &error),
+            Ok(mut entries) => {
+                entries.sort_by_key(fs::DirEntry::file_name);
+                for entry in entries {
+                    self.entry(&entry.path(), base, above, seen);
+                }
+            }
+        }
+        above.remove(&real);
+    }
+
+    fn entry(
+        &mut self,
+        path: &Path,
+        base: &Path,
+        above: &mut BTreeSet<PathBuf>,
+        seen: &mut BTreeSet<SourceFile>,
+    ) {
+        let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+        // `.git`, `.scopeward`, and the `..data` of a mounted ConfigMap, whose files are linked beside it.
+        if file_name.starts_with('.') {
+            return;
+        }
+        let manifest = matches!(
+            path.extension().and_then(|e| e.to_str()),
+            Some("yaml" | "yml")
+        );
+        let file = || name(path, base);
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => self.walk(path, base, above, seen),
+            Ok(_) if !manifest || file_name == "sandbox.yaml" => {}
+            Ok(metadata) if metadata.is_file() => {
+                if seen.insert(file()) {
+                    self.take(file(), File::open(path).and_then(read_text));
+                }
+            }
+            // A pipe or a device would never end.
+            Ok(_) => self.unreadable(file(), &io::Error::other("it is not a regular file")),
+            Err(error) if manifest => self.unreadable(file(), &error),
+            Err(_) => {}
+        }
+    }
+
+    fn take(&mut self, file: SourceFile, read: io::Result<Result<String, Diagnostic>>) {
+        match read {
+            Ok(Ok(text)) => self.texts.push((file, text)),
+            Ok(Err(mut diagnostic)) => {
+                diagnostic.file = Some(file);
+                self.diagnostics.push(diagnostic);
+            }
+            Err(error) => self.unreadable(file, &error),
+        }
+    }
+
+    fn unreadable(&mut self, file: SourceFile, error: &io::Error) {
+        let message = format!("cannot read {:?}: {error}", file.as_str());
+        let mut diagnostic = Diagnostic::error(codes::UNREADABLE, message);
+        diagnostic.file = Some(file);
+        self.diagnostics.push(diagnostic);
+    }
+}
+
+/// Reads a text of bearable size.
+fn read_text(reader: impl io::Read) -> io::Result<Result<String, Diagnostic>> {
+    let refuse = |code: Code, message: String| Ok(Err(Diagnostic::error(code, message)));
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
+    reader.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_BYTES {
+        let message = format!("the file is larger than {} MiB", MAX_BYTES / (1024 * 1024));
+        return refuse(codes::TOO_LARGE, message);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Ok(text)),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let before = &error.as_bytes()[..at];
+            let line = before.split(|byte| *byte == b'\n').count();
+            refuse(
+                codes::NOT_UTF8,
+                format!("the file is not UTF-8 text: line {line} has other bytes"),
+            )
+        }
+    }
+}
+
+/// A path whose folders are real and whose last part is kept; `None` where it does not exist.
+fn real(path: &Path) -> Option<PathBuf> {
+    let metadata = fs::metadata(path).ok()?;
+    if metadata.is_dir() {
+        return fs::canonicalize(path).ok();
+    }
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    Some(fs::canonicalize(folder).ok()?.join(path.file_name()?))
+}
+
+/// The folder that the names of files under `path` are relative to; `None` where `path` is not there.
+pub(super) fn base_of(path: &Path) -> Option<PathBuf> {
+    real(path).map(|real| base(&real))
+}
+
+/// The folder that names are relative to: the nearest one above that holds `.git`, else the working folder.
+fn base(path: &Path) -> PathBuf {
+    let holds_git = |folder: &&Path| folder.join(".git").exists();
+    match path.ancestors().find(holds_git) {
+        Some(folder) => folder.to_owned(),
+        None => std::env::current_dir()
+            .and_then(fs::canonicalize)
+            .unwrap_or_default(),
+    }
+}
+
+/// A path's name relative to `base`, with `/` between its parts.
+fn name(path: &Path, base: &Path) -> SourceFile {
+    let mut path_parts = path.components().peekable();
+    let mut base_parts = base.components().peekable();
+    while let (Some(a), Some(b)) = (path_parts.peek(), base_parts.peek())
+        && a == b
+    {
+        path_parts.next();
+        base_parts.next();
+    }
+    let up = base_parts.map(|_| "..".to_owned());
+    let down = path_parts.map(|part| match part {
+        Component::Normal(name) => name.to_string_lossy().into_owned(),
+        other => other.as_os_str().to_string_lossy().into_owned(),
+    });
+    let parts: Vec<String> = up.chain(down).collect();
+    SourceFile::new(if parts.is_empty() {
+        ".".to_owned()
+    } else {
+        parts.join("/")
+    })
+}

@@ -1,0 +1,346 @@
+//! Text into documents: splitting a file, parsing each document within bounds, and saying what is wrong with it.
+//!
+//! A file is split before it is parsed. A line that starts with `---` or `...` always ends a document, whatever the
+//! document is in the middle of (YAML 1.2.2, rule `c-forbidden`), so the split is exact, and one broken document hides
+//! none of the others.
+
+use serde_json::Value;
+use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::{Error, Location, Options};
+
+use super::locate;
+use crate::diagnostic::{Code, Diagnostic, Span, codes};
+use crate::model::SourceFile;
+
+/// The most bytes of a file.
+pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// The most documents of a file.
+const MAX_DOCUMENTS: usize = 50_000;
+/// The deepest nesting: four times what a manifest needs.
+const MAX_DEPTH: usize = 32;
+/// The most scalars, lists and mappings of one document, aliases followed.
+const MAX_NODES: usize = 100_000;
+
+/// The longest line that a finding shows.
+const MAX_SHOWN: usize = 2000;
+
+/// The text of one document of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chunk<'a> {
+    /// Which document, counted from 0. Empty ones are not counted.
+    pub(super) index: usize,
+    /// The text, from its `---` on.
+    pub(super) text: &'a str,
+    /// How many lines stand before it.
+    pub(super) lines_before: u32,
+    /// The line where its content starts, counted from 1.
+    pub(super) line: u32,
+}
+
+/// Splits a file. Empty documents and those of comments alone are dropped.
+pub(super) fn split(text: &str) -> Vec<Chunk<'_>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut chunks = Vec::new();
+    let (mut start, mut offset, mut line, mut lines_before) = (0, 0, 0_u32, 0_u32);
+    let mut content = None;
+    let mut close = |start: usize, end: usize, lines_before: u32, content: &mut Option<u32>| {
+        if let Some(line) = content.take() {
+            chunks.push(Chunk {
+                index: chunks.len(),
+                text: &text[start..end],
+                lines_before,
+                line,
+            });
+        }
+    };
+    for full in text.split_inclusive('\n') {
+        line += 1;
+        let words = full.trim_end_matches(['\n', '\r']);
+        let marker = ["---", "..."].into_iter().find(|marker| {
+            words
+                .strip_prefix(marker)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
+        });
+        let rest = match marker {
+            Some(marker) => {
+                close(start, offset, lines_before, &mut content);
+                // `...` belongs to what it ends; what follows starts after it.
+                (start, lines_before) = match marker {
+                    "..." => (offset + full.len(), line),
+                    _ => (offset, line - 1),
+                };
+                if marker == "..." { "" } else { &words[3..] }
+            }
+            None => words,
+        };
+        let rest = rest.trim_start();
+        // A directive before the first content belongs to the document after it, and says nothing that matters here.
+        let directive = content.is_none() && words.starts_with('%');
+        if content.is_none() && !rest.is_empty() && !rest.starts_with('#') && !directive {
+            content = Some(line);
+        }
+        offset += full.len();
+    }
+    close(start, offset, lines_before, &mut content);
+    chunks
+}
+
+/// Parses a document.
+///
+/// # Errors
+/// What is wrong with it, with a place. For a key that stands twice the value comes all the same, the last one taken, so
+/// that the rest can be checked.
+pub(super) fn parse(
+    chunk: Chunk<'_>,
+    file: &SourceFile,
+) -> Result<Value, (Vec<Diagnostic>, Option<Value>)> {
+    match serde_saphyr::from_str_with_options::<Value>(
+        chunk.text,
+        options(DuplicateKeyPolicy::Error),
+    ) {
+        Ok(value) => Ok(value),
+        Err(Error::DuplicateMappingKey { key, location }) => {
+            let value = serde_saphyr::from_str_with_options::<Value>(
+                chunk.text,
+                options(DuplicateKeyPolicy::LastWins),
+            );
+            let mut found: Vec<Diagnostic> = locate::duplicates(chunk)
+                .into_iter()
+                .map(|(key, span)| duplicate(file, &key, Some(span)))
+                .collect();
+            if found.is_empty() {
+                let key = key.unwrap_or_default();
+                found.push(duplicate(file, &key, span(chunk, location)));
+            }
+            Err((found, value.ok()))
+        }
+        Err(error) => Err((vec![diagnose(&error, chunk, file)], None)),
+    }
+}
+
+/// How documents are parsed: YAML 1.1's booleans and `<<`, as `kubectl` reads them, within bounds.
+pub(super) fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
+            max_nodes: MAX_NODES,
+            max_events: 4 * MAX_NODES,
+            max_documents: 2,
+            max_aliases: 1_000,
+            max_anchors: 1_000,
+            max_merge_keys: 1_000,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MAX_NODES,
+            max_replay_stack_depth: 16,
+        },
+        duplicate_keys: duplicate_keys,
+        // `0123` is another number for every reader of YAML: it stays the text that it looks like.
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        with_snippet: false,
+    }
+}
+
+/// Whether a file's size and number of documents are bearable.
+pub(super) fn check_size(file: &SourceFile, bytes: usize, documents: usize) -> Option<Diagnostic> {
+    let limit = |code: Code, message: String| {
+        let mut diagnostic = Diagnostic::error(code, message);
+        diagnostic.file = Some(file.clone());
+        Some(diagnostic)
+    };
+    if bytes > MAX_BYTES {
+        let message = format!("the file is larger than {} MiB", MAX_BYTES / (1024 * 1024));
+        return limit(codes::TOO_LARGE, message);
+    }
+    if documents > MAX_DOCUMENTS {
+        let message =
+            format!("the file has {documents} documents, and at most {MAX_DOCUMENTS} are read");
+        return limit(codes::TOO_MANY_DOCUMENTS, message);
+    }
+    None
+}
+
+/// Whether a document looks like a `v1` Secret, of which no line is shown. Judged by its text, since it may not parse.
+fn is_secret(text: &str) -> bool {
+    let word = |(at, _): (usize, &str)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + "Secret".len()..].chars().next();
+        // `caSecretRef` is none.
+        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+    };
+    text.contains("stringData") || text.match_indices("Secret").any(word)
+}
+
+fn duplicate(file: &SourceFile, key: &str, span: Option<Span>) -> Diagnostic {
+    let mut diagnostic = Diagnostic::error(
+        codes::DUPLICATE_KEY,
+        format!("the key {key:?} stands twice in one mapping"),
+    );
+    diagnostic.file = Some(file.clone());
+    diagnostic.span = span;
+    diagnostic
+}
+
+fn diagnose(error: &Error, chunk: Chunk<'_>, file: &SourceFile) -> Diagnostic {
+    let error = match error.without_snippet() {
+        Error::AliasError { error, .. } => error.without_snippet(),
+        error => error,
+    };
+    let tell = |code, message: &str| Diagnostic::error(code, message);
+    let diagnostic = match error {
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasReplayCounterOverflow { .. } => tell(
+            codes::TOO_COMPLEX,
+            "the document is nested too deeply or too large once its aliases are followed",
+        )
+        .help("write the values out, or split the document"),
+        Error::UnknownAnchor { .. } => tell(
+            codes::SYNTAX,
+            "`*` refers to an anchor that the document does not have",
+        )
+        .help("anchors do not reach across `---`; quote the text if it starts with `*`"),
+        Error::NonFiniteFloat { .. } => tell(codes::SYNTAX, "not a number that can be used")
+            .help("put it in quotes if the text is meant"),
+        Error::InvalidScalar { .. }
+        | Error::InvalidBinaryBase64 { .. }
+        | Error::BinaryNotUtf8 { .. }
+        | Error::TaggedScalarCannotDeserializeIntoString { .. } => {
+            tell(codes::SYNTAX, "the value is not what its tag (`!!…`) says")
+        }
+        Error::Message { msg, .. } if msg.contains("nesting") || msg.contains("recursion") => {
+            tell(codes::TOO_COMPLEX, "the document is nested too deeply")
+        }
+        Error::Message { msg, .. } => {
+            let tab = chunk
+                .text
+                .lines()
+                .any(|line| line.trim_start_matches(' ').starts_with('\t'));
+            let diagnostic =
+                Diagnostic::error(codes::SYNTAX, format!("not valid YAML: {}", unplaced(msg)));
+            if tab && msg.contains("tab") {
+                diagnostic.help("indent with spaces: YAML does not allow tabs there")
+            } else {
+                diagnostic
+            }
+        }
+        other => Diagnostic::error(
+            codes::SYNTAX,
+            format!(
+                "not valid YAML: {}",
+                unplaced(&other.render_with_formatter(&serde_saphyr::UserMessageFormatter))
+            ),
+        ),
+    };
+    let mut diagnostic = diagnostic;
+    diagnostic.file = Some(file.clone());
+    diagnostic.span = error.location().and_then(|location| span(chunk, location));
+    let span = diagnostic.span.get_or_insert_with(|| start(chunk));
+    // What cannot be parsed cannot be told to be no credential either.
+    let text = chunk.text.to_lowercase();
+    let words = [
+        "secret",
+        "password",
+        "token",
+        "private",
+        "serviceaccountkey",
+    ];
+    if words.iter().any(|word| text.contains(word)) {
+        span.text.clear();
+    }
+    diagnostic
+}
+
+/// A parser's message without its own place, which counts from the start of the document.
+fn unplaced(message: &str) -> &str {
+    message
+        .rsplit_once(" at line ")
+        .map_or(message, |(message, _)| message)
+}
+
+/// The place of the file that a parser's location within a chunk means.
+pub(super) fn span(chunk: Chunk<'_>, location: Location) -> Option<Span> {
+    let line = u32::try_from(location.line())
+        .ok()
+        .filter(|line| *line > 0)?;
+    let text = chunk
+        .text
+        .lines()
+        .nth(line as usize - 1)
+        .unwrap_or_default();
+    let width = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+    let text = shown(chunk, text);
+    let column = u32::try_from(location.column()).unwrap_or(1).max(1);
+    let length = u32::try_from(location.span().len()).unwrap_or(0);
+    Some(Span {
+        line: chunk.lines_before + line,
+        column,
+        // A text of several lines is marked on its first.
+        length: length.min((width + 1).saturating_sub(column)),
+        text,
+    })
+}
+
+/// The first line of a document's content.
+pub(super) fn start(chunk: Chunk<'_>) -> Span {
+    let before = (chunk.line - chunk.lines_before) as usize - 1;
+    Span {
+        line: chunk.line,
+        column: 1,
+        length: 0,
+        text: shown(chunk, chunk.text.lines().nth(before).unwrap_or_default()),
+    }
+}
+
+/// A line as a finding may show it: whole, unless it is endless or may hold secrets.
+fn shown(chunk: Chunk<'_>, line: &str) -> String {
+    let credentials = line.split("://").skip(1).any(|rest| {
+        rest.split('/')
+            .next()
+            .is_some_and(|host| host.contains('@'))
+    });
+    if credentials || line.len() > MAX_SHOWN || is_secret(chunk.text) {
+        return String::new();
+    }
+    line.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split_up(text: &str) -> Vec<(&str, u32, u32)> {
+        let chunks = split(text).into_iter();
+        chunks.map(|c| (c.text, c.lines_before, c.line)).collect()
+    }
+
+    #[test]
+    fn documents_are_split_where_yaml_ends_them() {
+        assert_eq!(
+            split_up("a: 1\n---\nb: 2\n"),
+            [("a: 1\n", 0, 1), ("---\nb: 2\n", 1, 3)]
+        );
+        assert_eq!(
+            split_up("# one\n\n---\n# two\n---\n\nb: 2"),
+            [("---\n\nb: 2", 4, 6)]
+        );
+        assert_eq!(split_up("a: 1\n...\n# end\n"), [("a: 1\n", 0, 1)]);
+        assert_eq!(
+            split_up("a: 1\n...\nb: 2\n"),
+            [("a: 1\n", 0, 1), ("b: 2\n", 2, 3)]
+        );
+        assert_eq!(split_up("%YAML 1.2\n---\na: 1\n"), [("---\na: 1\n", 1, 3)]);
+        assert_eq!(split_up("--- {a: 1}\n--- # x\nb: 2\n").len(), 2);
+        assert_eq!(
+            split_up("a: |\n  ---\n  text\n----\n"),
+            [("a: |\n  ---\n  text\n----\n", 0, 1)]
+        );
+        assert_eq!(split_up("\u{feff}a: 1\r\n---\r\nb: 2\r\n").len(), 2);
+        assert!(split_up("").is_empty());
+        assert!(split_up("---\n---\n...\n").is_empty());
+    }
+}

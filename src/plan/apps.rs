@@ -1,0 +1,662 @@
+//! The full lists of scopes that apps hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::change::Change;
+use super::scopes::{Scopes, list};
+use super::sets::{Resolved, ThreeWay};
+use super::{
+    Context, ObjectRef, PlannedChange, Reason, Refusal, Rule, SkipReason, Skipped, TOMBSTONE,
+    TargetPlan,
+};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::model::target::{Drift, Policy};
+use crate::model::{
+    AppRef, Counted, DeletionPolicy, DesiredApp, ForeignScopes, Intent, LiveApp, LiveAppScopes,
+    Origin, OwnedApp, Record, Removal, ScopeName, SourceFile,
+};
+
+/// Plans the lists of all declared apps, and of those that no manifest declares any more.
+pub(super) fn plan(context: &Context<'_>, scopes: &Scopes, plan: &mut TargetPlan) {
+    let mut planner = Planner {
+        context,
+        scopes,
+        owned: owned(context, scopes, plan),
+        plan,
+        declared: BTreeSet::new(),
+    };
+    planner.count_population();
+    for app in planner.unambiguous() {
+        planner.declared(app);
+    }
+    planner.rest();
+}
+
+/// What was last applied, in the names that the scopes have after this plan; intents that took effect are applied.
+fn owned(
+    context: &Context<'_>,
+    scopes: &Scopes,
+    plan: &mut TargetPlan,
+) -> BTreeMap<AppRef, OwnedApp> {
+    let mut owned = context.owned.apps.clone();
+    for intent in &context.owned.intents {
+        let Intent::SetAppScopes {
+            app,
+            scopes: sent,
+            entry,
+        } = intent
+        else {
+            continue;
+        };
+        let took_effect = matches!(context.live.apps.get(app), Some(LiveApp::Present(live)) if live.scopes == *sent);
+        plan.records.push(if took_effect {
+            owned.insert(app.clone(), entry.clone());
+            Record::App {
+                app: app.clone(),
+                entry: entry.clone(),
+            }
+        } else {
+            Record::SettledApp { app: app.clone() }
+        });
+    }
+    for entry in owned.values_mut() {
+        entry.applied = rename(&entry.applied, scopes);
+    }
+    owned
+}
+
+fn rename(names: &BTreeSet<ScopeName>, scopes: &Scopes) -> BTreeSet<ScopeName> {
+    names
+        .iter()
+        .map(|name| scopes.renamed.get(name).unwrap_or(name).clone())
+        .collect()
+}
+
+struct Planner<'p, 'a> {
+    context: &'p Context<'a>,
+    scopes: &'p Scopes,
+    owned: BTreeMap<AppRef, OwnedApp>,
+    plan: &'p mut TargetPlan,
+    /// The declared apps, keys filled in where they are known.
+    declared: BTreeSet<AppRef>,
+}
+
+impl<'a> Planner<'_, 'a> {
+    fn count_population(&mut self) {
+        let populations = &mut self.plan.populations.0;
+        populations.insert((Counted::Apps, None), self.owned.len() as u64);
+        for (app, entry) in &self.owned {
+            let effective = match self.context.live.apps.get(app) {
+                Some(LiveApp::Present(live)) => live.effective_of(&entry.applied).len(),
+                _ => entry.applied.len(),
+            };
+            populations.insert((Counted::AppScopes, Some(app.path())), effective as u64);
+            *populations.entry((Counted::AppScopes, None)).or_default() += effective as u64;
+        }
+    }
+
+    fn declared(&mut self, desired: &DesiredApp) {
+        match self.context.live.apps.get(&desired.app) {
+            Some(LiveApp::Present(live)) => self.present(desired, live),
+            Some(LiveApp::Absent { why }) => self.plan.diagnostics.push(
+                Diagnostic::error(
+                    Code("SW201"),
+                    format!("{} cannot be found: {why}", desired.app),
+                )
+                .at(&desired.source, "/spec/app")
+                .help("make it there first, or correct the manifest; only this set is left alone"),
+            ),
+            None => self.attach(desired),
+        }
+    }
+
+    /// The declared apps that no other manifest turns out to declare as well, once their keys are known.
+    fn unambiguous(&mut self) -> Vec<&'a DesiredApp> {
+        let mut by_app: BTreeMap<AppRef, Vec<&'a DesiredApp>> = BTreeMap::new();
+        for desired in &self.context.desired.apps {
+            let app = match self.context.live.apps.get(&desired.app) {
+                Some(LiveApp::Present(live)) => live.app.clone(),
+                _ => desired.app.clone(),
+            };
+            by_app.entry(app).or_default().push(desired);
+        }
+        let mut alone = Vec::new();
+        for (app, manifests) in &by_app {
+            if let [only] = manifests.as_slice() {
+                alone.push(*only);
+                continue;
+            }
+            let names: Vec<&str> = manifests.iter().map(|d| d.source.name.as_str()).collect();
+            for desired in manifests {
+                self.plan.diagnostics.push(
+                    Diagnostic::error(
+                        Code("SW205"),
+                        format!(
+                            "{} manifests declare {app}: {}",
+                            names.len(),
+                            names.join(", ")
+                        ),
+                    )
+                    .at(&desired.source, "/spec/app")
+                    .help("keep one of them; the set is left alone"),
+                );
+            }
+        }
+        self.declared.extend(by_app.into_keys());
+        alone
+    }
+
+    /// Whether a manifest declares an app of ours. One whose key is left out and cannot be told now counts as declared.
+    fn is_declared(&self, app: &AppRef) -> bool {
+        let keyless = match app {
+            AppRef::Apigee { owner, app, .. } => AppRef::Apigee {
+                owner: owner.clone(),
+                app: app.clone(),
+                key: None,
+            },
+            AppRef::OneLogin { .. } => app.clone(),
+        };
+        self.declared.contains(app) || self.declared.contains(&keyless)
+    }
+
+    /// Whether every declared scope can stand in the list; the findings say which cannot.
+    fn check(&mut self, desired: &DesiredApp, live: Option<&LiveAppScopes>) -> bool {
+        let allowed = live.and_then(|live| live.allowed.as_ref());
+        let label = live.map_or_else(|| desired.app.to_string(), |live| live.app.to_string());
+        let mut fine = true;
+        for (index, scope) in desired.scopes.iter().enumerate() {
+            let place = format!("/spec/scopes/{index}");
+            let finding = match allowed {
+                Some(allowed) if allowed.contains(scope) => None,
+                Some(allowed) => Some(outside_products(scope, allowed, live, &label)),
+                None if live.is_some_and(|live| live.inherited.contains(scope)) => None,
+                None => self.missing(scope),
+            };
+            if let Some(finding) = finding {
+                fine = false;
+                self.plan
+                    .diagnostics
+                    .push(finding.at(&desired.source, place));
+            }
+        }
+        fine
+    }
+
+    /// The finding for a scope that will not exist on the server, if it will not.
+    fn missing(&self, scope: &ScopeName) -> Option<Diagnostic> {
+        if self.scopes.maker.contains_key(scope) {
+            return None;
+        }
+        if self.scopes.leaving.contains_key(scope) {
+            return Some(
+                Diagnostic::error(
+                    Code("SW202"),
+                    format!("scope \"{scope}\" is being deleted, since no manifest declares it"),
+                )
+                .help("declare the scope again, or take it from this list"),
+            );
+        }
+        if let Some(new) = self.scopes.renamed.get(scope) {
+            return Some(
+                Diagnostic::error(
+                    Code("SW202"),
+                    format!("scope \"{scope}\" is being renamed to \"{new}\""),
+                )
+                .help(format!("write \"{new}\" here")),
+            );
+        }
+        if self.context.live.scopes.contains_key(scope) {
+            return None;
+        }
+        let nearest = self
+            .context
+            .live
+            .scopes
+            .keys()
+            .map(|name| {
+                (
+                    strsim::damerau_levenshtein(name.as_str(), scope.as_str()),
+                    name,
+                )
+            })
+            .min()
+            .filter(|(distance, name)| *distance <= name.as_str().len() / 3);
+        let finding = Diagnostic::error(
+            Code("SW202"),
+            format!(
+                "scope \"{scope}\" is neither declared nor live on {}",
+                self.plan.target
+            ),
+        );
+        Some(match nearest {
+            Some((_, name)) => finding.help(format!("did you mean \"{name}\"?")),
+            None => finding
+                .help("declare a Scope of that name for this target, or take it from this list"),
+        })
+    }
+
+    /// The changes that make the names of a list exist.
+    fn makers(&self, names: &BTreeSet<ScopeName>) -> BTreeSet<usize> {
+        names
+            .iter()
+            .filter_map(|name| self.scopes.maker.get(name).copied())
+            .collect()
+    }
+
+    fn skip(&mut self, object: ObjectRef, reason: SkipReason, entries: Vec<String>) {
+        self.plan.skipped.push(Skipped {
+            object,
+            reason,
+            entries,
+        });
+    }
+
+    fn conflict(
+        &mut self,
+        desired: &DesiredApp,
+        object: &ObjectRef,
+        holder: Option<&SourceFile>,
+    ) -> bool {
+        let Some(holder) =
+            holder.filter(|holder| **holder != desired.source.file && !self.context.covers(holder))
+        else {
+            return false;
+        };
+        self.plan.refusals.push(Refusal {
+            rule: Rule::Conflict,
+            object: Some(object.clone()),
+            message: format!("{} is held by {holder}, which this run does not read", object.label),
+            limit: None,
+            actual: None,
+            way_through: format!(
+                "run over {holder} and {} together to hand it over, or run `scopeward adopt` for this manifest",
+                desired.source.file
+            ),
+            liftable: false,
+        });
+        true
+    }
+
+    fn attach(&mut self, desired: &DesiredApp) {
+        let object = ObjectRef::app(&desired.app, None);
+        let owned = self.owned.get(&desired.app).cloned();
+        if !self.check(desired, None)
+            || self.conflict(desired, &object, owned.as_ref().map(|entry| &entry.source))
+        {
+            return;
+        }
+        if desired.scopes.is_empty() {
+            // No client holds no scopes: that is what was asked for.
+            self.plan.unchanged += 1;
+            return;
+        }
+        let drift = owned.is_some() && self.context.desired.target.drift == Drift::Report;
+        if let Some(reason) = self
+            .stopped(desired, Policy::Observe)
+            .or(drift.then_some(SkipReason::Drift))
+        {
+            return self.skip(object, reason, Vec::new());
+        }
+        let after = desired.scope_set();
+        let entry = OwnedApp {
+            origin: Origin::Created,
+            source: desired.source.file.clone(),
+            deletion_policy: desired.deletion_policy,
+            applied: after.clone(),
+            hold_until: desired.hold_until,
+            vanished_at: None,
+        };
+        self.plan.changes.push(PlannedChange {
+            object,
+            manifest: Some(desired.source.clone()),
+            reason: Reason::NotLive,
+            remark: None,
+            facts: BTreeSet::new(),
+            refusals: Vec::new(),
+            depends_on: self.makers(&after),
+            removals: Vec::new(),
+            intent: Some(Intent::SetAppScopes {
+                app: desired.app.clone(),
+                scopes: after.clone(),
+                entry: entry.clone(),
+            }),
+            record: Record::App {
+                app: desired.app.clone(),
+                entry,
+            },
+            change: Change::AttachApp {
+                app: desired.app.clone(),
+                after,
+            },
+        });
+    }
+
+    /// Why nothing may be written to an app, if so; `blocking` is the policy that blocks beside `Observe`.
+    fn stopped(&self, desired: &DesiredApp, blocking: Policy) -> Option<SkipReason> {
+        let policy = self.context.desired.target.policy;
+        if self.context.held(desired.hold_until) {
+            Some(SkipReason::Held)
+        } else if policy == blocking || policy == Policy::Observe {
+            Some(SkipReason::Policy)
+        } else {
+            None
+        }
+    }
+
+    fn present(&mut self, desired: &DesiredApp, live: &LiveAppScopes) {
+        let app = &live.app;
+        let object = ObjectRef::app(app, live.name.as_deref());
+        let owned = self.owned.get(app).cloned();
+        if !self.check(desired, Some(live))
+            || self.conflict(desired, &object, owned.as_ref().map(|entry| &entry.source))
+        {
+            return;
+        }
+        let before: BTreeSet<ScopeName> = rename(&live.scopes, self.scopes);
+        let wanted: BTreeSet<ScopeName> = desired
+            .scope_set()
+            .difference(&live.inherited)
+            .cloned()
+            .collect();
+        let resolved = self.resolve(desired, live, owned.as_ref(), &wanted, &before);
+
+        if resolved.after != before
+            && let Some(reason) = self.stopped(desired, Policy::CreateOnly)
+        {
+            return self.skip(object, reason, Vec::new());
+        }
+        let mut reasons: BTreeMap<SkipReason, Vec<String>> = BTreeMap::new();
+        for (scope, reason) in &resolved.withheld {
+            reasons
+                .entry(*reason)
+                .or_default()
+                .push(scope.as_str().to_owned());
+        }
+        if !resolved.drifted.is_empty() {
+            reasons.insert(SkipReason::Drift, texts(&resolved.drifted));
+        }
+        for (reason, entries) in reasons {
+            self.skip(object.clone(), reason, entries);
+        }
+
+        let mut applied = wanted;
+        let last = owned
+            .as_ref()
+            .map(|entry| entry.applied.clone())
+            .unwrap_or_default();
+        applied.extend(
+            resolved
+                .withheld
+                .keys()
+                .filter(|scope| last.contains(*scope))
+                .cloned(),
+        );
+        let entry = OwnedApp {
+            origin: owned.as_ref().map_or(Origin::Matched, |entry| entry.origin),
+            source: desired.source.file.clone(),
+            deletion_policy: desired.deletion_policy,
+            applied,
+            hold_until: desired.hold_until,
+            vanished_at: None,
+        };
+        if resolved.after == before {
+            self.plan.unchanged += 1;
+            self.foreign_refusal(desired, &object, &resolved);
+            if self.context.owned.apps.get(app) != Some(&entry) {
+                self.plan.records.push(Record::App {
+                    app: app.clone(),
+                    entry,
+                });
+            }
+            return;
+        }
+        let mut refusals = refusals(desired, live, &object, &resolved);
+        if desired.foreign == ForeignScopes::Fail && !resolved.foreign.is_empty() {
+            refusals.push(foreign(&object, &resolved.foreign));
+        }
+        let mut facts = BTreeSet::new();
+        if let Some(allowed) = &live.allowed {
+            facts.insert(format!("allowed: {}", texts(allowed).join(" ")));
+        }
+        let removals = (!resolved.removed.is_empty()).then(|| Removal {
+            counted: Counted::AppScopes,
+            holder: Some(app.path()),
+            count: resolved.removed.len() as u64,
+        });
+        self.plan.changes.push(PlannedChange {
+            manifest: Some(desired.source.clone()),
+            reason: Reason::ValueDiffers,
+            remark: live
+                .unusable
+                .as_ref()
+                .map(|why| format!("cannot be used now: {why}")),
+            facts,
+            refusals,
+            depends_on: self.makers(&resolved.after),
+            removals: removals.into_iter().collect(),
+            intent: Some(Intent::SetAppScopes {
+                app: app.clone(),
+                scopes: resolved.after.clone(),
+                entry: entry.clone(),
+            }),
+            record: Record::App {
+                app: app.clone(),
+                entry,
+            },
+            change: Change::ReplaceAppScopes {
+                app: app.clone(),
+                before,
+                after: resolved.after,
+                inherited: live.inherited.clone(),
+            },
+            object,
+        });
+    }
+
+    fn resolve(
+        &self,
+        desired: &DesiredApp,
+        live: &LiveAppScopes,
+        owned: Option<&OwnedApp>,
+        wanted: &BTreeSet<ScopeName>,
+        before: &BTreeSet<ScopeName>,
+    ) -> Resolved<ScopeName> {
+        let last = owned.map(|entry| {
+            let sources: BTreeSet<SourceFile> = [entry.source.clone()].into();
+            let applied = live.effective_of(&entry.applied);
+            applied
+                .into_iter()
+                .map(|scope| (scope, sources.clone()))
+                .collect::<BTreeMap<_, _>>()
+        });
+        ThreeWay {
+            desired: wanted,
+            last: last.as_ref(),
+            live: before,
+            everything: live.allowed.as_ref(),
+            keep_foreign: desired.foreign == ForeignScopes::Keep,
+            gate: self
+                .context
+                .removal_gate()
+                .or((!desired.may_shrink).then_some(SkipReason::IncompleteManifests)),
+            covers: &|file| self.context.covers(file),
+            report_drift: self.context.desired.target.drift == Drift::Report,
+        }
+        .resolve()
+    }
+
+    fn foreign_refusal(
+        &mut self,
+        desired: &DesiredApp,
+        object: &ObjectRef,
+        resolved: &Resolved<ScopeName>,
+    ) {
+        if desired.foreign == ForeignScopes::Fail && !resolved.foreign.is_empty() {
+            self.plan.refusals.push(foreign(object, &resolved.foreign));
+        }
+    }
+
+    /// Apps of ours that no manifest declares any more.
+    fn rest(&mut self) {
+        let now = self.context.options.now;
+        for (app, entry) in self.owned.clone() {
+            if self.is_declared(&app) {
+                continue;
+            }
+            let live = match self.context.live.apps.get(&app) {
+                Some(LiveApp::Present(live)) => Some(live),
+                _ => None,
+            };
+            let object = ObjectRef::app(&app, live.and_then(|live| live.name.as_deref()));
+            let kept = if !self.context.covers(&entry.source) {
+                Some(SkipReason::OtherSource)
+            } else if let Some(reason) = self.context.removal_gate() {
+                Some(reason)
+            } else if entry.deletion_policy == DeletionPolicy::Orphan {
+                self.plan
+                    .records
+                    .push(Record::ForgetApp { app: app.clone() });
+                Some(SkipReason::Orphaned)
+            } else if !entry.origin.may_remove() {
+                Some(SkipReason::Matched)
+            } else if self.context.held(entry.hold_until) {
+                Some(SkipReason::Held)
+            } else {
+                None
+            };
+            if let Some(reason) = kept {
+                self.skip(object, reason, Vec::new());
+                continue;
+            }
+            let Some(live) = live else {
+                match entry.vanished_at {
+                    None => self.plan.records.push(Record::App {
+                        app: app.clone(),
+                        entry: OwnedApp {
+                            vanished_at: Some(now),
+                            ..entry
+                        },
+                    }),
+                    Some(since) if now.duration_since(since) > TOMBSTONE => {
+                        self.plan
+                            .records
+                            .push(Record::ForgetApp { app: app.clone() });
+                    }
+                    Some(_) => {}
+                }
+                continue;
+            };
+            self.plan.changes.push(PlannedChange {
+                change: Change::DetachApp {
+                    app: app.clone(),
+                    before: rename(&live.scopes, self.scopes),
+                },
+                object,
+                manifest: None,
+                reason: Reason::NotInManifests,
+                remark: Some("no manifest declares it".to_owned()),
+                facts: BTreeSet::new(),
+                refusals: Vec::new(),
+                depends_on: BTreeSet::new(),
+                removals: vec![Removal {
+                    counted: Counted::Apps,
+                    holder: None,
+                    count: 1,
+                }],
+                intent: None,
+                record: Record::ForgetApp { app },
+            });
+        }
+    }
+}
+
+fn texts(names: &BTreeSet<ScopeName>) -> Vec<String> {
+    names.iter().map(|name| name.as_str().to_owned()).collect()
+}
+
+fn outside_products(
+    scope: &ScopeName,
+    allowed: &BTreeSet<ScopeName>,
+    live: Option<&LiveAppScopes>,
+    label: &str,
+) -> Diagnostic {
+    let help = match live.and_then(|live| live.products.first()) {
+        Some(product) => format!("add it to product `{product}`, or take it from this list"),
+        None => "give the key a product that has it, or take it from this list".to_owned(),
+    };
+    let allowed = if allowed.is_empty() {
+        "nothing".to_owned()
+    } else {
+        texts(allowed).join(", ")
+    };
+    Diagnostic::error(
+        Code("SW114"),
+        format!("scope \"{scope}\" is not on any API product of key {label}"),
+    )
+    .label("Apigee would refuse the whole list (InvalidScopes)")
+    .fact("allowed", allowed)
+    .help(help)
+}
+
+fn foreign(object: &ObjectRef, foreign: &BTreeSet<ScopeName>) -> Refusal {
+    Refusal {
+        rule: Rule::ForeignScopes,
+        object: Some(object.clone()),
+        message: format!(
+            "{} holds {}, which nobody declared",
+            object.label,
+            list(&texts(foreign))
+        ),
+        limit: Some(0),
+        actual: Some(foreign.len() as u64),
+        way_through: "declare them, or say `foreignScopes: Keep` or `Remove`".to_owned(),
+        liftable: true,
+    }
+}
+
+fn refusals(
+    desired: &DesiredApp,
+    live: &LiveAppScopes,
+    object: &ObjectRef,
+    resolved: &Resolved<ScopeName>,
+) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    if !resolved.first_contact.is_empty() {
+        refusals.push(Refusal {
+            rule: Rule::FirstContact,
+            object: Some(object.clone()),
+            message: format!(
+                "the list of {} was never applied from here, and {} would go",
+                object.label,
+                list(&texts(&resolved.first_contact))
+            ),
+            limit: Some(0),
+            actual: Some(resolved.first_contact.len() as u64),
+            way_through: format!(
+                "scopeward adopt {} --only AppScopeSet/{}",
+                desired.source.file, desired.source.name
+            ),
+            liftable: true,
+        });
+    }
+    if resolved.after.is_empty() && !live.scopes.is_empty() && !desired.allow_empty {
+        let (rule, what) = if live.allowed.is_some() {
+            (
+                Rule::OpensToAll,
+                "and an empty list means every scope of its products",
+            )
+        } else {
+            (Rule::LastEntry, "and would hold no scope at all")
+        };
+        refusals.push(Refusal {
+            rule,
+            object: Some(object.clone()),
+            message: format!("the list of {} would be empty, {what}", object.label),
+            limit: Some(1),
+            actual: Some(0),
+            way_through: "say `allowEmpty: true` to mean it, or keep a scope".to_owned(),
+            liftable: true,
+        });
+    }
+    refusals
+}

@@ -1,0 +1,341 @@
+//! The guard: what of a plan may run. The only maker of an [`ApprovedPlan`].
+//!
+//! Rules on single changes and objects come with the plan. Here the removals are counted against the target's thresholds,
+//! together with those of the window before, and approvals are weighed:
+//!
+//! | rule | stops | lifted by an approval |
+//! |---|---|---|
+//! | `max_removals`, `max_removal_percent`, `more_than_half` | the target | yes |
+//! | `new_inventory`, `manual_approval` | the target | yes |
+//! | `takeover`, `first_contact`, `foreign_scopes`, `opens_to_all`, `last_entry`, `unmanaged_consumers` | the change | yes |
+//! | `protected`, `conflict`, a name that is taken | the change | no |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::digest::Digest;
+use super::{Plan, PlannedChange, Refusal, Rule, SkipReason, TargetPlan};
+use crate::model::target::{Approval, Thresholds};
+use crate::model::{Counted, Removals, TargetId};
+
+/// What the guard measures one target against.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// The target's thresholds.
+    pub thresholds: Thresholds,
+    /// What was removed before.
+    pub window: Removals,
+}
+
+/// A plan with the guard's word on every change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApprovedPlan {
+    plan: Plan,
+    digest: Digest,
+    targets: Vec<ApprovedTarget>,
+}
+
+/// What of a target's plan may run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApprovedTarget {
+    digest: Digest,
+    approved: bool,
+    runs: BTreeSet<usize>,
+    refusals: Vec<Refusal>,
+}
+
+impl ApprovedPlan {
+    /// The plan as it was made.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Its digest.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The targets' plans with the guard's word on each.
+    pub fn targets(&self) -> impl Iterator<Item = (&TargetPlan, &ApprovedTarget)> {
+        self.plan.targets.iter().zip(&self.targets)
+    }
+
+    /// Whether nothing was refused.
+    pub fn is_clean(&self) -> bool {
+        self.targets.iter().all(|target| target.refusals.is_empty())
+    }
+
+    /// Whether there is a change that may run.
+    pub fn has_runs(&self) -> bool {
+        self.targets.iter().any(|target| !target.runs.is_empty())
+    }
+}
+
+impl ApprovedTarget {
+    /// The target's own digest.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Whether somebody approved this very plan.
+    pub fn is_approved(&self) -> bool {
+        self.approved
+    }
+
+    /// Whether the change at this place may run.
+    pub fn runs(&self, index: usize) -> bool {
+        self.runs.contains(&index)
+    }
+
+    /// How many changes may run.
+    pub fn run_count(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Whether the inventory may learn from this run: not while the target is not to be started, or waits for a word.
+    pub fn may_record(&self) -> bool {
+        let waits =
+            |refusal: &Refusal| matches!(refusal.rule, Rule::NewInventory | Rule::ManualApproval);
+        !self.refusals.iter().any(waits)
+    }
+
+    /// Whether a refusal of what did not run can be lifted.
+    pub fn is_liftable(&self) -> bool {
+        self.refusals.iter().any(|refusal| refusal.liftable)
+    }
+
+    /// What stands refused, approvals counted in.
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.refusals
+    }
+
+    /// Why a change does not run: refused itself, or because of what it needs.
+    pub fn why_withheld(&self, planned: &PlannedChange, index: usize) -> Option<SkipReason> {
+        if self.runs(index) {
+            None
+        } else if planned.refusals.is_empty() && !planned.depends_on.iter().all(|on| self.runs(*on))
+        {
+            Some(SkipReason::DependencyFailed)
+        } else {
+            Some(SkipReason::Refused)
+        }
+    }
+}
+
+impl Plan {
+    /// Decides what may run. There is no other way to an [`ApprovedPlan`].
+    ///
+    /// `approvals` are the digests that somebody passed, of a target or of the whole plan; they lift what stands in that
+    /// very plan, but neither protection nor a conflict.
+    pub fn approve(
+        self,
+        limits: &BTreeMap<TargetId, Limits>,
+        approvals: &[Digest],
+        now: Timestamp,
+    ) -> ApprovedPlan {
+        let digest = self.digest();
+        let all = approvals.contains(&digest);
+        let fallback = Limits::default();
+        let targets = self
+            .targets
+            .iter()
+            .map(|plan| {
+                let own = plan.digest();
+                let named = plan.approved_plan.as_deref() == Some(own.as_str());
+                let approved = all || named || approvals.contains(&own);
+                judge(
+                    plan,
+                    own,
+                    approved,
+                    limits.get(&plan.target).unwrap_or(&fallback),
+                    now,
+                )
+            })
+            .collect();
+        ApprovedPlan {
+            plan: self,
+            digest,
+            targets,
+        }
+    }
+}
+
+fn judge(
+    plan: &TargetPlan,
+    digest: Digest,
+    approved: bool,
+    limits: &Limits,
+    now: Timestamp,
+) -> ApprovedTarget {
+    let stands = |refusal: &Refusal| !(approved && refusal.liftable);
+    let mut whole: Vec<Refusal> = plan
+        .refusals
+        .iter()
+        .filter(|r| stands(r))
+        .cloned()
+        .collect();
+    whole.extend(thresholds(plan, limits, now).into_iter().filter(&stands));
+    if plan.approval == Approval::Manual && !approved && !plan.changes.is_empty() {
+        whole.push(Refusal {
+            rule: Rule::ManualApproval,
+            object: None,
+            message: format!(
+                "{} says `approval: Manual`, and this plan is not the approved one",
+                plan.target
+            ),
+            limit: None,
+            actual: None,
+            way_through: format!(
+                "write `approvedPlan: {digest}` in its spec, or approve this plan"
+            ),
+            liftable: true,
+        });
+    }
+    let target_stopped = whole.iter().any(|refusal| refusal.object.is_none());
+    let mut runs = BTreeSet::new();
+    if !target_stopped {
+        runs.extend(
+            (0..plan.changes.len()).filter(|&i| !plan.changes[i].refusals.iter().any(&stands)),
+        );
+    }
+    withhold_dependents(plan, &mut runs);
+    let refusals = whole
+        .into_iter()
+        .chain(
+            plan.changes
+                .iter()
+                .flat_map(|c| &c.refusals)
+                .filter(|r| stands(r))
+                .cloned(),
+        )
+        .collect();
+    ApprovedTarget {
+        digest,
+        approved,
+        runs,
+        refusals,
+    }
+}
+
+/// Takes out, along the dependencies, every change that needs one that does not run. A change may need one that stands
+/// before or behind it in the list.
+fn withhold_dependents(plan: &TargetPlan, runs: &mut BTreeSet<usize>) {
+    let mut dependents: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (index, planned) in plan.changes.iter().enumerate() {
+        for on in &planned.depends_on {
+            dependents.entry(*on).or_default().push(index);
+        }
+    }
+    let mut stopped: Vec<usize> = (0..plan.changes.len())
+        .filter(|index| !runs.contains(index))
+        .collect();
+    while let Some(index) = stopped.pop() {
+        for dependent in dependents.get(&index).into_iter().flatten() {
+            if runs.remove(dependent) {
+                stopped.push(*dependent);
+            }
+        }
+    }
+}
+
+/// The threshold rules: per kind over the whole target, and per holder.
+fn thresholds(plan: &TargetPlan, limits: &Limits, now: Timestamp) -> Vec<Refusal> {
+    let mut planned: BTreeMap<(Counted, Option<&str>), u64> = BTreeMap::new();
+    for removal in plan.changes.iter().flat_map(|change| &change.removals) {
+        *planned.entry((removal.counted, None)).or_default() += removal.count;
+        if let Some(holder) = &removal.holder {
+            *planned.entry((removal.counted, Some(holder))).or_default() += removal.count;
+        }
+    }
+    let window = SignedDuration::from_secs(
+        i64::try_from(limits.thresholds.window_seconds).unwrap_or(i64::MAX),
+    );
+    let mut before: BTreeMap<(Counted, Option<&str>), u64> = BTreeMap::new();
+    for past in limits
+        .window
+        .0
+        .iter()
+        .filter(|past| now.duration_since(past.at) < window)
+    {
+        *before.entry((past.removal.counted, None)).or_default() += past.removal.count;
+        if let Some(holder) = &past.removal.holder {
+            *before
+                .entry((past.removal.counted, Some(holder)))
+                .or_default() += past.removal.count;
+        }
+    }
+    planned
+        .iter()
+        .filter_map(|(&(counted, holder), &count)| {
+            let earlier = before.get(&(counted, holder)).copied().unwrap_or_default();
+            let key = (counted, holder.map(str::to_owned));
+            let population = plan.populations.0.get(&key).copied().unwrap_or_default() + earlier;
+            exceeds(
+                &limits.thresholds,
+                counted,
+                holder,
+                count,
+                earlier,
+                population,
+            )
+        })
+        .collect()
+}
+
+/// The rule that these numbers break, if they do.
+fn exceeds(
+    thresholds: &Thresholds,
+    counted: Counted,
+    holder: Option<&str>,
+    planned: u64,
+    earlier: u64,
+    population: u64,
+) -> Option<Refusal> {
+    let removals = planned + earlier;
+    let share = removals.saturating_mul(100);
+    let (rule, limit, actual) = if removals > thresholds.max_removals {
+        (Rule::MaxRemovals, thresholds.max_removals, removals)
+    } else if population >= thresholds.min_population {
+        if share <= thresholds.max_removal_percent.saturating_mul(population) {
+            return None;
+        }
+        (
+            Rule::MaxRemovalPercent,
+            thresholds.max_removal_percent,
+            share.div_ceil(population.max(1)),
+        )
+    } else if removals >= 2 && removals.saturating_mul(2) > population {
+        (Rule::MoreThanHalf, population / 2, removals)
+    } else {
+        return None;
+    };
+    let what = match counted {
+        Counted::Scopes => "scopes",
+        Counted::Apps => "apps",
+        Counted::Roles => "roles of scopes",
+        Counted::AppScopes => "scopes of apps",
+    };
+    let of = holder
+        .map(|holder| format!(" of {holder}"))
+        .unwrap_or_default();
+    let before = if earlier > 0 {
+        format!(", {earlier} of them earlier in the window")
+    } else {
+        String::new()
+    };
+    let bound = match rule {
+        Rule::MaxRemovals => format!("at most {limit} may go"),
+        Rule::MaxRemovalPercent => format!("at most {limit} % may go"),
+        _ => "not more than half may go at once".to_owned(),
+    };
+    Some(Refusal {
+        rule,
+        object: None,
+        message: format!("{removals} of {population} {what}{of} would go{before}; {bound}"),
+        limit: Some(limit),
+        actual: Some(actual),
+        way_through: "see whether all of them are meant; then approve this plan, or raise `safety` of the target".to_owned(),
+        liftable: true,
+    })
+}

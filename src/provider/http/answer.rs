@@ -1,0 +1,154 @@
+//! What came back: a status, headers that are never logged, a body of bounded size.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::HeaderMap;
+use reqwest::{Response, StatusCode};
+use serde::de::DeserializeOwned;
+
+use super::retry::{self, Effect, Ending, Verdict};
+use super::words::{self, Redactor, Words};
+use crate::provider::error::{Cause, Fate, ProviderError};
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) doing: String,
+    /// Whether it answers a write.
+    pub(super) writes: bool,
+    pub(super) redactor: Arc<Redactor>,
+}
+
+impl Answer {
+    /// The status: a success, or one that the call expects.
+    pub(crate) fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// A header's text. Headers are never logged: WSO2 echoes the request's own, `Authorization` included.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body as it came.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// Anything else: a page of HTML, half an answer, another shape. After a write its fate is unknown then.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ProviderError> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            if words::is_markup(&self.body) {
+                self.unexpected(&self.words().text)
+            } else if self.body.trim_ascii().is_empty() {
+                self.unexpected("it is empty")
+            } else {
+                self.unexpected(&error.to_string())
+            }
+        })
+    }
+
+    /// The error of an answer that is not what the API gives.
+    pub(crate) fn unexpected(&self, why: &str) -> ProviderError {
+        let why = format!(
+            "status {}, {}",
+            self.status.as_u16(),
+            words::line(&self.redactor.redact(why))
+        );
+        let fate = if self.writes {
+            Fate::Unknown
+        } else {
+            Fate::NotDone
+        };
+        ProviderError::new(&self.doing, Cause::UnexpectedAnswer(why)).with_fate(fate)
+    }
+
+    /// What an expected status other than a success says.
+    pub(crate) fn words(&self) -> Words {
+        words::words(&self.body, &self.redactor)
+    }
+
+    /// The error that this answer is, where an expected status turns out to be one.
+    pub(crate) fn into_error(self) -> ProviderError {
+        let cause = cause_of(self.status, self.words().text);
+        let effect = if self.writes {
+            Effect::Once
+        } else {
+            Effect::Read
+        };
+        let (Verdict::Again(fate) | Verdict::Final(fate)) =
+            retry::verdict(effect, Ending::Answered(self.status.as_u16()));
+        ProviderError::new(self.doing, cause).with_fate(fate)
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was read of a body.
+pub(super) enum Body {
+    Whole(Bytes),
+    Cut(Bytes),
+}
+
+/// Reads a body up to `limit`, and no further.
+pub(super) async fn read(response: &mut Response, limit: usize) -> Result<Body, reqwest::Error> {
+    let announced = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+    if announced > limit {
+        return Ok(Body::Cut(Bytes::new()));
+    }
+    let mut body = BytesMut::with_capacity(announced.min(1 << 20));
+    while let Some(chunk) = response.chunk().await? {
+        let room = limit - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            return Ok(Body::Cut(body.freeze()));
+        }
+    }
+    Ok(Body::Whole(body.freeze()))
+}
+
+/// The cause that a status stands for.
+pub(super) fn cause_of(status: StatusCode, message: String) -> Cause {
+    let text = status_text(status);
+    match status.as_u16() {
+        // Apigee answers a wrong password with 403 and a missing permission with 401.
+        401 | 403 => Cause::Unauthorized {
+            status: text,
+            message,
+        },
+        404 => Cause::NotFound {
+            status: text,
+            message,
+        },
+        429 => Cause::RateLimited {
+            status: text,
+            message,
+        },
+        _ => Cause::Status {
+            status: text,
+            message,
+        },
+    }
+}
+
+/// `404 Not Found`.
+pub(super) fn status_text(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    }
+}

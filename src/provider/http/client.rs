@@ -1,0 +1,71 @@
+//! The HTTP clients beneath: TLS, proxies, timeouts.
+
+use reqwest::{Client, redirect};
+use url::{Host, Url};
+
+use super::tls;
+use crate::model::Target;
+use crate::provider::connect::Connect;
+use crate::provider::credential::Credential;
+
+/// The HTTP clients of a target: what is on this machine is never asked for through a proxy.
+pub(super) struct Clients {
+    direct: Client,
+    outside: Client,
+}
+
+impl Clients {
+    pub(super) fn new(
+        target: &Target,
+        credential: &Credential,
+        connect: &Connect,
+    ) -> Result<Self, String> {
+        let tls = tls::config(&target.tls, credential.authorities.as_deref())?;
+        let builder = || {
+            Client::builder()
+                .user_agent(&connect.user_agent)
+                .redirect(redirect::Policy::none())
+                .referer(false)
+                .retry(reqwest::retry::never())
+                .connect_timeout(connect.patience.connect)
+                .timeout(connect.patience.request)
+                .tls_backend_preconfigured(tls.clone())
+        };
+        let build = |builder: reqwest::ClientBuilder| {
+            builder
+                .build()
+                .map_err(|error| format!("the HTTP client cannot be built: {}", deepest(&error)))
+        };
+        Ok(Self {
+            direct: build(builder().no_proxy())?,
+            outside: build(builder())?,
+        })
+    }
+
+    pub(super) fn for_url(&self, url: &Url) -> &Client {
+        if is_loopback(url) {
+            &self.direct
+        } else {
+            &self.outside
+        }
+    }
+}
+
+/// Whether a URL is on this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// The innermost reason of an error; the outer ones repeat the URL.
+pub(super) fn deepest(error: &reqwest::Error) -> String {
+    let mut deepest: &dyn std::error::Error = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}

@@ -1,0 +1,208 @@
+//! What cannot be seen from outside: an observer has no way to write.
+
+use std::time::Duration;
+
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::*;
+use crate::model::target::{
+    Adoption, Approval, AuthorizationServer, Drift, Endpoint, Policy, Thresholds, Tls,
+};
+use crate::model::{Source, SourceFile, TargetId};
+use crate::provider::Fate;
+
+/// A target on this machine.
+fn target(url: &str) -> Target {
+    Target {
+        id: TargetId::from("iam/t".to_owned()),
+        source: Source {
+            file: SourceFile::new("t.yaml"),
+            document: 0,
+            line: 1,
+            kind: "Target".to_owned(),
+            namespace: "iam".to_owned(),
+            name: "t".to_owned(),
+        },
+        endpoint: Endpoint::OneLogin {
+            url: Url::parse(url).expect("valid"),
+            server: AuthorizationServer::Id(1),
+        },
+        credential: "t".to_owned(),
+        policy: Policy::default(),
+        suspend: false,
+        approval: Approval::default(),
+        approved_plan: None,
+        limits: Limits::default(),
+        safety: Thresholds::default(),
+        tls: Tls::default(),
+        adoption: Adoption::default(),
+        drift: Drift::default(),
+    }
+}
+
+fn http(url: &str, access: Access) -> Http {
+    let connect = Connect {
+        patience: Patience {
+            attempts: 3,
+            first_delay: Duration::from_millis(1),
+            ..Patience::default()
+        },
+        ..Connect::default()
+    };
+    let credential = Credential::new("t", "nowhere", [("password", "s3cret")]);
+    Http::open(&target(url), &credential, &connect, access, Auth::None).expect("valid")
+}
+
+async fn server(status: u16) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(status).set_body_string("{}"))
+        .mount(&server)
+        .await;
+    server
+}
+
+async fn received(server: &MockServer) -> usize {
+    server.received_requests().await.expect("recorded").len()
+}
+
+#[tokio::test]
+async fn an_observer_sends_no_write() {
+    let server = server(200).await;
+    let http = http(&server.uri(), Access::Read);
+    for method in [
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::OPTIONS,
+    ] {
+        let call = http.call(method.clone(), &["a"], "write");
+        for call in [
+            call,
+            http.call(method.clone(), &["a"], "write")
+                .repeatable()
+                .settling(true),
+        ] {
+            let error = call.send().await.expect_err("refused");
+            assert_eq!(error.reason(), "write_refused", "{method}");
+        }
+    }
+    assert_eq!(received(&server).await, 0);
+    assert_eq!(http.requests(), Requests::default());
+    http.get(&["a"], "read")
+        .send()
+        .await
+        .expect("it only reads");
+    let calls = TokenCalls {
+        http: &http,
+        settling: false,
+    };
+    let token = calls
+        .post_at(&["token"], "get a token")
+        .form(&[("grant_type", "x")]);
+    token.send().await.expect("a token request writes nothing");
+    let sent = Requests {
+        total: 2,
+        writes: 0,
+        tokens: 1,
+    };
+    assert_eq!(http.requests(), sent);
+}
+
+#[tokio::test]
+async fn requests_are_repeated_by_what_they_do() {
+    for (status, get, put, post) in [
+        (503, 3, 3, 1),
+        (429, 3, 3, 3),
+        (500, 1, 1, 1),
+        (404, 1, 1, 1),
+    ] {
+        let server = server(status).await;
+        let http = http(&server.uri(), Access::Write);
+        let calls = [
+            (Method::GET, get),
+            (Method::PUT, put),
+            (Method::DELETE, put),
+            (Method::POST, post),
+        ];
+        for (method, times) in calls {
+            server.reset().await;
+            Mock::given(any())
+                .respond_with(ResponseTemplate::new(status))
+                .mount(&server)
+                .await;
+            let error = http
+                .call(method.clone(), &["a"], "try")
+                .send()
+                .await
+                .expect_err("failed");
+            assert_eq!(received(&server).await, times, "{method} {status}");
+            let in_doubt = method != Method::GET && status >= 500;
+            let fate = if in_doubt {
+                Fate::Unknown
+            } else {
+                Fate::NotDone
+            };
+            assert_eq!(error.fate, fate, "{method} {status}");
+        }
+        server.reset().await;
+        let again = http.post(&["a"], &(), "replace").repeatable().send().await;
+        again.expect_err("nothing is mounted");
+        assert_eq!(received(&server).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn an_expected_status_is_an_answer_with_words() {
+    let server = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(
+            ResponseTemplate::new(409)
+                .set_body_string(r#"{"code":900984,"message":"Scope s3cret exists"}"#),
+        )
+        .mount(&server)
+        .await;
+    let http = http(&server.uri(), Access::Write);
+    let call = http.post(&["a"], &(), "create it").expecting(&[409]);
+    let answer = call.send().await.expect("expected");
+    assert_eq!(answer.status(), 409);
+    assert_eq!(answer.words().code.as_deref(), Some("900984"));
+    let error = answer.into_error();
+    assert_eq!(error.fate, Fate::NotDone);
+    assert_eq!(
+        error.cause.to_string(),
+        "the server said: 409 Conflict, Scope [redacted] exists (900984)"
+    );
+}
+
+#[test]
+fn segments_are_escaped_one_by_one_and_never_change_the_path() {
+    let http = http("http://127.0.0.1:1/base/", Access::Read);
+    let url = |segments: &[&str]| http.url(segments, "look");
+    assert_eq!(
+        url(&["a/b", "c?d#e", "f%2F;g +", "\u{e9}[]", "x..y"])
+            .expect("valid")
+            .as_str(),
+        "http://127.0.0.1:1/base/a%2Fb/c%3Fd%23e/f%252F%3Bg%20%2B/%C3%A9%5B%5D/x..y"
+    );
+    for segment in ["", ".", ".."] {
+        assert!(url(&["a", segment]).is_err(), "{segment:?}");
+    }
+}
+
+#[test]
+fn nothing_on_this_machine_is_asked_for_through_a_proxy() {
+    for (url, here) in [
+        ("http://127.0.0.1:1", true),
+        ("http://127.9.9.9", true),
+        ("http://[::1]:1", true),
+        ("http://localhost", true),
+        ("http://localhost.example.com", false),
+        ("http://10.0.0.1", false),
+        ("https://acme.onelogin.com", false),
+    ] {
+        assert_eq!(is_loopback(&Url::parse(url).expect("valid")), here, "{url}");
+    }
+}

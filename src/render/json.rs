@@ -1,0 +1,148 @@
+//! Plans and reports for programs: versioned, stable, and without any secret.
+
+use serde_json::{Value, json};
+
+use super::{run_result, text};
+use crate::apply::{Outcome, Report, TargetReport, outcome_words};
+use crate::diagnostic::Diagnostic;
+use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
+use crate::plan::{PlannedChange, Refusal, Skipped, TargetPlan};
+
+/// The version of both formats: a field is added freely, renamed or removed only with a new one.
+pub const FORMAT_VERSION: &str = "1.0";
+
+/// A plan.
+pub fn plan(approved: &ApprovedPlan, diagnostics: &[Diagnostic]) -> Value {
+    let plan = approved.plan();
+    let targets: Vec<Value> = approved
+        .targets()
+        .map(|(target, verdict)| target_plan(target, verdict, None))
+        .collect();
+    json!({
+        "formatVersion": FORMAT_VERSION,
+        "digest": approved.digest(),
+        "mode": plan.mode,
+        "source": { "paths": plan.paths },
+        "targets": targets,
+        "diagnostics": diagnostics,
+        "summary": plan.summary(),
+    })
+}
+
+/// A report: the plan's shape, with an outcome for each change.
+pub fn report(report: &Report, diagnostics: &[Diagnostic], invalid: bool) -> Value {
+    let mut value = plan(&report.approved, diagnostics);
+    let targets: Vec<Value> = report
+        .approved
+        .targets()
+        .zip(&report.targets)
+        .map(|((target, verdict), result)| target_plan(target, verdict, Some(result)))
+        .collect();
+    value["targets"] = Value::Array(targets);
+    value["result"] = run_result(report, invalid).word().into();
+    value["runId"] = report.run_id.clone().into();
+    value["startedAt"] = report.started_at.to_string().into();
+    value["finishedAt"] = report.finished_at.to_string().into();
+    value
+}
+
+fn target_plan(
+    target: &TargetPlan,
+    verdict: &ApprovedTarget,
+    result: Option<&TargetReport>,
+) -> Value {
+    let outcome = |index: usize| result.and_then(|result| result.outcomes.get(index));
+    let changes: Vec<Value> = target
+        .changes
+        .iter()
+        .enumerate()
+        .map(|(index, planned)| change(planned, outcome(index)))
+        .collect();
+    let mut value = json!({
+        "target": target.target,
+        "system": target.system,
+        "liveIdentity": target.identity,
+        "digest": verdict.digest(),
+        "complete": target.error.is_none() && !target.suspended,
+        "suspended": target.suspended,
+        "error": target.error,
+        "requests": result.map_or(target.requests, |result| result.requests),
+        "population": target.population,
+        "unchanged": target.unchanged,
+        "changes": changes,
+        "skipped": target.skipped.iter().map(skipped).collect::<Vec<_>>(),
+        "access": target.access,
+        "refusals": verdict.refusals().iter().map(refusal).collect::<Vec<_>>(),
+        "summary": target.summary(),
+    });
+    if let Some(result) = result {
+        value["writes"] = result.writes.into();
+        value["converged"] = result.converged.into();
+        if let Some(error) = &result.error {
+            value["error"] = json!({ "reason": error.reason, "message": error.message });
+        }
+        let remaining = result
+            .remaining
+            .iter()
+            .flat_map(|plan| &plan.changes)
+            .map(|planned| change(planned, None));
+        value["remaining"] = remaining.collect();
+        if let Some(remaining) = &result.remaining {
+            value["remainingDigest"] = json!(remaining.digest());
+        }
+    }
+    value
+}
+
+fn change(planned: &PlannedChange, outcome: Option<&Outcome>) -> Value {
+    let mut value = json!({
+        "action": planned.change.action(),
+        "object": planned.object,
+        "manifest": planned.manifest,
+        "reason": planned.reason,
+        "fields": planned.change.fields(),
+        "precondition": { "before": planned.precondition() },
+    });
+    let Some(outcome) = outcome else { return value };
+    let (word, _) = outcome_words(outcome);
+    value["outcome"] = word.into();
+    match outcome {
+        Outcome::Done { remote_id } => {
+            value["remoteId"] = json!(remote_id.as_ref().or(planned.object.remote_id.as_ref()))
+        }
+        Outcome::Failed(failure) | Outcome::Unknown(failure) => {
+            value["error"] = json!({ "reason": failure.reason, "message": failure.message });
+        }
+        Outcome::Skipped(reason) => {
+            value["error"] = json!({ "reason": reason, "message": text::skip_words(*reason) })
+        }
+    }
+    value
+}
+
+fn skipped(skip: &Skipped) -> Value {
+    let mut value = json!({ "object": skip.object, "reason": skip.reason });
+    if !skip.entries.is_empty() {
+        value["entries"] = json!(skip.entries);
+    }
+    value
+}
+
+fn refusal(refusal: &Refusal) -> Value {
+    let mut value = json!({
+        "rule": refusal.rule,
+        "message": refusal.message,
+        "wayThrough": refusal.way_through,
+        "liftable": refusal.liftable,
+    });
+    if let Some(object) = &refusal.object {
+        value["object"] = json!(object);
+    }
+    if let Some(limit) = refusal.limit {
+        value["limit"] = limit.into();
+    }
+    if let Some(actual) = refusal.actual {
+        value["actual"] = actual.into();
+    }
+    value
+}

@@ -1,0 +1,569 @@
+//! Plans and reports for a terminal, 100 columns wide.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use anstyle::Style;
+
+use super::style::{ADD, CHANGE, DIM, HEAD, REMOVE, paint};
+use super::{count, done_summary, run_result, summary_words, target_label};
+use crate::apply::{Failure, Outcome, Report, TargetReport};
+use crate::plan::access::Grant;
+use crate::plan::change::{Change, FieldChange, FieldValue};
+use crate::plan::digest::Digest;
+use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
+use crate::plan::{Plan, PlannedChange, Refusal, SkipReason, Skipped, TargetPlan};
+
+/// The width that lines aim at.
+const WIDTH: usize = 100;
+/// Where a change's object starts.
+const OBJECT: usize = 13;
+
+/// What the text depends on beside the data.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Nothing is written after the plan is shown.
+    pub dry_run: bool,
+    /// Unmanaged objects and other uneventful skips are listed too.
+    pub verbose: bool,
+    /// The command that made the plan, for hints: `scopeward sync clusters/prod`.
+    pub command: String,
+}
+
+/// A plan as a reviewer reads it.
+pub fn plan(approved: &ApprovedPlan, options: &Options) -> String {
+    let mut out = String::new();
+    let plan = approved.plan();
+    for (target, verdict) in approved.targets() {
+        target_plan(&mut out, plan, target, verdict, options);
+    }
+    access(&mut out, plan);
+    refusals(&mut out, approved, options);
+    footer(&mut out, approved);
+    out
+}
+
+fn target_plan(
+    out: &mut String,
+    plan: &Plan,
+    target: &TargetPlan,
+    verdict: &ApprovedTarget,
+    options: &Options,
+) {
+    let label = target_label(plan, target);
+    let head = if target.title.is_empty() {
+        label
+    } else {
+        format!("{label}  {}", target.title)
+    };
+    let tail = if target.suspended {
+        "suspended".to_owned()
+    } else {
+        format!(
+            "{}, {} unchanged",
+            count(target.requests, "call"),
+            target.unchanged
+        )
+    };
+    let line = columns(&head, &tail);
+    let _ = writeln!(
+        out,
+        "{}{}",
+        paint(HEAD, &line[..head.len()]),
+        paint(DIM, &line[head.len()..])
+    );
+    if let Some(error) = &target.error {
+        let _ = writeln!(out, "  {} {error}", paint(REMOVE, "! not read"));
+        let _ = writeln!(out, "               nothing is planned or written here");
+    }
+    for (index, planned) in target.changes.iter().enumerate() {
+        change(out, planned, verdict.why_withheld(planned, index));
+    }
+    skips(out, &target.skipped, options.verbose);
+    out.push('\n');
+}
+
+/// Left and right text with spaces between, to the full width where it fits.
+fn columns(left: &str, right: &str) -> String {
+    let used = left.chars().count() + right.chars().count();
+    format!(
+        "{left}{}{right}",
+        " ".repeat(WIDTH.saturating_sub(used).max(2))
+    )
+}
+
+fn change(out: &mut String, planned: &PlannedChange, withheld: Option<SkipReason>) {
+    let (sign, style) = sign(&planned.change);
+    let action = planned.change.action();
+    let object = match &planned.change {
+        Change::RenameScope { before, after, .. } => format!("{} -> {}", before.name, after.name),
+        _ => planned.object.label.clone(),
+    };
+    let place = planned
+        .manifest
+        .as_ref()
+        .map(|source| format!("{}:{}", file_name(source.file.as_str()), source.line));
+    let mut remark = planned.remark.clone().unwrap_or_default();
+    if withheld.is_some() {
+        remark = if remark.is_empty() {
+            "refused, see below".to_owned()
+        } else {
+            format!("{remark}; refused, see below")
+        };
+    }
+    let left = if remark.is_empty() {
+        format!("{sign} {action:<8} {object}")
+    } else {
+        format!("{sign} {action:<8} {object:<30}  {remark}")
+    };
+    let line = match place {
+        Some(place) => columns(&format!("  {left}"), &place),
+        None => format!("  {left}"),
+    };
+    let painted = line.replacen(
+        &format!("{sign} {action}"),
+        &paint(style, format!("{sign} {action}")),
+        1,
+    );
+    let _ = writeln!(out, "{painted}");
+    if !matches!(
+        planned.change,
+        Change::CreateScope { .. } | Change::RenameScope { .. }
+    ) {
+        planned
+            .change
+            .fields()
+            .iter()
+            .for_each(|field| field_change(out, field));
+    } else if let Change::RenameScope { .. } = planned.change {
+        planned
+            .change
+            .fields()
+            .iter()
+            .filter(|field| field.path != "name")
+            .for_each(|field| field_change(out, field));
+    }
+}
+
+fn sign(change: &Change) -> (&'static str, Style) {
+    match change {
+        Change::CreateScope { .. } | Change::AttachApp { .. } => ("+", ADD),
+        Change::UpdateScope { .. }
+        | Change::RenameScope { .. }
+        | Change::ReplaceAppScopes { .. } => ("~", CHANGE),
+        Change::DeleteScope { .. } | Change::DetachApp { .. } => ("-", REMOVE),
+    }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn field_change(out: &mut String, field: &FieldChange) {
+    let indent = " ".repeat(OBJECT + 2);
+    match (&field.before, &field.after) {
+        (FieldValue::Set(before), FieldValue::Set(after)) => {
+            let mut words: Vec<String> = after
+                .difference(before)
+                .map(|e| paint(ADD, format!("+ {e}")))
+                .collect();
+            words.extend(
+                before
+                    .difference(after)
+                    .map(|e| paint(REMOVE, format!("- {e}"))),
+            );
+            words.extend(before.intersection(after).map(|e| format!("= {e}")));
+            let mut line = format!("{indent}{:<12}", field.path);
+            let mut width = line.len();
+            for word in &words {
+                let length = anstream::adapter::strip_str(word)
+                    .to_string()
+                    .chars()
+                    .count()
+                    + 3;
+                if width + length > WIDTH && width > indent.len() + 12 {
+                    let _ = writeln!(out, "{}", line.trim_end());
+                    line = format!("{indent}{:<12}", "");
+                    width = line.len();
+                }
+                let _ = write!(line, " {word}  ");
+                width += length;
+            }
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
+        (FieldValue::Text(before), FieldValue::Text(after)) => {
+            let (before, after) = (
+                before.as_deref().unwrap_or_default(),
+                after.as_deref().unwrap_or_default(),
+            );
+            if before.len() + after.len() <= 70 && !before.contains('\n') && !after.contains('\n') {
+                let _ = writeln!(out, "{indent}{:<12} {before:?} -> {after:?}", field.path);
+                return;
+            }
+            let _ = writeln!(out, "{indent}{}", field.path);
+            let diff = similar::TextDiff::from_lines(before, after);
+            for line in diff.iter_all_changes() {
+                let text = line.value().trim_end_matches('\n');
+                let painted = match line.tag() {
+                    similar::ChangeTag::Insert => paint(ADD, format!("+ {text}")),
+                    similar::ChangeTag::Delete => paint(REMOVE, format!("- {text}")),
+                    similar::ChangeTag::Equal => format!("  {text}"),
+                };
+                let _ = writeln!(out, "{indent}  {painted}");
+            }
+        }
+        // A field is a text or a set on both sides.
+        _ => {}
+    }
+}
+
+/// Skips that somebody should know of; the uneventful ones as a count, or listed where that is asked for.
+fn skips(out: &mut String, skipped: &[Skipped], verbose: bool) {
+    let mut counted: BTreeMap<SkipReason, usize> = BTreeMap::new();
+    for skip in skipped {
+        let quiet = matches!(
+            skip.reason,
+            SkipReason::Unmanaged | SkipReason::OtherSource | SkipReason::NoDelete
+        );
+        if quiet && !verbose {
+            *counted.entry(skip.reason).or_default() += 1;
+            continue;
+        }
+        let entries = if skip.entries.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", skip.entries.join(", "))
+        };
+        let line = format!(
+            "  · kept     {:<30}  {}{entries}",
+            skip.object.label,
+            skip_words(skip.reason)
+        );
+        let _ = writeln!(out, "{}", paint(DIM, line));
+    }
+    for (reason, n) in counted {
+        let line = format!("  · {}: {}", skip_words(reason), count(n as u64, "object"));
+        let _ = writeln!(out, "{}", paint(DIM, line));
+    }
+}
+
+/// Why something is left alone, in words.
+pub(crate) fn skip_words(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::Unmanaged => "unmanaged, never touched",
+        SkipReason::Matched => {
+            "no manifest declares it; found, not made by us, so it stays (`adopt` it to delete it)"
+        }
+        SkipReason::NoDelete => "not removed in this mode",
+        SkipReason::Policy => "the target's policy does not allow it",
+        SkipReason::OtherSource => "from a file that this run does not read",
+        SkipReason::IncompleteManifests => "not removed, since a document is invalid",
+        SkipReason::Selection => "not removed, since the run is narrowed",
+        SkipReason::Orphaned => "deletionPolicy: Orphan; it stays, and is no longer ours",
+        SkipReason::Held => "on hold (scopeward.dev/hold-until)",
+        SkipReason::Drift => "changed behind our back; `drift: Report`",
+        SkipReason::Duplicate => "the system lists it more than once",
+        SkipReason::Inherited => "inherited from a parent configuration",
+        SkipReason::RenameBlocked => "waits for a rename that did not happen",
+        SkipReason::DependencyFailed => "what it needs was not done",
+        SkipReason::Stale => "it moved since it was planned",
+        SkipReason::Interrupted => "interrupted before it was sent",
+        SkipReason::Refused => "a safety rule stops it",
+    }
+}
+
+fn access(out: &mut String, plan: &Plan) {
+    let mut lines = Vec::new();
+    let all = |side: fn(&TargetPlan) -> &BTreeSet<Grant>| -> Vec<(String, String)> {
+        let of = |target: &TargetPlan| {
+            let label = target_label(plan, target);
+            let grants = side(target).iter();
+            grants
+                .map(|g| (g.subject.clone(), format!("{} on {label}", g.scope)))
+                .collect::<Vec<_>>()
+        };
+        plan.targets.iter().flat_map(of).collect()
+    };
+    for (word, style, grants) in [
+        ("gains", ADD, all(|t| &t.access.gains)),
+        ("loses", REMOVE, all(|t| &t.access.losses)),
+    ] {
+        const SHOWN: usize = 20;
+        for (index, (subject, scope)) in grants.iter().take(SHOWN).enumerate() {
+            let word = if index == 0 {
+                paint(style, format!("{word:<7}"))
+            } else {
+                " ".repeat(7)
+            };
+            lines.push(format!("{word} {subject:<28} {scope}"));
+        }
+        if grants.len() > SHOWN {
+            lines.push(format!(
+                "{} and {} more",
+                " ".repeat(7),
+                grants.len() - SHOWN
+            ));
+        }
+    }
+    for (index, line) in lines.iter().enumerate() {
+        let head = if index == 0 {
+            paint(HEAD, "Access  ")
+        } else {
+            " ".repeat(8)
+        };
+        let _ = writeln!(out, "{head} {line}");
+    }
+    if !lines.is_empty() {
+        out.push('\n');
+    }
+}
+
+fn refusals(out: &mut String, approved: &ApprovedPlan, options: &Options) {
+    let all: Vec<(&TargetPlan, &ApprovedTarget, &Refusal)> = approved
+        .targets()
+        .flat_map(|(target, verdict)| {
+            verdict
+                .refusals()
+                .iter()
+                .map(move |refusal| (target, verdict, refusal))
+        })
+        .collect();
+    for (target, _, refusal) in &all {
+        let rule: &str = refusal.rule.into();
+        let label = target_label(approved.plan(), target);
+        let _ = writeln!(
+            out,
+            "{} {label}: {} (rule {rule})",
+            paint(REMOVE, "Refused "),
+            refusal.message
+        );
+        let _ = writeln!(out, "         {}", refusal.way_through);
+    }
+    for (_, verdict) in approved.targets() {
+        // Once a part of it has run, another digest stands for the rest: the report shows that one.
+        if verdict.is_liftable() && (options.dry_run || verdict.run_count() == 0) {
+            go_ahead(out, "To go ahead once", options, verdict.digest());
+        }
+    }
+    if !all.is_empty() {
+        out.push('\n');
+    }
+}
+
+fn go_ahead(out: &mut String, words: &str, options: &Options, digest: &Digest) {
+    let _ = writeln!(
+        out,
+        "         {words}: {} --approve-plan {digest}",
+        options.command
+    );
+}
+
+fn footer(out: &mut String, approved: &ApprovedPlan) {
+    let plan = approved.plan();
+    let summary = plan.summary();
+    let refused: usize = approved
+        .targets()
+        .map(|(_, verdict)| verdict.refusals().len())
+        .sum();
+    let errors = plan
+        .targets
+        .iter()
+        .filter(|target| target.error.is_some())
+        .count();
+    let mut line = format!(
+        "Plan: {} on {}",
+        summary_words(&summary),
+        count(plan.targets.len() as u64, "target")
+    );
+    if refused > 0 {
+        let _ = write!(line, "; {}", count(refused as u64, "refusal"));
+    }
+    if errors > 0 {
+        let _ = write!(line, "; {} not read", count(errors as u64, "target"));
+    }
+    line.push('.');
+    let _ = writeln!(out, "{}   digest {}", paint(HEAD, line), approved.digest());
+}
+
+/// What became of a run: failures, what is left, and a last line that says what happened.
+pub fn report(report: &Report, invalid: bool, options: &Options) -> String {
+    let mut out = String::new();
+    let plan = report.approved.plan();
+    for ((target, verdict), result) in report.approved.targets().zip(&report.targets) {
+        let label = target_label(plan, target);
+        if let Some(error) = &result.error {
+            failure(&mut out, &label, "", error);
+        }
+        for (index, (planned, outcome)) in target.changes.iter().zip(&result.outcomes).enumerate() {
+            let what = format!("{} {}", planned.change.action(), planned.object.label);
+            match outcome {
+                Outcome::Failed(error) => failure(&mut out, &label, &what, error),
+                Outcome::Unknown(error) => {
+                    failure(&mut out, &label, &what, error);
+                    let _ = writeln!(out, "  it may have taken effect; the next run looks");
+                }
+                Outcome::Skipped(reason)
+                    if verdict.why_withheld(planned, index) != Some(SkipReason::Refused) =>
+                {
+                    let _ = writeln!(
+                        out,
+                        "{}: {label}: {what}: {}",
+                        paint(CHANGE, "not done"),
+                        skip_words(*reason)
+                    );
+                }
+                Outcome::Skipped(_) | Outcome::Done { .. } => {}
+            }
+        }
+        left(&mut out, &label, result, options);
+    }
+    closing(&mut out, report, invalid);
+    out
+}
+
+fn failure(out: &mut String, label: &str, what: &str, error: &Failure) {
+    let what = if what.is_empty() {
+        String::new()
+    } else {
+        format!(" {what}:")
+    };
+    let _ = writeln!(
+        out,
+        "{}: {label}:{what} {}",
+        paint(REMOVE, "error"),
+        error.message
+    );
+    if let Some(help) = &error.help {
+        let _ = writeln!(out, "  help: {help}");
+    }
+}
+
+fn left(out: &mut String, label: &str, result: &TargetReport, options: &Options) {
+    let remaining = result.remaining.as_ref();
+    let Some(remaining) = remaining.filter(|remaining| !remaining.changes.is_empty()) else {
+        return;
+    };
+    let verb = match result.converged {
+        Some(false) => "did not converge, a further run would",
+        _ => "left",
+    };
+    let digest = remaining.digest();
+    let summary = summary_words(&remaining.summary());
+    let _ = writeln!(out, "{label}: {verb}: {summary}   digest {digest}");
+    for planned in remaining.changes.iter().take(20) {
+        let (sign, _) = sign(&planned.change);
+        let action = planned.change.action();
+        let _ = writeln!(out, "  {sign} {action:<8} {}", planned.object.label);
+    }
+    if remaining.all_refusals().any(|refusal| refusal.liftable) {
+        go_ahead(out, "To go ahead with it once", options, &digest);
+    }
+}
+
+fn closing(out: &mut String, report: &Report, invalid: bool) {
+    use super::RunResult;
+    let plan = report.approved.plan();
+    let verified = report
+        .targets
+        .iter()
+        .filter(|target| target.converged == Some(true) && nothing_left(target))
+        .count();
+    if verified > 0 {
+        let _ = writeln!(
+            out,
+            "verified   {} what the manifests say",
+            match verified {
+                1 => "1 target holds".to_owned(),
+                n => format!("{n} targets hold"),
+            }
+        );
+    }
+    let mut done = crate::plan::Summary::default();
+    for ((target, _), result) in report.approved.targets().zip(&report.targets) {
+        let of = done_summary(target, result);
+        done.create += of.create;
+        done.update += of.update;
+        done.rename += of.rename;
+        done.attach += of.attach;
+        done.replace += of.replace;
+        done.detach += of.detach;
+        done.delete += of.delete;
+    }
+    let refused: usize = report
+        .approved
+        .targets()
+        .map(|(_, verdict)| verdict.refusals().len())
+        .sum();
+    let refusals = if refused > 0 {
+        format!("; {} (see above)", count(refused as u64, "refusal"))
+    } else {
+        String::new()
+    };
+    let clean = report
+        .targets
+        .iter()
+        .filter(|target| is_clean(target))
+        .count();
+    let of_targets = format!("{clean} of {} targets as declared", plan.targets.len());
+    let interrupted = if report.interrupted {
+        "Interrupted. "
+    } else {
+        ""
+    };
+    let line = match run_result(report, invalid) {
+        RunResult::NoChanges => format!(
+            "No changes: {}.",
+            count(plan.targets.len() as u64, "target")
+        ),
+        RunResult::Applied => format!("Done: {}.", done_words(&done)),
+        RunResult::Partial => format!(
+            "{interrupted}Done in part: {}{refusals}; {of_targets}.",
+            done_words(&done)
+        ),
+        RunResult::Refused => format!(
+            "Refused{}: nothing was written{refusals}.",
+            if invalid { " in part" } else { "" }
+        ),
+        RunResult::Failed => format!("{interrupted}Failed: nothing was written; {of_targets}."),
+        RunResult::Stale => {
+            "Stale: what the plan rests on moved; nothing was written. Run it again.".to_owned()
+        }
+    };
+    let _ = writeln!(out, "{}", paint(HEAD, line));
+}
+
+fn nothing_left(target: &TargetReport) -> bool {
+    let left = target.remaining.as_ref();
+    left.is_none_or(|remaining| remaining.changes.is_empty())
+}
+
+fn is_clean(target: &TargetReport) -> bool {
+    target.error.is_none()
+        && target.converged != Some(false)
+        && target
+            .outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Outcome::Done { .. }))
+}
+
+fn done_words(done: &crate::plan::Summary) -> String {
+    let words = [
+        (done.create, "created"),
+        (done.update, "updated"),
+        (done.rename, "renamed"),
+        (done.attach, "attached"),
+        (done.replace, "replaced"),
+        (done.detach, "detached"),
+        (done.delete, "deleted"),
+    ];
+    let named: Vec<String> = words
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| format!("{n} {word}"))
+        .collect();
+    if named.is_empty() {
+        "nothing".to_owned()
+    } else {
+        named.join(", ")
+    }
+}
