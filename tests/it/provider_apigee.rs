@@ -907,3 +907,56 @@ async fn whoever_may_not_list_asks_for_each_object() {
         );
     }
 }
+
+/// A server whose listing of apps answers the given pages in turn, for ever, and which has none of the apps.
+async fn endless(pages: Vec<Value>) -> wiremock::MockServer {
+    use wiremock::matchers::{method, path};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    let server = MockServer::start().await;
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let listing = move |_: &wiremock::Request| {
+        let n = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        ResponseTemplate::new(200).set_body_json(&pages[n % pages.len()])
+    };
+    Mock::given(method("GET"))
+        .and(path("/v1/organizations/acme/apps"))
+        .respond_with(listing)
+        .mount(&server)
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn a_listing_without_an_end_is_left() {
+    let full: Value = (0..1000)
+        .map(|n| json!({ "name": "other", "appId": format!("id-{n}") }))
+        .collect();
+    let page = |token: &str| json!({ "app": full, "nextPageToken": token, "totalSize": 1_000_000 });
+    #[rustfmt::skip]
+    let table = [
+        // The same page again, with or without a word about the next one.
+        (Edition::Edge, vec![full.clone()], 2),
+        (Edition::X, vec![json!({ "app": full, "nextPageToken": "t" })], 2),
+        // Two pages that lead to each other.
+        (Edition::X, vec![page("t"), page("u")], 1),
+        (Edition::X, vec![json!({ "app": [], "nextPageToken": "t", "totalSize": 9 }), json!({ "app": [], "nextPageToken": "u", "totalSize": 9 })], 10),
+    ];
+    for (edition, pages, read) in table {
+        let server = endless(pages).await;
+        let endpoint = Endpoint::Apigee {
+            url: server.uri().parse().unwrap(),
+            organization: "acme".to_owned(),
+            edition,
+            auth: None,
+        };
+        let provider = providing::open_to_look(endpoint, TOKEN);
+        let interest = Interest {
+            apps: named(0..10),
+            ..Interest::default()
+        };
+        let live = provider.observe(&interest).await.unwrap();
+        assert_eq!(live.apps.len(), 10);
+        assert_eq!(provider.requests().total, read + 10, "{edition:?}");
+    }
+}

@@ -702,3 +702,17 @@ async fn a_credential_without_what_it_takes_is_refused_before_anything_is_sent()
         );
     }
 }
+
+#[tokio::test]
+async fn a_create_that_finds_two_scopes_of_its_name_fails() {
+    let twin = json!({ "name": "s", "description": "d", "bindings": [] });
+    let place = place(json!({ "sharedScopes": [twin, twin] })).await;
+    let provider = providing::open(publisher(&place), ADMIN);
+    let error = provider
+        .apply(&create(state("s", "d", &[])))
+        .await
+        .unwrap_err();
+    assert_eq!(error.fate, Fate::Unknown);
+    let help = error.help.unwrap();
+    assert!(help.contains("there are two of that name"), "{help}");
+}
