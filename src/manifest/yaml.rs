@@ -212,29 +212,18 @@ fn diagnose(error: &Error, chunk: Chunk<'_>, file: &SourceFile) -> Diagnostic {
         | Error::TaggedScalarCannotDeserializeIntoString { .. } => {
             tell(codes::SYNTAX, "the value is not what its tag (`!!…`) says")
         }
-        Error::Message { msg, .. } if msg.contains("nesting") || msg.contains("recursion") => {
-            tell(codes::TOO_COMPLEX, "the document is nested too deeply")
-        }
-        Error::Message { msg, .. } => {
-            let tab = chunk
-                .text
-                .lines()
-                .any(|line| line.trim_start_matches(' ').starts_with('\t'));
-            let diagnostic =
-                Diagnostic::error(codes::SYNTAX, format!("not valid YAML: {}", unplaced(msg)));
-            if tab && msg.contains("tab") {
-                diagnostic.help("indent with spaces: YAML does not allow tabs there")
+        other => {
+            let said = other.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+            let said = unplaced(&said);
+            if said.contains("recursion") || said.contains("nesting") {
+                tell(codes::TOO_COMPLEX, "the document is nested too deeply")
+            } else if said.contains("tab") {
+                Diagnostic::error(codes::SYNTAX, format!("not valid YAML: {said}"))
+                    .help("indent with spaces")
             } else {
-                diagnostic
+                Diagnostic::error(codes::SYNTAX, format!("not valid YAML: {said}"))
             }
         }
-        other => Diagnostic::error(
-            codes::SYNTAX,
-            format!(
-                "not valid YAML: {}",
-                unplaced(&other.render_with_formatter(&serde_saphyr::UserMessageFormatter))
-            ),
-        ),
     };
     let mut diagnostic = diagnostic;
     diagnostic.file = Some(file.clone());
