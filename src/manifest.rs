@@ -16,6 +16,7 @@ use thiserror::Error;
 
 pub mod crd;
 mod document;
+pub mod generate;
 mod locate;
 mod resolve;
 mod schema;
@@ -151,30 +152,27 @@ pub fn read(texts: &[(SourceFile, String)], options: &Options) -> Loaded {
             complete = false;
             continue;
         }
+        let before = diagnostics.len();
         for chunk in &chunks {
-            let value = match yaml::parse(*chunk, file) {
-                Ok(value) => value,
+            let (value, parsed) = match yaml::parse(*chunk, file) {
+                Ok(value) => (value, true),
                 Err((found, value)) => {
                     diagnostics.extend(found);
                     complete = false;
-                    // Its other problems are worth knowing; it is left out all the same.
-                    if let Some(value) = value {
-                        let reading = document::read(
-                            &value,
-                            *chunk,
-                            file,
-                            &checker,
-                            options,
-                            &mut diagnostics,
-                        );
-                        broken.extend(reading.source());
+                    match value {
+                        // Its other problems are worth knowing; it is left out all the same.
+                        Some(value) => (value, false),
+                        None => continue,
                     }
-                    continue;
                 }
             };
             match document::read(&value, *chunk, file, &checker, options, &mut diagnostics) {
-                Reading::Manifest(document) => documents.push(*document),
-                Reading::Secret(secret) => secrets.push(secret),
+                Reading::Manifest(mut document) => {
+                    document.valid &= parsed;
+                    complete &= document.valid;
+                    documents.push(*document);
+                }
+                Reading::Secret(secret) => secrets.extend(parsed.then_some(secret)),
                 Reading::Broken(source) => {
                     complete = false;
                     broken.push(source);
@@ -182,6 +180,7 @@ pub fn read(texts: &[(SourceFile, String)], options: &Options) -> Loaded {
                 Reading::Skipped => skipped += 1,
             }
         }
+        join_notes(&mut diagnostics, before);
     }
     let count = documents.len() + broken.len();
     complete &= drop_duplicate_secrets(&mut secrets, &mut diagnostics);
@@ -202,6 +201,28 @@ pub fn read(texts: &[(SourceFile, String)], options: &Options) -> Loaded {
     };
     loaded.sort();
     loaded
+}
+
+/// Leaves one note of a file's documents that are not ours: a folder may hold a whole application.
+fn join_notes(diagnostics: &mut Vec<Diagnostic>, from: usize) {
+    let is_note = |d: &Diagnostic| d.code == codes::OTHER_API && d.severity == Severity::Note;
+    let mut notes = diagnostics[from..].iter().filter(|d| is_note(d));
+    let Some(mut first) = notes.next().cloned() else {
+        return;
+    };
+    let more = notes.count();
+    if more == 0 {
+        return;
+    }
+    first
+        .notes
+        .push(("and", format!("{more} more of this file")));
+    let mut at = 0;
+    diagnostics.retain(|diagnostic| {
+        at += 1;
+        at <= from || !is_note(diagnostic)
+    });
+    diagnostics.push(first);
 }
 
 /// Gives every finding its line and column. Only files with findings are looked at again.
@@ -321,17 +342,5 @@ impl std::str::FromStr for Selector {
             _ => Err(InvalidSelector(pair.to_owned())),
         });
         pairs.collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl Reading {
-    /// The document, where it is ours.
-    fn source(self) -> Option<Source> {
-        match self {
-            Self::Manifest(document) => Some(document.source),
-            Self::Secret(secret) => Some(secret.source),
-            Self::Broken(source) => Some(source),
-            Self::Skipped => None,
-        }
     }
 }

@@ -1,8 +1,32 @@
 //! `generate`: the files that follow from the types.
 
-use super::{Exit, Stop};
+use super::{Exit, Stop, output};
 use crate::cli;
+use crate::manifest::generate;
 
-pub(super) async fn run(_args: cli::Generate) -> Result<Exit, Stop> {
-    Err(Stop::usage("not yet"))
+pub(super) async fn run(args: cli::Generate) -> Result<Exit, Stop> {
+    let (files, into) = match args {
+        cli::Generate::Crds(into) => (generate::crds(), into),
+        cli::Generate::Schema(into) => (generate::schemas(), into),
+    };
+    let Some(dir) = into.dir else {
+        for (_, text) in &files {
+            output::print(text)?;
+        }
+        return Ok(Exit::Done);
+    };
+    let cannot = |path: &std::path::Path, error: std::io::Error| {
+        Stop::failed(format!("cannot write \"{}\": {error}", path.display()))
+    };
+    tokio::fs::create_dir_all(&dir)
+        .await
+        .map_err(|error| cannot(&dir, error))?;
+    for (name, text) in &files {
+        let path = dir.join(name);
+        tokio::fs::write(&path, text)
+            .await
+            .map_err(|error| cannot(&path, error))?;
+        output::note(&format!("wrote {}", path.display()));
+    }
+    Ok(Exit::Done)
 }

@@ -8,6 +8,11 @@
 //!
 //! A code never changes its meaning, and a code that is gone is not given out again.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "the titles are the headings of a page, for people who do not read Rust"
+)]
+
 use std::fmt::Write as _;
 
 use super::Code;

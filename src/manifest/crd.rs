@@ -11,6 +11,15 @@
 //! The comments of this file become the descriptions of the schemas, so they speak to the writer of a manifest. Absent is
 //! not managed, `[]` is wanted empty, and `null` is an error: no field is `nullable` in the schemas.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "the comments are the descriptions of the schemas, for people who do not read Rust"
+)]
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "printer columns of one type repeat the words that give it"
+)]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

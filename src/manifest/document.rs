@@ -31,6 +31,9 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) source: Source,
+    /// Whether nothing was found wrong with it by itself. An invalid one takes part in finding what else is wrong, and is
+    /// left out all the same.
+    pub(super) valid: bool,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) hold_until: Option<Timestamp>,
     pub(super) body: Body,
@@ -62,6 +65,8 @@ const ANNOTATIONS: [&str; 3] = [
     "scopeward.dev/force-orphan",
 ];
 const HOLD_UNTIL: &str = ANNOTATIONS[0];
+/// The keys of a manifest.
+const TOP: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 /// How far ahead a hold may reach.
 const LONGEST_HOLD: SignedDuration = SignedDuration::from_hours(30 * 24);
 
@@ -115,7 +120,7 @@ pub(super) fn read(
         }
         Identity::Other => return Reading::Skipped,
     };
-    source.kind = kind.map_or("Secret", Into::into).to_owned();
+    source.kind = String::from(kind.map_or("Secret", Into::into));
     name(members, &mut source);
     check_metadata(members.get("metadata"), &source, found);
     let Some(kind) = kind else {
@@ -126,7 +131,6 @@ pub(super) fn read(
         };
     };
 
-    const TOP: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
     for key in members
         .keys()
         .filter(|key| !TOP.contains(&key.as_str()))
@@ -151,9 +155,7 @@ pub(super) fn read(
     };
     checker.check(&SCHEMAS[kind as usize], "spec", spec, &source, found);
     let hold_until = annotations(members.get("metadata"), kind, &source, options.now, found);
-    if found[before..].iter().any(Diagnostic::is_error) {
-        return Reading::Broken(source);
-    }
+    let valid = !found[before..].iter().any(Diagnostic::is_error);
 
     let body = match kind {
         Kind::Target => TargetSpec::deserialize(spec).map(|spec| Body::Target(Box::new(spec))),
@@ -166,8 +168,10 @@ pub(super) fn read(
             labels: labels(members.get("metadata")),
             hold_until,
             body,
+            valid,
             source,
         })),
+        Err(_) if !valid => Reading::Broken(source),
         // The schema says all that the type does; should they ever differ, the document is left out and says why.
         Err(error) => {
             let message = format!("`spec` cannot be read: {error}");
@@ -206,10 +210,7 @@ fn identify(
             let mut note = Diagnostic::note(codes::NO_KIND, format!("{message}, and is skipped"));
             note.severity = options.skipped();
             found.push(note.at(source, ""));
-            return match options.strict {
-                true => Identity::Broken,
-                false => Identity::Other,
-            };
+            return options.other();
         }
         let mut error = Diagnostic::error(codes::NO_KIND, message);
         error = match missing.iter().find_map(|key| {
@@ -276,9 +277,17 @@ fn identify(
     );
     note.severity = options.skipped();
     found.push(note.at(source, "/kind"));
-    match options.strict {
-        true => Identity::Broken,
-        false => Identity::Other,
+    options.other()
+}
+
+impl Options {
+    /// What a document is that is somebody else's.
+    fn other(&self) -> Identity {
+        if self.strict {
+            Identity::Broken
+        } else {
+            Identity::Other
+        }
     }
 }
 
@@ -297,18 +306,15 @@ fn looks_like_ours(members: &Map<String, Value>) -> bool {
 
 /// Reads `metadata.name` and `metadata.namespace`, whatever else is wrong.
 fn name(members: &Map<String, Value>, source: &mut Source) {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     if source.kind.is_empty() {
-        source.kind = members
-            .get("kind")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
+        source.kind = text(members.get("kind")).unwrap_or_default();
     }
     let metadata = members.get("metadata");
-    let text = |key: &str| metadata.and_then(|m| m.get(key)).and_then(Value::as_str);
-    source.name = text("name").unwrap_or_default().to_owned();
-    if let Some(namespace) = text("namespace") {
-        source.namespace = namespace.to_owned();
+    let named = |key: &str| text(metadata.and_then(|metadata| metadata.get(key)));
+    source.name = named("name").unwrap_or_default();
+    if let Some(namespace) = named("namespace") {
+        source.namespace = namespace;
     }
 }
 
@@ -329,18 +335,16 @@ fn check_metadata(metadata: Option<&Value>, source: &Source, found: &mut Vec<Dia
         "managedFields",
         "selfLink",
     ];
-    let mut add = |code: Code, message: String, pointer: String, help: Option<String>| {
-        let mut finding = Diagnostic::error(code, message).at(source, pointer);
-        finding.help = help;
-        found.push(finding);
+    let add = |code: Code, message: String, pointer: &str| {
+        Diagnostic::error(code, message).at(source, pointer)
     };
     let Some(metadata) = metadata else {
         let message = format!("a {} needs the field `metadata`", source.kind);
-        return add(codes::MISSING, message, "/kind".to_owned(), None);
+        return found.push(add(codes::MISSING, message, "/kind"));
     };
     let Value::Object(members) = metadata else {
         let message = "`metadata` must be a mapping".to_owned();
-        return add(codes::BAD_METADATA, message, "/metadata".to_owned(), None);
+        return found.push(add(codes::BAD_METADATA, message, "/metadata"));
     };
     for (key, value) in members.iter().take(super::MAX_FINDINGS) {
         let mut pointer = "/metadata".to_owned();
@@ -348,7 +352,7 @@ fn check_metadata(metadata: Option<&Value>, source: &Source, found: &mut Vec<Dia
         let named = |pattern: &Regex, longest: usize, words: &str| match value.as_str() {
             Some(text) if text.len() <= longest && pattern.is_match(text) => None,
             Some(text) => Some(format!(
-                "`metadata.{key}` cannot be {}: it has {words}, and at most {longest} characters",
+                "`metadata.{key}` cannot be {}: it takes {words}, and at most {longest} characters",
                 super::schema::quoted(text)
             )),
             None => Some(format!("`metadata.{key}` must be text")),
@@ -370,17 +374,19 @@ fn check_metadata(metadata: Option<&Value>, source: &Source, found: &mut Vec<Dia
             unknown => {
                 let help = nearest(unknown, KNOWN).map(|meant| format!("did you mean `{meant}`?"));
                 let message = format!("unknown key {unknown:?} in `metadata`");
-                add(codes::UNKNOWN_KEY, message, pointer, help);
+                let mut finding = Diagnostic::error(codes::UNKNOWN_KEY, message);
+                finding.help = help;
+                found.push(finding.at(source, pointer).at_key());
                 continue;
             }
         };
         if let Some(message) = problem {
-            add(codes::BAD_METADATA, message, pointer, None);
+            found.push(add(codes::BAD_METADATA, message, &pointer));
         }
     }
     if !members.contains_key("name") {
         let message = "`metadata` needs the field `name`".to_owned();
-        add(codes::MISSING, message, "/metadata".to_owned(), None);
+        found.push(add(codes::MISSING, message, "/metadata").at_key());
     }
 }
 

@@ -112,13 +112,11 @@ impl Node {
                     .map(|item| (None, item)),
                 Kind::Scalar => None,
             };
-            match next {
-                Some((name, value)) => (key, node) = (name, value),
-                None => {
-                    complete = false;
-                    break;
-                }
-            }
+            let Some((name, value)) = next else {
+                complete = false;
+                break;
+            };
+            (key, node) = (name, value);
         }
         // A mapping or a list has no end worth marking: its key is, and its first key where it has none.
         let scalar = matches!(node.0.value, Kind::Scalar);

@@ -190,8 +190,10 @@ impl Checker {
                         None => findings.unknown_key(path, key, properties),
                     }
                 }
-                for key in required.iter().filter(|key| !members.contains_key(*key)) {
-                    findings.missing(path, key);
+                let missing = required.iter().filter(|key| !members.contains_key(*key));
+                let missing: Vec<String> = missing.map(|key| format!("`{key}`")).collect();
+                if !missing.is_empty() {
+                    findings.missing(path, &missing);
                 }
             }
             (
@@ -239,6 +241,10 @@ impl Checker {
                 Some(number) => {
                     let message =
                         format!("`{path}` is {number}, and must be from {least} to {most}");
+                    findings.add(codes::INVALID_VALUE, path, message);
+                }
+                None if value.as_f64().is_some_and(|number| number.fract() == 0.0) => {
+                    let message = format!("`{path}` must be a whole number from {least} to {most}");
                     findings.add(codes::INVALID_VALUE, path, message);
                 }
                 None => findings.wrong_type(path, &schema.shape, value),
@@ -311,16 +317,20 @@ impl Findings<'_> {
         self.push(diagnostic);
     }
 
-    fn missing(&mut self, path: Path<'_>, key: &str) {
-        self.add_key(
-            codes::MISSING,
-            path,
-            format!("`{path}` needs the field `{key}`"),
-        );
+    fn missing(&mut self, path: Path<'_>, missing: &[String]) {
+        let message = match missing {
+            [one] => format!("`{path}` needs the field {one}"),
+            [most @ .., last] => {
+                format!("`{path}` needs the fields {} and {last}", most.join(", "))
+            }
+            [] => return,
+        };
+        self.add_key(codes::MISSING, path, message);
     }
 
     fn null(&mut self, path: Path<'_>, shape: &Shape) {
         let help = match shape {
+            _ if matches!(path.step, Step::Index(_)) => "give it a value, or take the entry out",
             Shape::List { .. } => {
                 "leave the key out for \"not managed\", or write `[]` for \"wanted empty\""
             }
@@ -341,6 +351,7 @@ impl Findings<'_> {
         let (what, quotable) = match value {
             Value::Null => ("null", false),
             Value::Bool(_) => ("true or false", true),
+            Value::Number(_) if matches!(shape, Shape::Whole { .. }) => ("a fraction", false),
             Value::Number(_) => ("a number", true),
             Value::String(_) => ("text", false),
             Value::Array(_) => ("a list", false),
@@ -403,8 +414,13 @@ impl Findings<'_> {
             && !pattern.is_match(text)
         {
             let (code, why) = explain(pattern.as_str(), text);
+            let shown = match code {
+                // It may hold a password.
+                codes::BAD_URL if text.contains('@') => "what it is".to_owned(),
+                _ => quoted(text),
+            };
             self.push(
-                Diagnostic::error(code, format!("`{path}` cannot be {}", quoted(text)))
+                Diagnostic::error(code, format!("`{path}` cannot be {shown}"))
                     .at(self.source, path.pointer())
                     .label(why),
             );
@@ -465,7 +481,7 @@ impl std::fmt::Display for Path<'_> {
 }
 
 /// The whole number that a bound of a definition is, which it writes as `3.0`.
-fn whole(value: &Value) -> Option<i64> {
+pub(super) fn whole(value: &Value) -> Option<i64> {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the range is checked, and every whole number in it is exact"

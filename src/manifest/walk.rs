@@ -149,7 +149,7 @@ fn read_text(reader: impl io::Read) -> io::Result<Result<String, Diagnostic>> {
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let before = &error.as_bytes()[..at];
-            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = before.split(|byte| *byte == b'\n').count();
             refuse(
                 codes::NOT_UTF8,
                 format!("the file is not UTF-8 text: line {line} has other bytes"),

@@ -22,7 +22,7 @@ const MAX_DEPTH: usize = 32;
 const MAX_NODES: usize = 100_000;
 
 /// The longest line that a finding shows.
-const MAX_SHOWN: usize = 500;
+const MAX_SHOWN: usize = 2000;
 
 /// The text of one document of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,9 +162,15 @@ pub(super) fn check_size(file: &SourceFile, bytes: usize, documents: usize) -> O
     None
 }
 
-/// Whether a document may hold secrets, so that none of its lines is shown. Judged by its text, since it may not parse.
-fn may_hold_secrets(text: &str) -> bool {
-    text.contains("Secret") || text.contains("stringData") || text.contains("sops")
+/// Whether a document looks like a `v1` Secret, of which no line is shown. Judged by its text, since it may not parse.
+fn is_secret(text: &str) -> bool {
+    let word = |(at, _): (usize, &str)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + "Secret".len()..].chars().next();
+        // `caSecretRef` is none.
+        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+    };
+    text.contains("stringData") || text.match_indices("Secret").any(word)
 }
 
 fn duplicate(file: &SourceFile, key: &str, span: Option<Span>) -> Diagnostic {
@@ -233,7 +239,19 @@ fn diagnose(error: &Error, chunk: Chunk<'_>, file: &SourceFile) -> Diagnostic {
     let mut diagnostic = diagnostic;
     diagnostic.file = Some(file.clone());
     diagnostic.span = error.location().and_then(|location| span(chunk, location));
-    diagnostic.span.get_or_insert_with(|| start(chunk));
+    let span = diagnostic.span.get_or_insert_with(|| start(chunk));
+    // What cannot be parsed cannot be told to be no credential either.
+    let text = chunk.text.to_lowercase();
+    let words = [
+        "secret",
+        "password",
+        "token",
+        "private",
+        "serviceaccountkey",
+    ];
+    if words.iter().any(|word| text.contains(word)) {
+        span.text.clear();
+    }
     diagnostic
 }
 
@@ -278,9 +296,14 @@ pub(super) fn start(chunk: Chunk<'_>) -> Span {
     }
 }
 
-/// A line as a finding may show it: whole, unless it is endless or its document may hold secrets.
+/// A line as a finding may show it: whole, unless it is endless or may hold secrets.
 fn shown(chunk: Chunk<'_>, line: &str) -> String {
-    if may_hold_secrets(chunk.text) || line.len() > MAX_SHOWN {
+    let credentials = line.split("://").skip(1).any(|rest| {
+        rest.split('/')
+            .next()
+            .is_some_and(|host| host.contains('@'))
+    });
+    if credentials || line.len() > MAX_SHOWN || is_secret(chunk.text) {
         return String::new();
     }
     line.to_owned()

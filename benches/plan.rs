@@ -1,0 +1,156 @@
+//! How long planning takes by itself: a target of scopes, half of them as they should be, the others to be changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use jiff::Timestamp;
+use scopeward::model::{
+    Applied, Consumers, DeletionPolicy, DesiredRoles, DesiredScope, DesiredTarget, Live,
+    LiveIdentity, LiveScope, Origin, Owned, OwnedScope, RemoteId, ScopeName, Source, SourceFile,
+    Target, TargetId,
+    target::{AuthorizationServer, Endpoint},
+};
+use scopeward::plan::{Mode, NewInventory, PlanOptions, plan_target};
+
+fn source(name: &str) -> Source {
+    Source {
+        file: SourceFile::new("scopes.yaml"),
+        document: 0,
+        line: 1,
+        kind: "Scope".to_owned(),
+        namespace: "default".to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+fn target() -> Target {
+    Target {
+        id: TargetId {
+            namespace: "default".to_owned(),
+            name: "bench".to_owned(),
+        },
+        source: source("bench"),
+        endpoint: Endpoint::OneLogin {
+            url: "https://acme.onelogin.com".parse().expect("a URL"),
+            server: AuthorizationServer::Id(1),
+        },
+        credential: "bench".to_owned(),
+        policy: Default::default(),
+        suspend: false,
+        approval: Default::default(),
+        approved_plan: None,
+        limits: Default::default(),
+        safety: Default::default(),
+        tls: Default::default(),
+        adoption: Default::default(),
+        drift: Default::default(),
+    }
+}
+
+/// A target with `count` scopes: all are ours, every second one has another description live.
+fn world(count: usize) -> (DesiredTarget, Live, Owned) {
+    let mut desired = BTreeMap::new();
+    let mut live = BTreeMap::new();
+    let mut owned = BTreeMap::new();
+    for n in 0..count {
+        let name = ScopeName::observed(format!("orders:{n:06}"));
+        let description = Some(format!("Scope number {n}"));
+        desired.insert(
+            name.clone(),
+            DesiredScope {
+                name: name.clone(),
+                display_name: None,
+                description: description.clone(),
+                roles: DesiredRoles {
+                    whole: false,
+                    entries: BTreeMap::new(),
+                    may_shrink: true,
+                },
+                previous_names: Vec::new(),
+                protected: false,
+                deletion_policy: DeletionPolicy::Delete,
+                hold_until: None,
+                source: source(name.as_str()),
+            },
+        );
+        live.insert(
+            name.clone(),
+            LiveScope {
+                name: name.clone(),
+                remote_id: Some(RemoteId::new(n.to_string())),
+                display_name: None,
+                description: if n % 2 == 0 {
+                    description.clone()
+                } else {
+                    Some("else".to_owned())
+                },
+                roles: Vec::new(),
+                inherited: false,
+                consumers: Consumers::Apps(BTreeSet::new()),
+            },
+        );
+        owned.insert(
+            name,
+            OwnedScope {
+                origin: Origin::Created,
+                remote_id: Some(RemoteId::new(n.to_string())),
+                source: SourceFile::new("scopes.yaml"),
+                deletion_policy: DeletionPolicy::Delete,
+                protected: false,
+                applied: Applied {
+                    description,
+                    ..Applied::default()
+                },
+                hold_until: None,
+                renamed_from: BTreeSet::new(),
+                parked_for: None,
+                vanished_at: None,
+            },
+        );
+    }
+    let identity = LiveIdentity::new("oneLogin https://acme.onelogin.com 1");
+    let live = Live {
+        identity,
+        title: String::new(),
+        scopes: live,
+        duplicates: BTreeSet::new(),
+        apps: BTreeMap::new(),
+    };
+    let owned = Owned {
+        known: true,
+        scopes: owned,
+        ..Owned::default()
+    };
+    (
+        DesiredTarget {
+            target: Arc::new(target()),
+            scopes: desired,
+            apps: Vec::new(),
+        },
+        live,
+        owned,
+    )
+}
+
+fn plan(criterion: &mut Criterion) {
+    let options = PlanOptions {
+        mode: Mode::Sync,
+        now: Timestamp::UNIX_EPOCH,
+        roots: vec![SourceFile::new(".")],
+        removal_block: None,
+        new_inventory: NewInventory::Refuse,
+    };
+    let mut group = criterion.benchmark_group("plan");
+    for count in [100, 1_000, 10_000] {
+        let (desired, live, owned) = world(count);
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_with_input(BenchmarkId::from_parameter(count), &count, |bencher, _| {
+            bencher.iter(|| plan_target(&desired, &live, &owned, &options).digest());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, plan);
+criterion_main!(benches);

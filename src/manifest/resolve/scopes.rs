@@ -1,0 +1,281 @@
+//! Scopes on their targets: names that a system can hold and that do not contradict each other.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use super::{BindingWish, Lookup, Resolver, ScopeWish, listed};
+use crate::diagnostic::{Code, Diagnostic, codes};
+use crate::manifest::crd;
+use crate::manifest::document::Body;
+use crate::manifest::schema::quoted;
+use crate::model::{ScopeName, System};
+
+impl<'a> Resolver<'a> {
+    pub(super) fn read_scopes(&mut self) -> Vec<ScopeWish<'a>> {
+        let documents = self.documents;
+        let mut wishes = Vec::new();
+        for (index, document) in documents.iter().enumerate() {
+            let Body::Scope(spec) = &document.body else {
+                continue;
+            };
+            let spec = &**spec;
+            let (text, pointer) = match &spec.name {
+                Some(name) => (name, "/spec/name"),
+                None => (&document.source.name, "/metadata/name"),
+            };
+            let name = match ScopeName::declared(text) {
+                Ok(name) => name,
+                Err(error) => {
+                    self.error(index, pointer, codes::INVALID_VALUE, error.to_string());
+                    continue;
+                }
+            };
+            if spec.apigee.is_some() {
+                self.error(
+                    index,
+                    "/spec/apigee",
+                    codes::NOT_SUPPORTED,
+                    "changing the scopes of API products is not supported yet",
+                );
+            }
+            let mut targets = Vec::with_capacity(spec.target_refs.len());
+            for (at, reference) in spec.target_refs.iter().enumerate() {
+                let place = format!("/spec/targetRefs/{at}");
+                let Lookup::Found(target) = self.target(index, reference, &place) else {
+                    continue;
+                };
+                if targets.contains(&target) {
+                    let message = format!("the Target {:?} stands twice", reference.name);
+                    self.error(index, &format!("{place}/name"), codes::REPEATED, message);
+                    continue;
+                }
+                let rule = &self.targets[target].spec.allowed_namespaces;
+                self.permit(
+                    index,
+                    target,
+                    rule,
+                    "allowedNamespaces",
+                    &format!("{place}/name"),
+                );
+                self.permit_scope(index, target, name.as_str(), pointer);
+                if self.check_scope(index, spec, &name, target, &place, pointer) {
+                    targets.push(target);
+                }
+            }
+            wishes.push(ScopeWish {
+                document: index,
+                spec,
+                name,
+                targets,
+            });
+        }
+        self.check_names(&wishes);
+        wishes
+    }
+
+    /// What a target's own rules say of a scope; false where it cannot be there at all.
+    fn check_scope(
+        &mut self,
+        document: usize,
+        spec: &crd::ScopeSpec,
+        name: &ScopeName,
+        target: usize,
+        reference: &str,
+        name_pointer: &str,
+    ) -> bool {
+        let model = Arc::clone(&self.targets[target].target);
+        let system = model.system();
+        let can = system.capabilities();
+        if !can.scopes {
+            let error = Diagnostic::error(
+                codes::NOT_SUPPORTED,
+                format!("Scopes on {} are not supported yet", system.label()),
+            )
+            .help("an Apigee scope is an entry of an API product: declare what apps hold with an AppScopeSet");
+            self.report(document, &format!("{reference}/name"), error);
+            return false;
+        }
+        if let Some(why) = system.refuses_name(name) {
+            let error = Diagnostic::error(
+                codes::NAME_REFUSED,
+                format!(
+                    "{} cannot hold a scope named {:?}",
+                    system.label(),
+                    name.as_str()
+                ),
+            )
+            .label(why)
+            .fact("target", model.id.to_string());
+            self.report(document, name_pointer, error);
+        }
+        if let Some(text) = &spec.description {
+            let length = text.chars().count();
+            if length > can.description_length {
+                let message = format!(
+                    "the description has {length} characters, and {} holds {}",
+                    system.label(),
+                    can.description_length
+                );
+                self.error(document, "/spec/description", codes::TOO_LONG, message);
+            }
+        }
+        if spec.display_name.is_some() && !can.display_name {
+            self.unplaced(target, "displayName", document);
+        }
+        if let Some(roles) = &spec.bindings {
+            if can.roles {
+                self.check_roles(document, roles, "/spec/bindings", system);
+            } else {
+                self.unplaced(target, "bindings", document);
+            }
+        }
+        true
+    }
+
+    pub(super) fn check_roles(
+        &mut self,
+        document: usize,
+        roles: &[String],
+        pointer: &str,
+        system: System,
+    ) {
+        for (at, role) in roles.iter().enumerate() {
+            let longest = system.capabilities().role_length;
+            let why = if role.contains(',') {
+                Some("WSO2 joins role names with commas".to_owned())
+            } else if role.trim() != role {
+                Some("white space at its ends gets lost".to_owned())
+            } else if role.chars().count() > longest {
+                Some(format!("at most {longest} characters"))
+            } else {
+                None
+            };
+            if let Some(why) = why {
+                let error = Diagnostic::error(
+                    codes::BAD_ROLE,
+                    format!("{} cannot hold the role {}", system.label(), quoted(role)),
+                );
+                self.report(document, &format!("{pointer}/{at}"), error.label(why));
+            }
+        }
+    }
+
+    /// Finds names of one target that contradict each other.
+    fn check_names(&mut self, wishes: &[ScopeWish<'a>]) {
+        for target in 0..self.targets.len() {
+            let id = self.targets[target].target.id.clone();
+            let here = || wishes.iter().filter(|wish| wish.targets.contains(&target));
+            let mut declared: BTreeMap<&str, Vec<&ScopeWish<'_>>> = BTreeMap::new();
+            let mut spellings: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+            let mut claims: BTreeMap<&str, Vec<(&ScopeWish<'_>, usize)>> = BTreeMap::new();
+            for wish in here() {
+                let name = wish.name.as_str();
+                declared.entry(name).or_default().push(wish);
+                spellings
+                    .entry(name.to_lowercase())
+                    .or_default()
+                    .insert(name);
+                for (at, previous) in wish.spec.previous_names.iter().enumerate() {
+                    claims.entry(previous).or_default().push((wish, at));
+                }
+            }
+            for (name, wishes) in declared.iter().filter(|(_, wishes)| wishes.len() > 1) {
+                let documents: Vec<usize> = wishes.iter().map(|wish| wish.document).collect();
+                let message = format!("{} Scopes declare {name:?} on \"{id}\"", documents.len());
+                self.report_all(&documents, codes::SCOPE_DECLARED_TWICE, &message);
+            }
+            for names in spellings.values().filter(|names| names.len() > 1) {
+                let documents: Vec<usize> = names
+                    .iter()
+                    .flat_map(|name| declared[name].iter().map(|wish| wish.document))
+                    .collect();
+                let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+                let message = format!("{} on \"{id}\" differ only in case", names.join(" and "));
+                self.report_all(&documents, codes::NAMES_DIFFER_IN_CASE, &message);
+            }
+            for (previous, claims) in &claims {
+                for &(wish, at) in claims {
+                    let document = wish.document;
+                    let pointer = format!("/spec/previousNames/{at}");
+                    if wish.name.as_str() == *previous {
+                        let message = format!(
+                            "{previous:?} is the scope's name, and cannot be a previous one too"
+                        );
+                        self.error(document, &pointer, codes::PREVIOUS_NAME_TAKEN, message);
+                    } else if claims.len() > 1 {
+                        let others = claims.iter().filter(|(o, _)| o.document != document);
+                        let others = listed(others, |(other, _)| self.at(other.document));
+                        let error = Diagnostic::error(
+                            codes::PREVIOUS_NAME_TAKEN,
+                            format!(
+                                "{} Scopes on \"{id}\" were named {previous:?} before",
+                                claims.len()
+                            ),
+                        );
+                        self.report(document, &pointer, error.fact("also", others));
+                    } else if let Some(holder) = declared
+                        .get(previous)
+                        .into_iter()
+                        .flatten()
+                        // One that is itself renamed leaves the name: that is a chain or a swap.
+                        .find(|holder| holder.spec.previous_names.is_empty())
+                    {
+                        let error = Diagnostic::error(
+                            codes::PREVIOUS_NAME_TAKEN,
+                            format!("{previous:?} is declared by another Scope on \"{id}\""),
+                        )
+                        .fact("declared", self.at(holder.document))
+                        .help("take it from `previousNames`, or give that Scope its own previous name");
+                        self.report(document, &pointer, error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One finding on the name of each of several Scopes.
+    fn report_all(&mut self, documents: &[usize], code: Code, message: &str) {
+        for &document in documents {
+            let Body::Scope(spec) = &self.documents[document].body else {
+                continue;
+            };
+            let pointer = if spec.name.is_some() {
+                "/spec/name"
+            } else {
+                "/metadata/name"
+            };
+            let others = documents.iter().filter(|other| **other != document);
+            let others = listed(others, |other| self.at(*other));
+            let error = Diagnostic::error(code, message).fact("also", others);
+            self.report(document, pointer, error);
+        }
+    }
+
+    /// Warns of scopes whose list of roles is empty on purpose, where that opens them.
+    pub(super) fn warn_of_open_scopes(
+        &mut self,
+        scopes: &[ScopeWish<'a>],
+        bindings: &[BindingWish<'a>],
+    ) {
+        let bound: HashSet<(usize, usize)> = bindings
+            .iter()
+            .flat_map(|wish| wish.targets.iter().map(|target| (wish.scope, *target)))
+            .collect();
+        for (index, wish) in scopes.iter().enumerate() {
+            let empty = wish.spec.bindings.as_ref().is_some_and(Vec::is_empty);
+            let open = wish.targets.iter().find(|target| {
+                let system = self.targets[**target].target.system();
+                system.capabilities().empty_roles_open_to_all && !bound.contains(&(index, **target))
+            });
+            if let Some(target) = open.filter(|_| empty) {
+                let id = &self.targets[*target].target.id;
+                let warning = Diagnostic::warning(
+                    codes::OPEN_TO_ALL,
+                    format!("without roles, \"{id}\" issues the scope to anybody"),
+                );
+                let help = "list the roles, or leave `bindings` out to leave them unmanaged";
+                self.report(wish.document, "/spec/bindings", warning.help(help));
+            }
+        }
+    }
+}
