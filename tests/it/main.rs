@@ -9,5 +9,7 @@ mod provider_onelogin;
 mod provider_wso2;
 mod providing;
 mod recordings;
+mod safety;
 mod sandbox;
 mod sandbox_apigee;
+mod support;
