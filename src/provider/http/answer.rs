@@ -66,7 +66,11 @@ impl Answer {
         } else {
             Fate::NotDone
         };
-        ProviderError::new(&self.doing, Cause::UnexpectedAnswer(why)).with_fate(fate)
+        let error = ProviderError::new(&self.doing, Cause::UnexpectedAnswer(why)).with_fate(fate);
+        match words::is_markup(&self.body) {
+            true => error.with_help("check the url: a web page answers there, and not the API"),
+            false => error,
+        }
     }
 
     /// What an expected status other than a success says.

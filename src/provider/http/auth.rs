@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Answer, Call, Http, Kind};
+use super::{Answer, Call, Http, Kind, words};
 use crate::provider::error::{Cause, ProviderError};
 
 /// How long before its end a token is renewed.
@@ -93,6 +93,9 @@ impl<'a> TokenCalls<'a> {
 impl Answer {
     /// An error about a token answer. It says nothing of the body, which may hold the token.
     pub(crate) fn no_token(&self) -> ProviderError {
+        if words::is_markup(&self.body) {
+            return self.unexpected("an HTML page where a token should be");
+        }
         self.unexpected("it holds no token in the form that this token server gives")
     }
 }

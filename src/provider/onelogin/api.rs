@@ -124,8 +124,7 @@ impl TokenSource for ClientCredentials {
             .basic(&self.client_id, &self.client_secret)
             .json(&json!({ "grant_type": "client_credentials" }))
             .send()
-            .await
-            .map_err(explain)?;
+            .await?;
         let token: TokenAnswer =
             serde_json::from_slice(answer.body()).map_err(|_| answer.no_token())?;
         Ok(Token {
