@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use scopeward::diagnostic::codes;
 use scopeward::manifest::{self, LoadError, Loaded, Options};
+use scopeward::model::SourceFile;
 use scopeward::render::finding;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
@@ -61,7 +62,7 @@ fn the_quick_start_has_no_findings() {
     assert_eq!(finding::findings(&loaded.diagnostics, false), "");
     assert!(loaded.complete);
     assert_eq!((loaded.files, loaded.documents), (4, 15));
-    let roots: Vec<&str> = loaded.roots.iter().map(|root| root.as_str()).collect();
+    let roots: Vec<&str> = loaded.roots.iter().map(SourceFile::as_str).collect();
     assert_eq!(roots, ["examples/quickstart"]);
 }
 
@@ -161,7 +162,7 @@ fn a_file_that_cannot_be_read_stops_every_removal() {
     let loaded = load(folder.path().to_owned());
     assert_eq!(super::codes(&loaded), [codes::NOT_UTF8.0]);
     assert_eq!(
-        loaded.diagnostics[0].file.as_ref().map(|f| f.as_str()),
+        loaded.diagnostics[0].file.as_ref().map(SourceFile::as_str),
         Some("broken.yaml")
     );
     assert!(!loaded.complete);
@@ -205,7 +206,7 @@ fn the_same_file_twice_is_read_once() {
     let loaded = manifest::load(&paths, &options()).expect("there are manifests");
     assert_eq!(loaded.files, 1);
     assert!(!loaded.has_errors());
-    let roots: Vec<&str> = loaded.roots.iter().map(|root| root.as_str()).collect();
+    let roots: Vec<&str> = loaded.roots.iter().map(SourceFile::as_str).collect();
     assert_eq!(roots, [".", "targets.yaml"]);
 }
 

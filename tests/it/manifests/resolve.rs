@@ -2,7 +2,7 @@
 
 use scopeward::diagnostic::Severity;
 use scopeward::manifest::Loaded;
-use scopeward::model::{DeletionPolicy, ForeignScopes, RoleName, SourceFile};
+use scopeward::model::{DeletionPolicy, ForeignScopes, RoleName, ScopeName, SourceFile};
 
 use super::{read, read_all, repository};
 
@@ -76,7 +76,7 @@ fn defaults_are_filled_in() {
         (ForeignScopes::Remove, DeletionPolicy::Orphan)
     );
     assert!(!app.allow_empty && app.may_shrink);
-    let names: Vec<&str> = app.scopes.iter().map(|scope| scope.as_str()).collect();
+    let names: Vec<&str> = app.scopes.iter().map(ScopeName::as_str).collect();
     assert_eq!(names, ["b", "a"], "the order of the manifest stays");
     let scope = target.scopes.values().next().expect("a scope");
     assert_eq!(scope.name.as_str(), "orders");
