@@ -28,7 +28,7 @@ impl Place {
         let world = World::from_json(&serde_json::to_vec(&world).unwrap()).unwrap();
         Self {
             sandbox: Sandbox::start(world, Options::default()).await.unwrap(),
-            client: reqwest::Client::new(),
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
         }
     }
 
