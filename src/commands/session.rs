@@ -453,11 +453,17 @@ pub(super) fn inventory_stop(error: &InventoryError) -> Stop {
     }
 }
 
-/// The folder that `.scopeward/` stands in: the one that holds `.git`, else the working folder.
+/// The folder that `.scopeward/` stands in: the one that holds `.git`, else the working folder. Relative where that is the
+/// working folder itself, for people.
 async fn root_of(paths: &[String]) -> PathBuf {
     let first = paths.first().cloned().unwrap_or_default();
-    let found = tokio::task::spawn_blocking(move || manifest::base_folder(Path::new(&first))).await;
-    found.ok().flatten().unwrap_or_else(|| PathBuf::from("."))
+    let found = tokio::task::spawn_blocking(move || {
+        let here = std::env::current_dir().and_then(|here| here.canonicalize());
+        let base = manifest::base_folder(Path::new(&first));
+        base.filter(|base| here.is_ok_and(|here| *base != here))
+    })
+    .await;
+    found.ok().flatten().unwrap_or_default()
 }
 
 /// The command line that a hint repeats.

@@ -27,9 +27,11 @@ mod holders;
 mod ids;
 mod keys;
 mod listing;
+mod lookup;
 mod path;
 mod products;
 mod query;
+mod scopes;
 mod store;
 mod switches;
 #[cfg(test)]

@@ -7,5 +7,7 @@ mod provider_http;
 mod provider_wso2;
 mod providing;
 mod recordings;
+mod safety;
 mod sandbox;
 mod sandbox_apigee;
+mod support;

@@ -7,7 +7,8 @@ use http::Method;
 
 use super::answer::{Answer, Fault};
 use super::body::Body;
-use super::keys::{expiry, unknown_app};
+use super::keys::expiry;
+use super::lookup::unknown_app;
 use super::path::Attributes;
 use super::query::{Page, page_token, read_page_token};
 use super::store::{App, Attribute, HolderKind, HolderName, Key, Status};
@@ -178,7 +179,7 @@ impl Organization {
         let attributes = body.attributes("attributes")?.unwrap_or_default();
         let callback_url = body.text("callbackUrl")?.unwrap_or_default().to_owned();
         let key = self.minted_key(call, holder.kind, &body)?;
-        let id = self.uuid("app", call.now);
+        let id = self.new_app_id(call.now);
         self.store.add_app(App {
             id: id.clone(),
             name,
@@ -193,6 +194,16 @@ impl Organization {
         self.store.add_key(&id, key);
         let app = self.store.app(&id).expect("the app was just added");
         Ok(Answer::created(&self.app_view(app)))
+    }
+
+    /// An app id that nobody has.
+    fn new_app_id(&mut self, now: i64) -> String {
+        loop {
+            let id = self.uuid("app", now);
+            if self.store.app(&id).is_none() {
+                return id;
+            }
+        }
     }
 
     /// Replaces an app's attributes and callback, and makes a key where products are named. Scopes of existing keys
@@ -452,16 +463,35 @@ mod tests {
     #[test]
     fn an_app_put_removes_what_it_leaves_out() {
         let mut driver = Driver::orders("Edge");
-        driver.call(
+        let attributes = json!([{"name": "a", "value": "b"}]);
+        let (_, app) = driver.call(
             "PUT",
             SHOP,
-            &json!({"attributes": [{"name": "a", "value": "b"}], "callbackUrl": "c"}),
+            &json!({"attributes": attributes, "callbackUrl": "c"}),
+        );
+        assert_eq!(
+            (&app["attributes"], &app["callbackUrl"]),
+            (&attributes, &json!("c"))
         );
         let (_, app) = driver.call("PUT", SHOP, &json!({}));
         assert_eq!(
             (&app["attributes"], &app["callbackUrl"]),
             (&json!([]), &json!(""))
         );
+    }
+
+    #[test]
+    fn credentials_come_oldest_first_unless_the_switch_turns_them() {
+        for (order, newest) in [("stored", 1), ("reversed", 0)] {
+            let mut driver = Driver::orders_with("Edge", &json!({"credentialOrder": order}));
+            let (_, app) = driver.call("POST", SHOP, &json!({"apiProducts": ["vip"]}));
+            let product = &app["credentials"][newest]["apiProducts"][0];
+            assert_eq!(
+                product,
+                &json!({"apiproduct": "vip", "status": "pending"}),
+                "{order}"
+            );
+        }
     }
 
     #[test]
@@ -576,6 +606,12 @@ mod tests {
         let world = |edition: &str, switches: Value| json!({"edition": edition, "switches": switches, "developers": [{"email": "ann@example.com", "apps": apps}]});
         let mut edge = Driver::new(world("Edge", json!({})));
         assert_eq!(edge.fetch(APPS).as_array().unwrap().len(), 100);
+        let developer = edge.fetch("/developers/ann@example.com");
+        assert_eq!(
+            developer["apps"].as_array().unwrap().len(),
+            100,
+            "the first hundred alone"
+        );
         let page = edge.fetch(&format!("{APPS}?count=500&startKey=app-099"));
         assert_eq!(
             (&page[0], page.as_array().unwrap().len()),

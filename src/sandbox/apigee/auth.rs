@@ -2,7 +2,7 @@
 //!
 //! | path | edition | answers |
 //! |---|---|---|
-//! | `POST /oauth/token` | Edge | `password` and `refresh_token` grants of the sign-in service, with `edgecli`'s client credentials |
+//! | `POST /oauth/token` | Edge | `password` and `refresh_token` grants of the sign-in service, to its client `edgecli` |
 //! | `POST /token` | X | a service account's signed assertion, or an authorized user's refresh token |
 //! | `GET /computeMetadata/v1/instance/service-accounts/default/token` | X | the token of a machine's own account |
 //!
@@ -612,8 +612,24 @@ mod tests {
         driver.authorization = format!("Bearer {}", answer["access_token"].as_str().unwrap());
         driver.apigee = Apigee::load(driver.apigee.world()).unwrap();
         assert_eq!(driver.get("/apiproducts").0, 200);
+        let (_, second) = form(&mut driver, "/oauth/token", EDGECLI, body);
+        assert_eq!(
+            second["refresh_token"], answer["refresh_token"],
+            "one for each caller"
+        );
+
         driver.apigee.expire_tokens();
         assert_eq!(driver.get("/apiproducts").0, 401);
+        for (refresh_token, expected) in [
+            (answer["refresh_token"].as_str().unwrap(), 401),
+            ("standing", 200),
+        ] {
+            let body = format!("grant_type=refresh_token&refresh_token={refresh_token}");
+            assert_eq!(
+                form(&mut driver, "/oauth/token", EDGECLI, &body).0,
+                expected
+            );
+        }
     }
 
     #[test]

@@ -332,12 +332,16 @@ mod tests {
             204
         );
         assert_eq!(driver.fetch(bob)["status"], "inactive");
+        driver.now += 5;
+        driver.call("POST", &format!("{bob}?action=active"), &Value::Null);
+        assert_eq!(driver.fetch(bob)["lastModifiedAt"], now + 5000);
         let (status, changed) = driver.call(
             "PUT",
             bob,
             &json!({"email": "bob@example.com", "firstName": "Rob"}),
         );
         assert_eq!((status, &changed["firstName"]), (200, &json!("Rob")));
+        assert_eq!(changed.get("lastName"), None, "what is left out is gone");
 
         let (status, _) = driver.call("DELETE", "/developers/ann@example.com", &Value::Null);
         assert_eq!(status, 200);

@@ -3,22 +3,18 @@
 //! | call | developers, companies (Edge) | developers (X) | app groups (X) |
 //! |---|---|---|---|
 //! | PUT | replaces `scopes`; adds `apiProducts`; sets `attributes` | the same | none |
-//! | POST | adds `apiProducts`; sets `attributes` | and takes `scopes` | `apiProducts`, `appGroupAppKey.{scopes,attributes}` |
+//! | POST | adds `apiProducts`; sets `attributes` | and takes `scopes` | `apiProducts`, and both in `appGroupAppKey` |
 //!
 //! A scope list is checked against the union of the scopes of the key's products, the ones just added included, and a
 //! refused call changes nothing.
-
-use std::collections::HashSet;
 
 use http::Method;
 
 use super::answer::{Answer, Fault};
 use super::body::Body;
-use super::path::decode_again;
-use super::store::{
-    App, Association, Attribute, HolderKind, HolderName, Key, NEVER, Product, Status,
-};
-use super::switches::{Blank, Case, Counted, EmptyList, Omitted, PostedScopes, ScopeCheck};
+use super::lookup::unknown_key;
+use super::store::{Attribute, HolderKind, Key, NEVER, Status};
+use super::switches::{EmptyList, Omitted, PostedScopes};
 use super::view::KeyView;
 use super::{Call, Edition, Organization};
 
@@ -184,23 +180,6 @@ impl Organization {
         Ok(())
     }
 
-    /// Takes out of keys the scopes that none of their products has any more. A list that becomes empty this way is
-    /// unrestricted, like any other.
-    pub(super) fn prune(&mut self, concerns: impl Fn(&Key) -> bool) {
-        for (products, key) in self.store.keys_mut() {
-            if !concerns(key) {
-                continue;
-            }
-            let left: HashSet<&str> = key
-                .products
-                .iter()
-                .filter_map(|association| products.get(&association.product))
-                .flat_map(|product| product.scopes.iter().map(String::as_str))
-                .collect();
-            key.scopes.retain(|scope| left.contains(scope.as_str()));
-        }
-    }
-
     fn has_key_put(&self, kind: HolderKind) -> bool {
         match kind {
             HolderKind::Developer => true,
@@ -322,94 +301,6 @@ impl Organization {
         Ok(())
     }
 
-    /// Adds products to a key's list, each once, with the status that its approval type gives.
-    pub(super) fn associate(
-        &self,
-        associations: &mut Vec<Association>,
-        products: &[String],
-    ) -> Result<(), Fault> {
-        for name in products {
-            let product = self.stored_product(name)?;
-            if !associations
-                .iter()
-                .any(|association| association.product == *name)
-            {
-                associations.push(Association {
-                    product: name.clone(),
-                    status: product.first_status(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Drops empty names and repetitions; the order stays.
-    pub(super) fn cleaned(&self, mut scopes: Vec<String>) -> Vec<String> {
-        if self.switches.blank_key_scopes == Blank::Drop {
-            scopes.retain(|scope| !scope.is_empty());
-        }
-        let mut seen = HashSet::new();
-        scopes.retain(|scope| seen.insert(scope.clone()));
-        scopes
-    }
-
-    /// Refuses scopes that none of the products has, with the list that would be allowed.
-    ///
-    /// `app` lends the products of its other keys where the check is by app.
-    pub(super) fn check_scopes(
-        &self,
-        scopes: &[String],
-        products: &[Association],
-        app: Option<&App>,
-    ) -> Result<(), Fault> {
-        let others = match self.switches.scope_check {
-            ScopeCheck::Key => None,
-            ScopeCheck::App => app,
-        };
-        let associations = products.iter().chain(
-            others
-                .into_iter()
-                .flat_map(|app| &app.keys)
-                .flat_map(|key| &key.products),
-        );
-        let mut allowed: Vec<&str> = Vec::new();
-        let mut known = HashSet::new();
-        for association in associations {
-            if self.switches.unapproved_products == Counted::Ignore
-                && association.status != Status::Approved
-            {
-                continue;
-            }
-            let product = self.store.products.get(&association.product);
-            for scope in product.iter().flat_map(|product| &product.scopes) {
-                if !scope.is_empty() && known.insert(self.scope_name(scope)) {
-                    allowed.push(scope);
-                }
-            }
-        }
-        let refused =
-            |scope: &String| !scope.is_empty() && !known.contains(&self.scope_name(scope));
-        if scopes.iter().any(refused) {
-            return Err(Fault::coded(
-                400,
-                "keymanagement.service.InvalidScopes",
-                format!(
-                    "Invalid scopes. Scopes must be contained in [{}]",
-                    allowed.join(", ")
-                ),
-            ));
-        }
-        Ok(())
-    }
-
-    /// The form in which scope names are compared.
-    fn scope_name(&self, scope: &str) -> String {
-        match self.switches.scope_names {
-            Case::Sensitive => scope.to_owned(),
-            Case::Insensitive => scope.to_lowercase(),
-        }
-    }
-
     /// Makes the key that a world's user brings along: no products, and scopes that nobody checks.
     fn imported_key(&mut self, call: &Call<'_>, body: &Body) -> Result<Key, Fault> {
         let given = |name: &str| -> Result<Option<String>, Fault> {
@@ -455,101 +346,6 @@ impl Organization {
         }
     }
 
-    /// The id of an app that a path names.
-    pub(super) fn app_id(
-        &self,
-        kind: HolderKind,
-        holder: &str,
-        app: &str,
-    ) -> Result<String, Fault> {
-        let name = self.holder_name(kind, holder)?;
-        let id = self.store.app_id(&name, app).map(str::to_owned);
-        id.ok_or_else(|| unknown_app(app, holder))
-    }
-
-    /// The holder that a path names: a developer's e-mail, escaped once or twice, or id, or a team's name.
-    pub(super) fn holder_name(&self, kind: HolderKind, given: &str) -> Result<HolderName, Fault> {
-        let once = std::iter::once(given.to_owned());
-        let spellings = once.chain(decode_again(given));
-        for spelling in spellings {
-            let mut name = HolderName::new(kind, spelling);
-            if self.store.holder(&name).is_some() {
-                return Ok(name);
-            }
-            if kind != HolderKind::Developer {
-                continue;
-            }
-            if let Some(email) = self.store.developer_by_id(&name.name) {
-                return Ok(HolderName::new(kind, email));
-            }
-            if self.switches.email_lookup == Case::Insensitive {
-                name.name = name.name.to_lowercase();
-                let mut developers = self.store.holders_from(kind, "");
-                if let Some((email, _)) =
-                    developers.find(|(email, _)| email.to_lowercase() == name.name)
-                {
-                    return Ok(HolderName::new(kind, email));
-                }
-            }
-        }
-        Err(self.unknown_holder(kind, given))
-    }
-
-    pub(super) fn unknown_holder(&self, kind: HolderKind, given: &str) -> Fault {
-        let organization = &self.name;
-        match kind {
-            HolderKind::Developer => Fault::coded(
-                404,
-                "developer.service.DeveloperIdDoesNotExist",
-                format!("DeveloperId {given} does not exist in organization {organization}"),
-            ),
-            HolderKind::Company => Fault::coded(
-                404,
-                "developer.service.CompanyDoesNotExist",
-                format!("Company {given} does not exist in organization {organization}"),
-            ),
-            HolderKind::AppGroup => Fault::coded(
-                404,
-                "developer.service.AppGroupDoesNotExist",
-                format!("AppGroup {given} does not exist in organization {organization}"),
-            ),
-        }
-    }
-
-    pub(super) fn stored_product(&self, name: &str) -> Result<&Product, Fault> {
-        self.store
-            .products
-            .get(name)
-            .ok_or_else(|| self.unknown_product(name))
-    }
-
-    pub(super) fn unknown_product(&self, name: &str) -> Fault {
-        Fault::coded(
-            404,
-            "keymanagement.service.apiproduct_doesnot_exist",
-            format!(
-                "API Product [{name}] does not exist for tenant [{}] and id [null]",
-                self.name
-            ),
-        )
-    }
-
-    pub(super) fn stored_key(&self, app_id: &str, consumer_key: &str) -> Result<&Key, Fault> {
-        let app = self.store.app(app_id);
-        app.and_then(|app| app.key(consumer_key))
-            .ok_or_else(unknown_key)
-    }
-
-    pub(super) fn stored_key_mut(
-        &mut self,
-        app_id: &str,
-        consumer_key: &str,
-    ) -> Result<&mut Key, Fault> {
-        self.store
-            .key_mut(app_id, consumer_key)
-            .ok_or_else(unknown_key)
-    }
-
     fn show_key(&self, app_id: &str, consumer_key: &str) -> Result<Answer, Fault> {
         Ok(self.key_answer(self.stored_key(app_id, consumer_key)?))
     }
@@ -579,22 +375,6 @@ fn checked_key(name: &str, text: &str) -> Result<String, Fault> {
         )));
     }
     Ok(text.to_owned())
-}
-
-pub(super) fn unknown_app(app: &str, holder: &str) -> Fault {
-    Fault::coded(
-        404,
-        "developer.service.AppDoesNotExist",
-        format!("App named {app} does not exist under {holder}"),
-    )
-}
-
-fn unknown_key() -> Fault {
-    Fault::coded(
-        404,
-        "keymanagement.service.InvalidClientIdForGivenApp",
-        "Invalid consumer key for Given App".to_owned(),
-    )
 }
 
 fn not_associated() -> Fault {
@@ -942,6 +722,9 @@ mod tests {
             "keymanagement.service.InvalidClientIdForGivenApp"
         );
         assert_eq!(error["message"], "Invalid consumer key for Given App");
+        let keys = KEY.strip_suffix("/k3y").unwrap();
+        let (status, _) = driver.call("POST", keys, &json!({"consumerKey": "k3y"}));
+        assert_eq!(status, 201, "a deleted key's name is free again");
     }
 
     #[test]

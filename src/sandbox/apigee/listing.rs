@@ -554,6 +554,34 @@ mod tests {
     }
 
     #[test]
+    fn a_narrowed_list_pages_by_id_as_the_whole_one_does() {
+        // The order of names is not that of ids.
+        let apps = json!([{"name": "a", "appId": "3"}, {"name": "b", "appId": "1"}, {"name": "c", "appId": "2"}]);
+        let mut driver = Driver::new(json!({
+            "edition": "X", "developers": [{"email": "ann@example.com", "apps": apps}],
+        }));
+        let mut seen = Vec::new();
+        let mut token = String::new();
+        for _ in 0..3 {
+            let filter = "filter=developerEmail=ann@example.com";
+            let page = driver.fetch(&format!("/apps?{filter}&pageSize=1&pageToken={token}"));
+            seen.extend(ids(&page).into_iter().map(str::to_owned));
+            page["nextPageToken"]
+                .as_str()
+                .unwrap_or_default()
+                .clone_into(&mut token);
+        }
+        assert_eq!(
+            (seen, token),
+            (["1", "2", "3"].map(str::to_owned).into(), String::new())
+        );
+        assert_eq!(
+            ids(&driver.fetch("/apps?filter=appId=1&startKey=2&rows=5")),
+            Vec::<&str>::new()
+        );
+    }
+
+    #[test]
     fn edge_lists_apps_by_type() {
         let mut driver = Driver::new(json!({
             "edition": "Edge",

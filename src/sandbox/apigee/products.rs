@@ -352,11 +352,14 @@ mod tests {
             assert_eq!(status, 200);
             product["lastModifiedAt"] = answer["lastModifiedAt"].clone();
             assert_eq!(answer, product);
+            let list = json!({"attribute": [{"name": "access", "value": "public"}]});
+            driver.call("POST", "/apiproducts/orders/attributes", &list);
             let (_, answer) = driver.call(
                 method,
                 "/apiproducts/orders",
                 &json!({"displayName": "Orders"}),
             );
+            assert_eq!(answer.get("attributes"), None);
             assert_eq!(
                 (answer.get("scopes"), answer.get("payloadOperationGroup")),
                 (None, None)
@@ -457,6 +460,17 @@ mod tests {
             driver.get("/apiproducts/orders?query=list&entity=cats").0,
             400
         );
+        let keys = "/developers/ann@example.com/apps/shop/keys";
+        for name in ["m", "z"] {
+            driver.call("POST", keys, &json!({"consumerKey": name}));
+            driver.call(
+                "POST",
+                &format!("{keys}/{name}"),
+                &json!({"apiProducts": ["orders"]}),
+            );
+        }
+        let page = driver.fetch("/apiproducts/orders?query=list&entity=keys&startkey=m&count=1");
+        assert_eq!(page, json!(["m"]));
     }
 
     #[test]

@@ -357,3 +357,23 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removed_developers_id_is_free_again() {
+        let mut store = Store::default();
+        let ann = HolderName::new(HolderKind::Developer, "ann@example.com");
+        let bob = HolderName::new(HolderKind::Developer, "bob@example.com");
+        assert!(store.add_holder(ann.clone(), Holder::new("1".to_owned(), 0)));
+        assert!(
+            !store.add_holder(bob.clone(), Holder::new("1".to_owned(), 0)),
+            "ids are unique"
+        );
+        store.remove_holder(&ann);
+        assert_eq!(store.developer_by_id("1"), None);
+        assert!(store.add_holder(bob, Holder::new("1".to_owned(), 0)));
+    }
+}

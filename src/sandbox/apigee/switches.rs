@@ -45,7 +45,7 @@ pub(super) struct Switches {
     pub(super) start_key_alone: StartKeyAlone,
     /// What `expand=true` together with `count` or `startKey` does on the lists whose documents rule that out.
     pub(super) expand_with_count: ExpandWithCount,
-    /// Whether X's `/apps` carries `nextPageToken` and `totalSize` also for requests without `pageSize` and `pageToken`.
+    /// Whether X's `/apps` carries `nextPageToken` and `totalSize` for requests that name no page either.
     pub(super) page_token_always: bool,
     /// Whether X's `/apps` lists an app none of whose keys has the wanted `keyStatus`.
     pub(super) apps_without_matching_keys: Listed,

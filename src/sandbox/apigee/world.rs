@@ -3,7 +3,7 @@
 //! ```yaml
 //! organization: acme
 //! edition: X                                   # or Edge
-//! credentials: [{ token: sandbox }]            # or username and password, refreshToken, serviceAccount; readOnly: true
+//! credentials: [{ token: sandbox }]            # or username+password, refreshToken, serviceAccount
 //! products: [{ name: orders, scopes: [READ, WRITE] }]
 //! developers: [{ email: ann@example.com, apps: [{ name: shop, keys: [{ consumerKey: k3y, products: [orders] }] }] }]
 //! companies: []                                # Edge
@@ -661,7 +661,9 @@ mod tests {
         let mut driver = Driver::orders("X");
         let apps = "/developers/ann@example.com/apps";
         let (_, first) = driver.call("POST", apps, &json!({"name": "a"}));
-        driver.apigee = Apigee::load(driver.apigee.world()).unwrap();
+        let world = driver.apigee.world();
+        assert_eq!(world["made"], 3, "an id, a key and a secret were made up");
+        driver.apigee = Apigee::load(world).unwrap();
         let (status, second) = driver.call("POST", apps, &json!({"name": "b"}));
         assert_eq!(status, 201, "{second}");
         assert_ne!(first["appId"], second["appId"]);
