@@ -262,9 +262,8 @@ impl Http {
     /// Signs a request to the API.
     async fn sign(&self, refused: Option<u64>, settling: bool) -> Result<Signature, ProviderError> {
         let header = match &self.auth {
-            Auth::None => None,
-            Auth::Basic { username, password } => Some(self.basic_header(username, password)?),
-            Auth::Bearer(token) => Some(self.bearer_header(token)?),
+            Auth::Basic { username, password } => self.basic_header(username, password)?,
+            Auth::Bearer(token) => self.bearer_header(token)?,
             Auth::Token(source) => {
                 let calls = TokenCalls {
                     http: self,
@@ -277,7 +276,7 @@ impl Http {
             }
         };
         Ok(Signature {
-            header,
+            header: Some(header),
             flight: None,
         })
     }

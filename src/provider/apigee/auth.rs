@@ -177,7 +177,7 @@ impl TokenSource for SignIn {
                 ("refresh_token", token.expose_secret()),
             ];
             match (self.ask(calls, &form).await, &self.user) {
-                (Ok(answer), _) => return Ok(keep(answer, &mut refresh)),
+                (Ok(answer), _) => return Ok(keep(answer, &mut refresh, calls)),
                 (Err(error), None) => return Err(error),
                 // A refresh token ends some day; whoever has a password signs in again.
                 (Err(_), Some(_)) => *refresh = None,
@@ -196,7 +196,7 @@ impl TokenSource for SignIn {
             form.push(("mfa_token", token.expose_secret()));
         }
         let answer = self.ask(calls, &form).await?;
-        Ok(keep(answer, &mut refresh))
+        Ok(keep(answer, &mut refresh, calls))
     }
 }
 
@@ -216,13 +216,15 @@ impl SignIn {
 }
 
 /// Takes a token, and keeps what gets the next one.
-fn keep(answer: TokenAnswer, refresh: &mut Option<SecretString>) -> Token {
+fn keep(answer: TokenAnswer, refresh: &mut Option<SecretString>, calls: &TokenCalls<'_>) -> Token {
     if let Some(next) = answer
         .refresh_token
         .clone()
         .filter(|token| !token.is_empty())
     {
-        *refresh = Some(SecretString::from(next));
+        let next = SecretString::from(next);
+        calls.learn(&next);
+        *refresh = Some(next);
     }
     answer.into_token()
 }

@@ -444,9 +444,10 @@ impl<D: Iterator<Item = Duration>> Tries<D> {
         }
         self.last = Some(error);
         let overrun = failure.asked_wait.is_some() || failure.ending == Ending::Answered(429);
-        Ok(match overrun {
-            true => Next::PauseAll(until),
-            false => Next::Sleep(until),
+        Ok(if overrun {
+            Next::PauseAll(until)
+        } else {
+            Next::Sleep(until)
         })
     }
 }

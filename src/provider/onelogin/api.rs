@@ -218,9 +218,10 @@ impl Api {
         description: &str,
     ) -> Result<(), ProviderError> {
         let body = json!({ "value": name, "description": description });
-        let doing = match before == name {
-            true => format!("update scope \"{name}\""),
-            false => format!("rename scope \"{before}\" to \"{name}\""),
+        let doing = if before == name {
+            format!("update scope \"{name}\"")
+        } else {
+            format!("rename scope \"{before}\" to \"{name}\"")
         };
         let (server, id) = (server.to_string(), id.to_string());
         send(

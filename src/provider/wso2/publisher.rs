@@ -222,10 +222,20 @@ impl Publisher {
         }
     }
 
-    /// Publisher answers 401 to a wrong password and to a right one that may not do this alike.
+    /// Says what two answers can mean here. Publisher answers 401 to a wrong password and to a right one that may not do
+    /// this alike, and a server knows the paths of its own version alone.
     fn explained(&self, error: ProviderError) -> ProviderError {
-        if !matches!(error.cause, Cause::Unauthorized { .. }) {
-            return error;
+        match &error.cause {
+            Cause::Unauthorized { .. } => {}
+            Cause::NotFound { .. } => {
+                let help = format!(
+                    "a server answers one version of its paths alone, and the target says `{}`: API Manager 3.2 is v1, \
+                     4.0 v2, 4.1 v3, and 4.2 and later v4",
+                    self.version
+                );
+                return error.with_help(help);
+            }
+            _ => return error,
         }
         let help = match self.granted.without_manage() {
             Some(granted) => format!("the token was granted `{granted}`: {NEEDS_ROLE}"),
