@@ -44,7 +44,9 @@ impl Resolver<'_> {
                 }
             }
             self.bad[document] |= findings.iter().any(Diagnostic::is_error);
-            findings.into_iter().for_each(|finding| self.push(finding));
+            for finding in findings {
+                self.push(finding);
+            }
             if let (Some(target), Some(allowed_scopes)) = (target, allowed_scopes) {
                 same.entry(target::offline_identity(&target))
                     .or_default()

@@ -79,6 +79,12 @@ impl<'a> TokenCalls<'a> {
         Call::token(self.http, url, doing).settling(self.settling)
     }
 
+    /// Learns a secret that a token answer holds beside the token, so that no text of this provider holds it: token
+    /// servers name the refresh token that they refuse.
+    pub(crate) fn learn(&self, secret: &SecretString) {
+        self.http.redactor.learn(secret.expose_secret());
+    }
+
     /// Counts a token request that a library sends by itself.
     pub(crate) fn count(&self) {
         self.http.count(Kind::Token, false);
