@@ -3,6 +3,7 @@
 
 mod architecture;
 #[cfg(unix)]
+mod documents;
 mod kills;
 mod manifests;
 mod provider_apigee;
