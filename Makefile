@@ -1,6 +1,6 @@
 # The verbs. `make` lists them; each is one line that can be typed by hand as well.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint generate
+.PHONY: help run test lint generate bench
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,3 +20,6 @@ lint: ## formatting and clippy, warnings being errors
 generate: ## write crds/, schemas/ and docs/checks.md anew from the types
 	rm -f crds/*.yaml schemas/*.json docs/checks.md
 	SCOPEWARD_GENERATE=1 cargo test --locked --test it -- current
+
+bench: ## planning alone, and whole runs of the release binary against the sandbox
+	cargo bench --locked

@@ -727,5 +727,16 @@ async fn a_version_that_the_server_does_not_have_is_named() {
         .unwrap_err();
     assert!(error.is_not_found());
     let help = error.help.unwrap();
-    assert!(help.contains("the target says `v1`"), "{help}");
+    assert!(help.contains("the target says version `v1`"), "{help}");
+}
+
+#[tokio::test]
+async fn a_look_that_asks_for_no_scopes_sends_nothing_and_forgets_no_id() {
+    let place = place(json!({ "sharedScopes": [{ "name": "s", "description": "d" }] })).await;
+    let provider = providing::open(publisher(&place), ADMIN);
+    provider.observe(&everything()).await.unwrap();
+    provider.observe(&Interest::default()).await.unwrap();
+    assert_eq!(provider.requests().total, 1);
+    let changed = update(None, state("s", "d", &[]), state("s", "e", &[]));
+    provider.apply(&changed).await.unwrap();
 }

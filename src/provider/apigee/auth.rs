@@ -176,11 +176,11 @@ impl TokenSource for SignIn {
                 ("grant_type", "refresh_token"),
                 ("refresh_token", token.expose_secret()),
             ];
-            match (self.ask(calls, &form).await, &self.user) {
-                (Ok(answer), _) => return Ok(keep(answer, &mut refresh, calls)),
-                (Err(error), None) => return Err(error),
+            match self.ask(calls, &form).await {
+                Ok(answer) => return Ok(keep(answer, &mut refresh, calls)),
                 // A refresh token ends some day; whoever has a password signs in again.
-                (Err(_), Some(_)) => *refresh = None,
+                Err(error) if self.user.is_some() && is_refusal(&error) => *refresh = None,
+                Err(error) => return Err(error),
             }
         }
         let user = self
@@ -213,6 +213,14 @@ impl SignIn {
             .form(form);
         TokenAnswer::read(&call.send().await?)
     }
+}
+
+/// Whether a token server has refused, rather than not answered.
+fn is_refusal(error: &ProviderError) -> bool {
+    matches!(
+        error.cause,
+        Cause::Unauthorized { .. } | Cause::Status { .. }
+    )
 }
 
 /// Takes a token, and keeps what gets the next one.
