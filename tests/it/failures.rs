@@ -458,11 +458,9 @@ fn a_token_that_ends_in_the_middle_of_a_run_is_renewed_once() {
             .run_in(&environment, &["sync", ".", "--yes", "--new-inventory"])
             .exits(DONE);
         assert_eq!(case.faults_applied(), 1, "{ran}");
-        let tokens = case
-            .log()
-            .iter()
-            .filter(|entry| entry["token"] == true)
-            .count();
+        // Edge's refresh token is gone as well, so that a refused request lies between the two.
+        let given = |entry: &&Value| entry["token"] == true && entry["status"] == 200;
+        let tokens = case.log().iter().filter(given).count();
         assert_eq!(tokens, 2, "{name}\n{ran}");
     }
 }
@@ -524,13 +522,17 @@ const WRITES: [(&str, &str, &str); 13] = [
 
 /// Runs a busy sync with a fault at the first write of each kind.
 fn at_every_kind_of_write(fault: &Value, code: i32) {
+    at_writes(&WRITES, fault, code);
+}
+
+fn at_writes(writes: &[(&str, &str, &str)], fault: &Value, code: i32) {
     let busy = Busy::new(1);
-    for (system, method, route) in WRITES {
+    for (system, method, route) in writes {
         let what = format!("{fault} at {method} {route}");
         busy.again();
         let mut rule = json!({ "system": system, "method": method, "times": 1, "fault": fault });
-        if route != "*" {
-            rule["route"] = route.into();
+        if *route != "*" {
+            rule["route"] = (*route).into();
         }
         busy.case.fail(json!([rule]));
         let ran = busy.case.sync(&[]);
@@ -556,9 +558,13 @@ fn a_500_after_a_write_is_settled_by_looking() {
     at_every_kind_of_write(&json!({ "status": { "code": 500, "when": "after" } }), DONE);
 }
 
+/// One of each: what is not made, and what may have been changed. The latter is looked at for ten seconds.
+const FEW: [(&str, &str, &str); 4] = [WRITES[0], WRITES[6], WRITES[9], WRITES[7]];
+
 #[test]
 fn a_500_before_a_write_is_told_and_left_to_the_next_run() {
-    at_every_kind_of_write(
+    at_writes(
+        &FEW,
         &json!({ "status": { "code": 500, "when": "before" } }),
         PARTIAL,
     );

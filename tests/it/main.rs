@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;
+#[cfg(unix)]
+mod calls;
 mod documents;
 #[cfg(unix)]
 mod failures;
@@ -20,3 +22,7 @@ mod sandbox_apigee;
 #[cfg(unix)]
 mod secrets;
 mod support;
+#[cfg(unix)]
+mod verbs;
+#[cfg(unix)]
+mod worlds;

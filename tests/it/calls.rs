@@ -1,0 +1,382 @@
+//! The exact requests of a run: how many, and what they say.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+const ONELOGIN_SCOPES: &str = "GET /api/2/api_authorizations/{id}/scopes 200";
+const ONELOGIN_CLIENTS: &str = "GET /api/2/api_authorizations/{id}/clients 200";
+const ONELOGIN_TOKEN: &str = "POST /auth/oauth2/v2/token 200";
+const REGISTRATION: &str = "GET /api/auth/scope-registration/v1.0/scopes 200";
+const PUBLISHER: &str = "GET /api/am/publisher/v4/scopes 200";
+
+/// Manifests for so many scopes `s-0001`, ...
+fn many(target: &str, count: usize, more: &str) -> String {
+    (1..=count)
+        .map(|n| {
+            scope(
+                target,
+                &format!("s-{n:05}"),
+                &format!("description: D, {more}"),
+            )
+        })
+        .collect()
+}
+
+/// So many scopes in the form of a world file.
+fn live(count: usize, name: &str) -> String {
+    let mut list = String::new();
+    for n in 1..=count {
+        write!(list, "{{ {name}: s-{n:05}, description: D }}, ").unwrap();
+    }
+    list
+}
+
+#[test]
+fn onelogin_is_read_by_two_lists_and_a_token() {
+    let case = Case::of([one_login(&format!("scopes: [{}]", live(500, "value")))]);
+    case.write("scopes.yaml", many("onelogin", 500, ""));
+    case.plan(&[]).exits(DONE);
+    let each = [ONELOGIN_CLIENTS, ONELOGIN_SCOPES, ONELOGIN_TOKEN];
+    assert_eq!(case.counted(), each.map(|line| format!("1 x {line}")));
+}
+
+#[test]
+fn a_server_named_by_its_resource_identifier_costs_one_list_more() {
+    let case = Case::of([one_login(&format!("scopes: [{}]", live(500, "value")))]);
+    let target = case.read("targets/onelogin.yaml");
+    let named = target.replace(
+        "{ id: 31415 }",
+        "{ resourceIdentifier: \"https://api.acme.com/orders\" }",
+    );
+    case.write("targets/onelogin.yaml", named);
+    case.write("scopes.yaml", many("onelogin", 500, ""));
+    case.plan(&[]).exits(DONE);
+    let each = [
+        "GET /api/2/api_authorizations 200",
+        ONELOGIN_CLIENTS,
+        ONELOGIN_SCOPES,
+        ONELOGIN_TOKEN,
+    ];
+    assert_eq!(case.counted(), each.map(|line| format!("1 x {line}")));
+}
+
+#[test]
+fn wso2_is_read_by_one_list_however_long() {
+    for count in [500, 5_000, 10_000] {
+        let case = Case::of([wso2(&format!("scopes: [{}]", live(count, "name")))]);
+        case.write("a.yaml", many("wso2", 1, ""));
+        let ran = case.plan(&[]).exits(DONE);
+        assert_eq!(case.counted(), [format!("1 x {REGISTRATION}")]);
+        assert_eq!(ran.target("wso2")["population"]["live"], count, "{ran}");
+    }
+}
+
+#[test]
+fn a_list_longer_than_the_first_limit_takes_a_second_request() {
+    let case = Case::of([wso2(&format!("scopes: [{}]", live(10_001, "name")))]);
+    case.write("a.yaml", many("wso2", 1, ""));
+    let ran = case.plan(&[]).exits(DONE);
+    assert_eq!(case.counted(), [format!("2 x {REGISTRATION}")]);
+    assert_eq!(ran.target("wso2")["population"]["live"], 10_001);
+    let queries: Vec<Value> = case
+        .log()
+        .iter()
+        .map(|entry| entry["query"].clone())
+        .collect();
+    assert_eq!(queries, ["limit=10000&offset=0", "limit=11101&offset=0"]);
+}
+
+#[test]
+fn publisher_is_read_by_one_list_and_a_token_where_it_has_a_client() {
+    let scopes = format!("sharedScopes: [{}]", live(500, "name"));
+    let case = Case::of([publisher(&scopes)]);
+    case.write("scopes.yaml", many("publisher", 500, "displayName: D"));
+    case.plan(&[]);
+    assert_eq!(case.counted(), [format!("1 x {PUBLISHER}")]);
+
+    let mut granted = publisher(&format!(
+        "{scopes}, clients: [{{ clientId: c, clientSecret: s }}]"
+    ));
+    granted
+        .credential
+        .extend([("CLIENT_ID", "c"), ("CLIENT_SECRET", "s")]);
+    let case = Case::of([granted]);
+    case.write("scopes.yaml", many("publisher", 500, "displayName: D"));
+    case.plan(&[]);
+    assert_eq!(
+        case.counted(),
+        [
+            format!("1 x {PUBLISHER}"),
+            "1 x POST /oauth2/token 200".to_owned()
+        ]
+    );
+}
+
+/// An organization with `apps` apps of one key each on their own product, and manifests for the first `declared`.
+fn shops(apps: usize, declared: usize, edition: &str) -> Case {
+    let mut products = String::new();
+    let mut world = String::new();
+    let mut manifests = String::new();
+    for n in 1..=apps {
+        write!(products, "{{ name: p{n}, scopes: [READ, WRITE] }}, ").unwrap();
+        write!(world, "{{ name: app{n:04}, keys: [{{ consumerKey: k{n}, products: [p{n}], scopes: [READ] }}] }}, ").unwrap();
+        if n <= declared {
+            let app = format!(
+                "{{ apigee: {{ developer: ann@example.com, app: app{n:04}, consumerKey: k{n} }} }}"
+            );
+            let spec = format!("targetRef: {{ name: apigee }}, app: {app}, scopes: [READ]");
+            manifests.push_str(&manifest::document(
+                "AppScopeSet",
+                &format!("app{n}"),
+                &spec,
+            ));
+        }
+    }
+    let place = apigee(&format!(
+        "products: [{products}], developers: [{{ email: ann@example.com, apps: [{world}] }}]"
+    ));
+    let place = Place {
+        world: place
+            .world
+            .replace("edition: X", &format!("edition: {edition}")),
+        endpoint: place
+            .endpoint
+            .replace("edition: X", &format!("edition: {edition}")),
+        ..place
+    };
+    let case = Case::of([place]);
+    case.write("apps.yaml", manifests);
+    case
+}
+
+#[test]
+fn apigee_is_asked_for_one_app_and_lists_many() {
+    const APP: &str = "GET /v1/organizations/{organization}/developers/{developer}/apps/{app} 200";
+    const APPS: &str = "GET /v1/organizations/{organization}/apps 200";
+    const PRODUCT: &str = "GET /v1/organizations/{organization}/apiproducts/{product} 200";
+    const PRODUCTS: &str = "GET /v1/organizations/{organization}/apiproducts 200";
+    for (apps, declared, expected) in [
+        (1, 1, vec![format!("1 x {APP}"), format!("1 x {PRODUCT}")]),
+        (5, 1, vec![format!("1 x {APP}"), format!("1 x {PRODUCT}")]),
+        (5, 5, vec![format!("1 x {PRODUCTS}"), format!("1 x {APPS}")]),
+        // Two pages of apps and of products are fewer than the fifteen hundred of each.
+        (
+            1_500,
+            1_500,
+            vec![format!("2 x {PRODUCTS}"), format!("2 x {APPS}")],
+        ),
+    ] {
+        let case = shops(apps, declared, "X");
+        let ran = case.plan(&[]).exits(DONE);
+        assert_eq!(case.counted(), expected, "{declared} of {apps}\n{ran}");
+        assert_eq!(ran.target("apigee")["unchanged"], declared, "{ran}");
+    }
+}
+
+#[test]
+fn products_that_many_keys_share_are_read_once() {
+    let keys: String = (1..=4)
+        .map(|n| format!("{{ name: app{n}, keys: [{{ consumerKey: k{n}, products: [p, q], scopes: [A] }}] }}, "))
+        .collect();
+    let case = Case::of([apigee(&format!(
+        "products: [{{ name: p, scopes: [A] }}, {{ name: q, scopes: [B] }}], developers: [{{ email: ann@example.com, apps: [{keys}] }}]"
+    ))]);
+    let app = |n| {
+        let app = format!(
+            "{{ apigee: {{ developer: ann@example.com, app: app{n}, consumerKey: k{n} }} }}"
+        );
+        let spec = format!("targetRef: {{ name: apigee }}, app: {app}, scopes: [A, B]");
+        manifest::document("AppScopeSet", &format!("app{n}"), &spec)
+    };
+    case.write("apps.yaml", (1..=4).map(app).collect::<String>());
+    case.plan(&[]).exits(DONE);
+    let products = case
+        .counted()
+        .into_iter()
+        .filter(|line| line.contains("apiproducts"));
+    assert_eq!(
+        products.collect::<Vec<_>>(),
+        ["1 x GET /v1/organizations/{organization}/apiproducts 200"]
+    );
+}
+
+#[test]
+fn a_sync_takes_its_reading_its_writes_and_one_more_reading() {
+    let case = Case::of([
+        one_login("scopes: [{ id: 1, value: old, description: Old }]"),
+        wso2("scopes: [{ name: old, description: Old, bindings: [a] }]"),
+    ]);
+    case.write(
+        "onelogin.yaml",
+        scope("onelogin", "old", "description: Old"),
+    );
+    case.write(
+        "wso2.yaml",
+        scope("wso2", "old", "description: Old, bindings: [a]"),
+    );
+    case.sync(&["--new-inventory"]).exits(DONE);
+    case.forget_requests();
+
+    // Creations alone: nothing that they rest on has to be read again.
+    case.write("more.yaml", many("onelogin", 30, ""));
+    case.sync(&[]).exits(DONE);
+    assert_eq!(
+        case.counted(),
+        [
+            format!("1 x {REGISTRATION}"),
+            format!("1 x {ONELOGIN_TOKEN}"),
+            format!("2 x {ONELOGIN_CLIENTS}"),
+            format!("2 x {ONELOGIN_SCOPES}"),
+            "30 x POST /api/2/api_authorizations/{id}/scopes 200".to_owned(),
+        ]
+    );
+    case.forget_requests();
+
+    // Role lists are replaced as a whole: one list before the level.
+    case.write(
+        "wso2.yaml",
+        scope("wso2", "old", "description: Old, bindings: [a, b]"),
+    );
+    case.sync(&[]).exits(DONE);
+    assert_eq!(
+        case.counted(),
+        [
+            format!("1 x {ONELOGIN_CLIENTS}"),
+            format!("1 x {ONELOGIN_SCOPES}"),
+            format!("1 x {ONELOGIN_TOKEN}"),
+            "1 x PUT /api/auth/scope-registration/v1.0/scopes/{name} 200".to_owned(),
+            format!("3 x {REGISTRATION}"),
+        ]
+    );
+    case.forget_requests();
+
+    // And the second run reads.
+    case.sync(&[]).exits(DONE);
+    assert_eq!((case.writes(), case.requests()), (0, 4));
+}
+
+#[test]
+fn a_keys_list_is_read_just_before_it_is_replaced() {
+    let case = shops(6, 6, "X");
+    case.sync(&["--new-inventory"]).exits(DONE);
+    let manifests = case
+        .read("apps.yaml")
+        .replace("scopes: [READ]", "scopes: [READ, WRITE]");
+    case.write("apps.yaml", manifests);
+    case.forget_requests();
+    case.sync(&[]).exits(DONE);
+    assert_eq!(
+        case.counted(),
+        [
+            "2 x GET /v1/organizations/{organization}/apiproducts 200",
+            "2 x GET /v1/organizations/{organization}/apps 200",
+            "6 x GET /v1/organizations/{organization}/developers/{developer}/apps/{app}/keys/{key} 200",
+            "6 x PUT /v1/organizations/{organization}/developers/{developer}/apps/{app}/keys/{key} 200",
+        ]
+    );
+}
+
+#[test]
+fn onelogins_calls_are_those_of_its_documents() {
+    let case = Case::of([one_login(
+        "scopes: [{ id: 7, value: old, description: Old }]",
+    )]);
+    case.write("old.yaml", scope("onelogin", "old", "description: Old"));
+    case.first_sync();
+    case.write(
+        "old.yaml",
+        scope("onelogin", "old", "description: Read everything"),
+    );
+    case.write(
+        "new.yaml",
+        scope("onelogin", "orders:write", "description: Place orders"),
+    );
+    let before = case.written().len();
+    case.sync(&[]).exits(DONE);
+    assert_eq!(
+        case.written()[before..],
+        [
+            r#"POST /api/2/api_authorizations/31415/scopes {"value":"orders:write","description":"Place orders"}"#,
+            r#"PUT /api/2/api_authorizations/31415/scopes/7 {"value":"old","description":"Read everything"}"#,
+        ]
+    );
+    case.write("app.yaml", app(1, "[old, \"orders:write\"]", ""));
+    let before = case.written().len();
+    case.sync(&[]).exits(DONE);
+    case.write("app.yaml", app(1, "[old]", ""));
+    case.sync(&["-v"]).exits(DONE);
+    assert_eq!(
+        case.written()[before..],
+        [
+            format!(
+                r#"POST /api/2/api_authorizations/31415/clients {{"app_id":1,"scopes":[7,{}]}}"#,
+                case.scope("orders:write")["id"]
+            ),
+            r#"PUT /api/2/api_authorizations/31415/clients/1 {"scopes":[7]}"#.to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn wso2s_calls_are_those_of_its_documents() {
+    let case = Case::of([wso2("")]);
+    case.write(
+        "a.yaml",
+        scope(
+            "wso2",
+            "orders:read",
+            "description: Read orders, bindings: [support, sales]",
+        ),
+    );
+    case.first_sync();
+    case.write(
+        "a.yaml",
+        scope(
+            "wso2",
+            "orders:read",
+            "description: See orders, bindings: [support, sales]",
+        ),
+    );
+    case.sync(&[]).exits(DONE);
+    let root = "/api/auth/scope-registration/v1.0/scopes";
+    assert_eq!(
+        case.written(),
+        [
+            format!(
+                r#"POST {root} {{"name":"orders:read","description":"Read orders","bindings":["sales","support"]}}"#
+            ),
+            format!(
+                r#"PUT {root}/orders%3Aread {{"name":"orders:read","description":"See orders","bindings":["sales","support"]}}"#
+            ),
+        ]
+    );
+}
+
+#[test]
+fn apigees_calls_are_those_of_its_documents() {
+    let case = shops(1, 1, "Edge");
+    case.first_sync();
+    case.write(
+        "apps.yaml",
+        case.read("apps.yaml").replace("[READ]", "[READ, WRITE]"),
+    );
+    case.sync(&[]).exits(DONE);
+    assert_eq!(
+        case.written(),
+        [
+            r#"PUT /v1/organizations/acme/developers/ann%40example.com/apps/app0001/keys/k1 {"scopes":["READ","WRITE"]}"#
+        ]
+    );
+}
+
+#[test]
+fn an_interval_of_lists_that_lag_is_waited_for() {
+    let case = Case::of([wso2("")]);
+    case.write("a.yaml", scope("wso2", "a", "description: A"));
+    case.fail(json!([{ "write": true, "times": 1, "fault": { "lag": { "reads": 2 } } }]));
+    let ran = case.sync(&["--new-inventory"]).exits(DONE);
+    assert_eq!(case.counted()[1], format!("4 x {REGISTRATION}"), "{ran}");
+}
