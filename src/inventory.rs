@@ -460,6 +460,7 @@ impl Inventory {
         inner.journal.write_all(&text).await.map_err(failed)?;
         inner.journal.flush().await.map_err(failed)?;
         lines.into_iter().for_each(|line| inner.snapshot.take(line));
+        inner.moved = true;
         Ok(())
     }
 
