@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
 use super::session::{self, Reading, Session, Writer};
-use super::{Exit, Stop, output, sentence};
+use super::{Exit, Stop, output};
 use crate::apply::{self, Progress, Report, Run, Work, run_target};
 use crate::cli::{self, Format, Planning};
 use crate::inventory::{Inventory, InventoryError};
@@ -125,7 +125,7 @@ pub(super) async fn open_inventory(session: &Session, run_id: &str) -> Result<In
     let opened = tokio::task::spawn_blocking(move || Inventory::open(&path, &holder)).await;
     opened
         .map_err(|error| Stop::failed(error.to_string()))?
-        .map_err(|error| Stop::failed(sentence(&error)))
+        .map_err(|error| session::inventory_stop(&error))
 }
 
 /// Closes the inventory, on a thread that may block.
@@ -134,7 +134,7 @@ pub(super) async fn close(inventory: Inventory) -> Result<(), Stop> {
         tokio::task::spawn_blocking(move || inventory.close()).await;
     closed
         .map_err(|error| Stop::failed(error.to_string()))?
-        .map_err(|error| Stop::failed(sentence(&error)))
+        .map_err(|error| session::inventory_stop(&error))
 }
 
 /// Who runs this, for the lock and the audit log.

@@ -1,7 +1,7 @@
 //! `plan`: what `sync` would do. Holds nothing that can write.
 
 use super::session::{self, Session};
-use super::{Exit, Stop, output, sentence};
+use super::{Exit, Stop, output};
 use crate::cli::{self, Format};
 use crate::inventory::Snapshot;
 use crate::plan::{Mode, NewInventory};
@@ -16,7 +16,7 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
     let path = session.inventory_path.clone();
     let snapshot = tokio::task::spawn_blocking(move || Snapshot::read(&path)).await;
     let snapshot = snapshot.map_err(|error| Stop::failed(error.to_string()))?;
-    let snapshot = snapshot.map_err(|error| Stop::failed(sentence(&error)))?;
+    let snapshot = snapshot.map_err(|error| session::inventory_stop(&error))?;
 
     let observers = session.observers();
     let readings = session.read(observers.iter().map(|o| o.as_deref())).await;

@@ -12,7 +12,7 @@ use super::{Stop, output, sentence};
 use crate::apply::failure;
 use crate::cli::{Inputs, Planning, Reach};
 use crate::diagnostic::Diagnostic;
-use crate::inventory::Snapshot;
+use crate::inventory::{InventoryError, Snapshot};
 use crate::manifest::{self, LoadError, Loaded};
 use crate::model::{AppRef, DesiredTarget, Live, LiveIdentity, Owned, SourceFile, TargetId};
 use crate::plan::guard::{ApprovedPlan, Limits};
@@ -439,6 +439,17 @@ fn inventory_argument(argument: Option<&str>) -> Result<Option<PathBuf>, Stop> {
         _ => Err(Stop::usage(format!(
             "--inventory {text}: `file:PATH` is needed"
         ))),
+    }
+}
+
+/// The end of a run that has no inventory.
+pub(super) fn inventory_stop(error: &InventoryError) -> Stop {
+    let stop = Stop::failed(sentence(error));
+    match error {
+        InventoryError::Read { .. } | InventoryError::Write { .. } => stop.help(
+            "give the right to read and write there, or name another place with --inventory file:PATH",
+        ),
+        InventoryError::Malformed { .. } | InventoryError::Locked { .. } => stop,
     }
 }
 

@@ -170,10 +170,19 @@ struct Names<'a> {
 impl<'a> Resolver<'a> {
     fn report(&mut self, document: usize, pointer: &str, diagnostic: Diagnostic) {
         self.bad[document] |= diagnostic.is_error();
-        let Document { source, valid, .. } = &self.documents[document];
-        let place = || (source.file.clone(), source.document, pointer.to_owned());
-        if *valid || !self.known.contains(&place()) {
-            self.found.push(diagnostic.at(source, pointer));
+        self.push(diagnostic.at(&self.documents[document].source, pointer));
+    }
+
+    /// Takes a finding, unless there was one about the same value before.
+    fn push(&mut self, diagnostic: Diagnostic) {
+        let place = diagnostic.place.as_ref().zip(diagnostic.file.as_ref());
+        let known = place.is_some_and(|(place, file)| {
+            // Most runs have none, and need no copy of the place.
+            let place = || (file.clone(), place.document, place.pointer.clone());
+            !self.known.is_empty() && self.known.contains(&place())
+        });
+        if !known {
+            self.found.push(diagnostic);
         }
     }
 

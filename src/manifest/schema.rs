@@ -414,13 +414,15 @@ impl Findings<'_> {
             && !pattern.is_match(text)
         {
             let (code, why) = explain(pattern.as_str(), text);
-            let shown = match code {
-                // It may hold a password.
-                codes::BAD_URL if text.contains('@') => "what it is".to_owned(),
-                _ => quoted(text),
+            let message = match code {
+                // The text may hold a password.
+                codes::BAD_URL if text.contains('@') => {
+                    format!("`{path}` holds a user or password")
+                }
+                _ => format!("`{path}` cannot be {}", quoted(text)),
             };
             self.push(
-                Diagnostic::error(code, format!("`{path}` cannot be {shown}"))
+                Diagnostic::error(code, message)
                     .at(self.source, path.pointer())
                     .label(why),
             );
@@ -545,7 +547,7 @@ fn explain_url(text: &str) -> String {
         return "not a URL: write `https://` and the host".to_owned();
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return "credentials belong into `credentialsRef`, not into the URL".to_owned();
+        return "credentials belong into what `credentialsRef` names".to_owned();
     }
     match url.scheme() {
         "http" => {

@@ -212,29 +212,18 @@ fn diagnose(error: &Error, chunk: Chunk<'_>, file: &SourceFile) -> Diagnostic {
         | Error::TaggedScalarCannotDeserializeIntoString { .. } => {
             tell(codes::SYNTAX, "the value is not what its tag (`!!…`) says")
         }
-        Error::Message { msg, .. } if msg.contains("nesting") || msg.contains("recursion") => {
-            tell(codes::TOO_COMPLEX, "the document is nested too deeply")
-        }
-        Error::Message { msg, .. } => {
-            let tab = chunk
-                .text
-                .lines()
-                .any(|line| line.trim_start_matches(' ').starts_with('\t'));
-            let diagnostic =
-                Diagnostic::error(codes::SYNTAX, format!("not valid YAML: {}", unplaced(msg)));
-            if tab && msg.contains("tab") {
-                diagnostic.help("indent with spaces: YAML does not allow tabs there")
+        other => {
+            let said = other.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+            let said = unplaced(&said);
+            if said.contains("recursion") || said.contains("nesting") {
+                tell(codes::TOO_COMPLEX, "the document is nested too deeply")
+            } else if said.contains("tab") {
+                Diagnostic::error(codes::SYNTAX, format!("not valid YAML: {said}"))
+                    .help("indent with spaces")
             } else {
-                diagnostic
+                Diagnostic::error(codes::SYNTAX, format!("not valid YAML: {said}"))
             }
         }
-        other => Diagnostic::error(
-            codes::SYNTAX,
-            format!(
-                "not valid YAML: {}",
-                unplaced(&other.render_with_formatter(&serde_saphyr::UserMessageFormatter))
-            ),
-        ),
     };
     let mut diagnostic = diagnostic;
     diagnostic.file = Some(file.clone());
@@ -262,27 +251,41 @@ fn unplaced(message: &str) -> &str {
         .map_or(message, |(message, _)| message)
 }
 
-/// The place of the file that a parser's location within a chunk means.
+/// The place of the file that a parser's location within a chunk means; `None` where it means none.
 pub(super) fn span(chunk: Chunk<'_>, location: Location) -> Option<Span> {
-    let line = u32::try_from(location.line())
-        .ok()
-        .filter(|line| *line > 0)?;
-    let text = chunk
-        .text
-        .lines()
-        .nth(line as usize - 1)
-        .unwrap_or_default();
+    let offset = match location.span().byte_offset() {
+        Some(offset) => usize::try_from(offset).ok()?,
+        None => offset(chunk.text, location)?,
+    };
+    let before = chunk.text.get(..offset).filter(|_| location.line() > 0)?;
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    let lines = before.split('\n').count();
+    let text = chunk.text[line_start..].lines().next().unwrap_or_default();
     let width = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
-    let text = shown(chunk, text);
-    let column = u32::try_from(location.column()).unwrap_or(1).max(1);
+    let column = u32::try_from(before[line_start..].chars().count() + 1).unwrap_or(u32::MAX);
     let length = u32::try_from(location.span().len()).unwrap_or(0);
     Some(Span {
-        line: chunk.lines_before + line,
+        line: chunk.lines_before + u32::try_from(lines).unwrap_or(u32::MAX),
         column,
         // A text of several lines is marked on its first.
         length: length.min((width + 1).saturating_sub(column)),
-        text,
+        text: shown(chunk, text),
     })
+}
+
+/// The byte that a line and a column mean, as the parser counts lines: a lone carriage return ends one, which no editor
+/// thinks.
+fn offset(text: &str, location: Location) -> Option<usize> {
+    let mut ends = text
+        .char_indices()
+        .filter(|(at, c)| *c == '\n' || (*c == '\r' && !text[*at..].starts_with("\r\n")));
+    let start = match usize::try_from(location.line()).ok()?.checked_sub(1)? {
+        0 => 0,
+        line => ends.nth(line - 1)?.0 + 1,
+    };
+    let column = usize::try_from(location.column()).ok()?.saturating_sub(1);
+    let mut line = text[start..].char_indices();
+    Some(start + line.nth(column).map_or(text.len() - start, |(at, _)| at))
 }
 
 /// The first line of a document's content.

@@ -41,6 +41,9 @@ pub struct Patience {
     pub attempts: u32,
     /// For one request with all its repetitions and pauses. A server that asks for a longer pause is not waited for.
     pub total: Duration,
+    /// For reaching the server at all: after this no further connection is tried. Where it was in vain, the requests that
+    /// follow try once.
+    pub reach: Duration,
     /// The ceiling of the first random delay before a repetition; it doubles with each one.
     pub first_delay: Duration,
     /// The highest that the ceiling gets.
@@ -54,6 +57,8 @@ impl Default for Patience {
             request: Duration::from_mins(1),
             attempts: 7,
             total: Duration::from_mins(3),
+            // A second attempt that times out fits in, so that a dead host costs about twenty seconds.
+            reach: Duration::from_secs(12),
             first_delay: Duration::from_millis(500),
             longest_delay: Duration::from_secs(30),
         }

@@ -16,7 +16,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
@@ -93,6 +93,8 @@ pub(crate) struct Http {
     gate: Gate,
     patience: Patience,
     redactor: Arc<Redactor>,
+    /// Whether the server could not be reached for as long as that was tried.
+    unreachable: AtomicBool,
     total: AtomicU64,
     writes: AtomicU64,
     token_requests: AtomicU64,
@@ -154,6 +156,7 @@ impl Http {
             gate: Gate::new(limits, connect.interrupt.clone()),
             patience: connect.patience,
             redactor: Arc::new(redactor),
+            unreachable: AtomicBool::new(false),
             total: AtomicU64::new(0),
             writes: AtomicU64::new(0),
             token_requests: AtomicU64::new(0),
@@ -259,9 +262,8 @@ impl Http {
     /// Signs a request to the API.
     async fn sign(&self, refused: Option<u64>, settling: bool) -> Result<Signature, ProviderError> {
         let header = match &self.auth {
-            Auth::None => None,
-            Auth::Basic { username, password } => Some(self.basic_header(username, password)?),
-            Auth::Bearer(token) => Some(self.bearer_header(token)?),
+            Auth::Basic { username, password } => self.basic_header(username, password)?,
+            Auth::Bearer(token) => self.bearer_header(token)?,
             Auth::Token(source) => {
                 let calls = TokenCalls {
                     http: self,
@@ -274,7 +276,7 @@ impl Http {
             }
         };
         Ok(Signature {
-            header,
+            header: Some(header),
             flight: None,
         })
     }

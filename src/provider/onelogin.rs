@@ -74,15 +74,17 @@ impl Observe for OneLogin {
     async fn observe(&self, interest: &Interest) -> Result<Live, ProviderError> {
         let server = self.server().await?;
         let scopes = async {
-            match interest.scopes {
-                true => self.api.scopes(server.id, false).await.map(Some),
-                false => Ok(None),
+            if interest.scopes {
+                self.api.scopes(server.id, false).await.map(Some)
+            } else {
+                Ok(None)
             }
         };
         let clients = async {
-            match interest.consumers || !interest.apps.is_empty() {
-                true => self.api.clients(server.id, false).await.map(Some),
-                false => Ok(None),
+            if interest.consumers || !interest.apps.is_empty() {
+                self.api.clients(server.id, false).await.map(Some)
+            } else {
+                Ok(None)
             }
         };
         let (scopes, clients) = futures::try_join!(scopes, clients)?;

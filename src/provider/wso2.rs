@@ -51,7 +51,7 @@ pub(super) fn open(
     access: Access,
 ) -> Result<Box<dyn Provider>, ProviderError> {
     let Endpoint::Wso2 {
-        url,
+        url: _,
         api,
         version,
         tenant,
@@ -77,7 +77,7 @@ pub(super) fn open(
             let auth = if credential.get("token").is_none() && credential.get("clientId").is_some()
             {
                 Auth::Token(Box::new(PasswordGrant::new(
-                    target, credential, url, tenant, &granted,
+                    target, credential, tenant, &granted,
                 )?))
             } else {
                 signed_in(target, credential, tenant)?
@@ -122,7 +122,8 @@ fn in_tenant(username: &str, tenant: Option<&str>) -> String {
 
 /// Tokens from the server's own `/oauth2/token`, for an OAuth client that somebody registered: none is registered here.
 struct PasswordGrant {
-    url: Url,
+    /// The credential's `tokenUrl`, where the token server is another one.
+    url: Option<Url>,
     client_id: String,
     client_secret: SecretString,
     username: String,
@@ -134,24 +135,13 @@ impl PasswordGrant {
     fn new(
         target: &Target,
         credential: &Credential,
-        url: &Url,
         tenant: Option<&str>,
         granted: &Granted,
     ) -> Result<Self, ProviderError> {
         let [client_id, client_secret, username, password] =
             credential.require(target, ["clientId", "clientSecret", "username", "password"])?;
-        let token_url = if let Some(url) = credential.token_url(target)? {
-            url
-        } else {
-            let mut own = url.clone();
-            own.set_path(&format!(
-                "{}/oauth2/token",
-                url.path().trim_end_matches('/')
-            ));
-            own
-        };
         Ok(Self {
-            url: token_url,
+            url: credential.token_url(target)?,
             client_id: client_id.expose_secret().to_owned(),
             client_secret: client_secret.clone(),
             username: in_tenant(username.expose_secret(), tenant),
@@ -165,8 +155,11 @@ impl PasswordGrant {
 impl TokenSource for PasswordGrant {
     async fn mint(&self, calls: &TokenCalls<'_>) -> Result<Token, ProviderError> {
         let scope = format!("{} {}", publisher::MANAGE, publisher::VIEW);
-        let answer = calls
-            .post(&self.url, "get a token")
+        let call = match &self.url {
+            Some(url) => calls.post(url, "get a token"),
+            None => calls.post_at(&["oauth2", "token"], "get a token"),
+        };
+        let answer = call
             .basic(&self.client_id, &self.client_secret)
             .form(&[
                 ("grant_type", "password"),

@@ -1,9 +1,14 @@
 //! The one integration test binary: every module tests the crate from outside.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod architecture;
+#[cfg(unix)]
+mod documents;
+mod kills;
 mod manifests;
 mod provider_apigee;
 mod provider_http;
+mod provider_onelogin;
 mod provider_wso2;
 mod providing;
 mod recordings;

@@ -348,6 +348,7 @@ async fn a_listing_is_left_when_asking_costs_less() {
         (Edition::X, true, &three, vec![listed(3)]),
         // Those on the first page are seen when it is read.
         (Edition::Edge, false, &vec![0, 1, 2], vec![listed(1), developers.clone()]),
+        (Edition::Edge, false, &vec![0, 2400, 2401, 2402], vec![listed(3), developers.clone()]),
         (Edition::X, false, &vec![0, 1], vec![listed(1), developers.clone()]),
         (Edition::X, false, &vec![0, 1, 2400], vec![listed(1), developers.clone(), asked(1)]),
         (Edition::X, true, &vec![0, 1], vec![listed(1)]),
@@ -906,4 +907,97 @@ async fn whoever_may_not_list_asks_for_each_object() {
             ]
         );
     }
+}
+
+/// A server whose listing of apps answers the given pages in turn, for ever, and which has none of the apps.
+async fn endless(pages: Vec<Value>) -> wiremock::MockServer {
+    use wiremock::matchers::{method, path};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    let server = MockServer::start().await;
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let listing = move |_: &wiremock::Request| {
+        let n = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        ResponseTemplate::new(200).set_body_json(&pages[n % pages.len()])
+    };
+    Mock::given(method("GET"))
+        .and(path("/v1/organizations/acme/apps"))
+        .respond_with(listing)
+        .mount(&server)
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn a_listing_without_an_end_is_left() {
+    let full: Value = (0..1000)
+        .map(|n| json!({ "name": "other", "appId": format!("id-{n}") }))
+        .collect();
+    let page = |token: &str| json!({ "app": full, "nextPageToken": token, "totalSize": 1_000_000 });
+    #[rustfmt::skip]
+    let table = [
+        // The same page again, with or without a word about the next one.
+        (Edition::Edge, vec![full.clone()], 2),
+        (Edition::X, vec![json!({ "app": full, "nextPageToken": "t" })], 2),
+        // Two pages that lead to each other.
+        (Edition::X, vec![page("t"), page("u")], 1),
+        (Edition::X, vec![json!({ "app": [], "nextPageToken": "t", "totalSize": 9 }), json!({ "app": [], "nextPageToken": "u", "totalSize": 9 })], 10),
+    ];
+    for (edition, pages, read) in table {
+        let server = endless(pages).await;
+        let endpoint = Endpoint::Apigee {
+            url: server.uri().parse().unwrap(),
+            organization: "acme".to_owned(),
+            edition,
+            auth: None,
+        };
+        let provider = providing::open_to_look(endpoint, TOKEN);
+        let interest = Interest {
+            apps: named(0..10),
+            ..Interest::default()
+        };
+        let live = provider.observe(&interest).await.unwrap();
+        assert_eq!(live.apps.len(), 10);
+        assert_eq!(provider.requests().total, read + 10, "{edition:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_refresh_token_is_in_no_error() {
+    use wiremock::matchers::{body_string_contains, method, path};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    let server = MockServer::start().await;
+    let token = |form: &str, answer: ResponseTemplate| {
+        Mock::given(method("POST"))
+            .and(path("/oauth/token"))
+            .and(body_string_contains(form))
+            .respond_with(answer)
+            .mount(&server)
+    };
+    let first = json!({ "access_token": "acc3ss", "expires_in": 1, "refresh_token": "s3cond" });
+    token("=f1rst", ResponseTemplate::new(200).set_body_json(first)).await;
+    let refusal = json!({ "error": "invalid_token", "error_description": "Invalid refresh token (expired): s3cond" });
+    token("=s3cond", ResponseTemplate::new(401).set_body_json(refusal)).await;
+    let endpoint = Endpoint::Apigee {
+        url: server.uri().parse().unwrap(),
+        organization: "acme".to_owned(),
+        edition: Edition::Edge,
+        auth: None,
+    };
+    let url = format!("{}/oauth/token", server.uri());
+    let keys = [("refreshToken", "f1rst"), ("tokenUrl", url.as_str())];
+    let unauthorized = ResponseTemplate::new(401);
+    Mock::given(method("GET"))
+        .respond_with(unauthorized)
+        .mount(&server)
+        .await;
+    let provider = providing::open_to_look(endpoint, &keys);
+    let error = provider
+        .observe(&reread(anns("shop", Some("k"))))
+        .await
+        .unwrap_err();
+    let text = format!("{error:?}");
+    assert!(text.contains("Invalid refresh token"), "{text}");
+    assert!(!text.contains("s3cond"), "{text}");
 }

@@ -11,14 +11,14 @@ use scopeward::model::{
 };
 use scopeward::plan::change::{Change, ScopeState};
 use scopeward::provider::{
-    self, Cause, Connect, Credential, Fate, Interest, Observe, Patience, Provider, ProviderError,
-    Requests,
+    self, Cause, Connect, Credential, Fate, Interest, Interrupt, Observe, Patience, Provider,
+    ProviderError, Requests,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use url::Url;
-use wiremock::matchers::any;
+use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 const SECRET: &str = "s3cr3t+of/the credential";
@@ -357,14 +357,17 @@ async fn a_wrong_secret_is_tried_once_however_many_requests_wait_for_the_token()
         json!({ "status": { "error": true, "code": 401, "type": "Unauthorized", "message": "Authentication Failure" } }),
     );
     let server = stub(vec![(MINT, vec![refused])]).await;
-    let error = observer(&server.uri())
-        .observe(&everything())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        texts(&error).lines().next().unwrap(),
-        "could not get a token from OneLogin: the server said: 401 Unauthorized, Authentication Failure"
-    );
+    let writer = writer(&server.uri());
+    let changes: Vec<Change> = (0..20).map(|n| create(&format!("s{n}"))).collect();
+    let results =
+        futures::future::join_all(changes.iter().map(|change| writer.apply(change))).await;
+    for error in results.into_iter().map(Result::unwrap_err) {
+        assert_eq!(
+            texts(&error).lines().next().unwrap(),
+            "could not get a token from OneLogin: the server said: 401 Unauthorized, Authentication Failure"
+        );
+        assert_eq!(error.fate, Fate::NotDone);
+    }
     assert_eq!(asked(&server, MINT).await, 1);
     assert_eq!(server.received_requests().await.unwrap().len(), 1);
 }
@@ -479,6 +482,27 @@ async fn a_500_on_create_is_settled_by_a_list_and_never_sent_again() {
         assert_eq!(result, outcome, "{list}");
         assert_eq!(asked(&server, CREATE).await, 1, "{list}");
     }
+}
+
+#[tokio::test]
+async fn a_doubt_about_an_earlier_attempt_stays() {
+    let server = stub(vec![
+        (
+            CREATE,
+            vec![
+                error(503, "busy"),
+                error(422, "Validation failed: something else"),
+            ],
+        ),
+        (SCOPES, vec![ok(json!([]))]),
+    ])
+    .await;
+    let error = writer(&server.uri()).apply(&create("a")).await.unwrap_err();
+    assert!(
+        error.cause.to_string().contains("something else"),
+        "{error:?}"
+    );
+    assert_eq!(error.fate, Fate::Unknown);
 }
 
 #[tokio::test]
@@ -685,6 +709,47 @@ async fn an_interrupt_ends_a_pause_and_starts_nothing_new() {
     assert_eq!(asked(&server, SCOPES).await, 1);
 }
 
+/// Sets the interrupt while a request is in flight, and fails it.
+struct Interrupting(Interrupt);
+
+impl Respond for Interrupting {
+    fn respond(&self, _: &Request) -> ResponseTemplate {
+        self.0.set();
+        error(503, "going down")
+    }
+}
+
+#[tokio::test]
+async fn what_was_in_flight_at_an_interrupt_is_settled() {
+    let mine = json!({ "id": 9, "value": "a", "description": "About a" });
+    for (list, outcome) in [
+        (json!([mine]), Ok(Some(RemoteId::new("9")))),
+        (json!([]), Err(Fate::Unknown)),
+    ] {
+        let connect = connect();
+        let server = stub(vec![(SCOPES, vec![ok(list)])]).await;
+        Mock::given(method("POST"))
+            .and(path("/api/2/api_authorizations/31415/scopes"))
+            .respond_with(Interrupting(connect.interrupt.clone()))
+            .with_priority(1)
+            .mount(&server)
+            .await;
+        let writer = provider::provider(&target(&server.uri()), &credential(), &connect).unwrap();
+        let result = writer.apply(&create("a")).await;
+        assert_eq!(
+            result
+                .map(|done| done.remote_id)
+                .map_err(|error| error.fate),
+            outcome
+        );
+        // Looked for, and not sent again.
+        assert_eq!(
+            (asked(&server, CREATE).await, asked(&server, SCOPES).await),
+            (1, 1)
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_asks_to_wait_longer_than_a_run_does_is_not_waited_for() {
     let slow = error(429, "slow down").insert_header("x-ratelimit-reset", "832");
@@ -780,9 +845,10 @@ async fn raw(list: Vec<u8>) -> SocketAddr {
             tokio::spawn(async move {
                 let mut head = vec![0; 4096];
                 let length = stream.read(&mut head).await.unwrap_or(0);
-                let answer = match head[..length].starts_with(b"POST /auth") {
-                    true => token.into_bytes(),
-                    false => list,
+                let answer = if head[..length].starts_with(b"POST /auth") {
+                    token.into_bytes()
+                } else {
+                    list
                 };
                 let _ = stream.write_all(&answer).await;
                 let _ = stream.shutdown().await;
@@ -828,7 +894,7 @@ async fn an_answer_beyond_all_measure_is_not_read() {
     let mut endless = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
     for _ in 0..40 {
         endless.extend_from_slice(b"10000\r\n");
-        endless.extend_from_slice(&[b' '; 0x10000]);
+        endless.extend_from_slice(&vec![b' '; 0x10000]);
         endless.extend_from_slice(b"\r\n");
     }
     let writer = writer(&format!("http://{}", raw(endless).await));
@@ -881,8 +947,7 @@ async fn self_signed() -> (String, String, String) {
     let der = made.cert.der().clone();
     let sha256 = Sha256::digest(&der)
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
@@ -903,9 +968,10 @@ async fn self_signed() -> (String, String, String) {
                 };
                 let mut head = vec![0; 4096];
                 let length = stream.read(&mut head).await.unwrap_or(0);
-                let body = match head[..length].starts_with(b"POST /auth") {
-                    true => json!({ "access_token": TOKEN }).to_string(),
-                    false => "[]".to_owned(),
+                let body = if head[..length].starts_with(b"POST /auth") {
+                    json!({ "access_token": TOKEN }).to_string()
+                } else {
+                    "[]".to_owned()
                 };
                 let answer = format!(
                     "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -1185,7 +1251,8 @@ async fn no_log_error_or_debug_text_holds_a_secret() {
     let writer = provider::provider(&target, &credential, &connect).unwrap();
     for _ in 0..4 {
         let error = writer.observe(&scopes_alone()).await.unwrap_err();
-        shown += &format!("{}{:?}", texts(&error), error.help);
+        shown += &texts(&error);
+        shown += &error.help.unwrap_or_default();
     }
     let planted = Change::CreateScope {
         after: ScopeState {

@@ -1,10 +1,5 @@
 //! The WSO2 providers against the sandbox.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that does not get what it starts from has failed"
-)]
-
 use scopeward::model::target::{Endpoint, Wso2Api};
 use scopeward::model::{Consumers, RemoteId, RoleName};
 use scopeward::plan::change::{Change, ScopeState};
@@ -701,4 +696,47 @@ async fn a_credential_without_what_it_takes_is_refused_before_anything_is_sent()
             said(&error)
         );
     }
+}
+
+#[tokio::test]
+async fn a_create_that_finds_two_scopes_of_its_name_fails() {
+    let twin = json!({ "name": "s", "description": "d", "bindings": [] });
+    let place = place(json!({ "sharedScopes": [twin, twin] })).await;
+    let provider = providing::open(publisher(&place), ADMIN);
+    let error = provider
+        .apply(&create(state("s", "d", &[])))
+        .await
+        .unwrap_err();
+    assert_eq!(error.fate, Fate::Unknown);
+    let help = error.help.unwrap();
+    assert!(help.contains("there are two of that name"), "{help}");
+}
+
+#[tokio::test]
+async fn a_version_that_the_server_does_not_have_is_named() {
+    let place = place(json!({ "publisherVersion": "v4" })).await;
+    let old = Endpoint::Wso2 {
+        url: place.url(),
+        api: Wso2Api::Publisher,
+        version: "v1".to_owned(),
+        tenant: None,
+    };
+    let error = providing::open_to_look(old, ADMIN)
+        .observe(&everything())
+        .await
+        .unwrap_err();
+    assert!(error.is_not_found());
+    let help = error.help.unwrap();
+    assert!(help.contains("the target says version `v1`"), "{help}");
+}
+
+#[tokio::test]
+async fn a_look_that_asks_for_no_scopes_sends_nothing_and_forgets_no_id() {
+    let place = place(json!({ "sharedScopes": [{ "name": "s", "description": "d" }] })).await;
+    let provider = providing::open(publisher(&place), ADMIN);
+    provider.observe(&everything()).await.unwrap();
+    provider.observe(&Interest::default()).await.unwrap();
+    assert_eq!(provider.requests().total, 1);
+    let changed = update(None, state("s", "d", &[]), state("s", "e", &[]));
+    provider.apply(&changed).await.unwrap();
 }

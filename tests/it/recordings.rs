@@ -1,11 +1,12 @@
 //! What WSO2's own code answered, replayed against the sandbox over real HTTP.
 //!
-//! The recordings stand beside this repository, not in it: without them the tests say so and pass, except where `CI` is
-//! set. Every scenario gets a fresh world. An exchange that differs has to stand in [`DIFFERENCES`] with its reason, and
-//! one that stands there has to differ.
+//! The recordings stand beside this repository, not in it: `SCOPEWARD_RECORDINGS` names their folder. Where that is not
+//! set and the usual place has none, the tests say so and pass. Every scenario gets a fresh world. An exchange that
+//! differs has to stand in [`DIFFERENCES`] with its reason, and one that stands there has to differ.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use scopeward::sandbox::{Options, Sandbox, World};
 use serde::Deserialize;
@@ -78,22 +79,21 @@ async fn the_publisher_answers_as_recorded() {
     replay(PUBLISHER).await;
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "a test that does nothing has to say so"
-)]
 async fn replay(file: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../shared/recordings")
-        .join(file);
+    let named = std::env::var_os("SCOPEWARD_RECORDINGS").map(PathBuf::from);
+    let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/recordings");
+    let path = named.clone().unwrap_or_else(usual).join(file);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if std::env::var_os("CI").is_some() => panic!("{}: {error}", path.display()),
+        Err(error) if named.is_some() => panic!("{}: {error}", path.display()),
         Err(error) => {
-            eprintln!(
-                "not replayed, because {} cannot be read: {error}",
-                path.display()
-            );
+            // Not by a macro: what those print, nobody sees of a test that passes.
+            let path = path.display();
+            writeln!(
+                std::io::stderr(),
+                "{file} is not replayed, since {path} cannot be read: {error}"
+            )
+            .unwrap();
             return;
         }
     };

@@ -176,7 +176,13 @@ impl<'a> Resolver<'a> {
                     .or_default()
                     .insert(name);
                 for (at, previous) in wish.spec.previous_names.iter().enumerate() {
-                    claims.entry(previous).or_default().push((wish, at));
+                    let claims = claims.entry(previous).or_default();
+                    if claims
+                        .last()
+                        .is_none_or(|(last, _)| last.document != wish.document)
+                    {
+                        claims.push((wish, at));
+                    }
                 }
             }
             for (name, wishes) in declared.iter().filter(|(_, wishes)| wishes.len() > 1) {

@@ -44,7 +44,9 @@ impl Resolver<'_> {
                 }
             }
             self.bad[document] |= findings.iter().any(Diagnostic::is_error);
-            self.found.append(&mut findings);
+            for finding in findings {
+                self.push(finding);
+            }
             if let (Some(target), Some(allowed_scopes)) = (target, allowed_scopes) {
                 same.entry(target::offline_identity(&target))
                     .or_default()

@@ -176,11 +176,11 @@ impl TokenSource for SignIn {
                 ("grant_type", "refresh_token"),
                 ("refresh_token", token.expose_secret()),
             ];
-            match (self.ask(calls, &form).await, &self.user) {
-                (Ok(answer), _) => return Ok(keep(answer, &mut refresh)),
-                (Err(error), None) => return Err(error),
+            match self.ask(calls, &form).await {
+                Ok(answer) => return Ok(keep(answer, &mut refresh, calls)),
                 // A refresh token ends some day; whoever has a password signs in again.
-                (Err(_), Some(_)) => *refresh = None,
+                Err(error) if self.user.is_some() && is_refusal(&error) => *refresh = None,
+                Err(error) => return Err(error),
             }
         }
         let user = self
@@ -196,7 +196,7 @@ impl TokenSource for SignIn {
             form.push(("mfa_token", token.expose_secret()));
         }
         let answer = self.ask(calls, &form).await?;
-        Ok(keep(answer, &mut refresh))
+        Ok(keep(answer, &mut refresh, calls))
     }
 }
 
@@ -215,14 +215,24 @@ impl SignIn {
     }
 }
 
+/// Whether a token server has refused, rather than not answered.
+fn is_refusal(error: &ProviderError) -> bool {
+    matches!(
+        error.cause,
+        Cause::Unauthorized { .. } | Cause::Status { .. }
+    )
+}
+
 /// Takes a token, and keeps what gets the next one.
-fn keep(answer: TokenAnswer, refresh: &mut Option<SecretString>) -> Token {
+fn keep(answer: TokenAnswer, refresh: &mut Option<SecretString>, calls: &TokenCalls<'_>) -> Token {
     if let Some(next) = answer
         .refresh_token
         .clone()
         .filter(|token| !token.is_empty())
     {
-        *refresh = Some(SecretString::from(next));
+        let next = SecretString::from(next);
+        calls.learn(&next);
+        *refresh = Some(next);
     }
     answer.into_token()
 }

@@ -80,10 +80,11 @@ enum WireProductRef {
 
 /// An API product as answered.
 #[derive(Debug, Clone, Default, Derive)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub(super) struct WireProduct {
     pub(super) name: String,
     scopes: Option<Vec<Option<String>>>,
+    created_at: Option<IgnoredAny>,
 }
 
 /// A developer as answered by a listing.
@@ -202,6 +203,12 @@ fn scope_set(list: Option<&Vec<Option<String>>>) -> BTreeSet<ScopeName> {
 }
 
 impl WireProduct {
+    /// Whether this is the product and not its name alone, which is all that an unexpanded listing has. X leaves empty
+    /// lists out, so that the absence of scopes says nothing by itself.
+    pub(super) fn is_whole(&self) -> bool {
+        self.scopes.is_some() || self.created_at.is_some()
+    }
+
     /// The product's scopes.
     pub(super) fn scopes(&self) -> BTreeSet<ScopeName> {
         scope_set(self.scopes.as_ref())
@@ -458,6 +465,19 @@ mod tests {
             let product: WireProduct =
                 serde_json::from_str(&format!(r#"{{"name":"p"{list}}}"#)).expect("a product");
             assert_eq!(product.scopes(), names([]), "{list}");
+        }
+    }
+
+    #[test]
+    fn a_product_that_is_a_name_alone_says_nothing_of_its_scopes() {
+        for (text, whole) in [
+            (r#"{"name":"p"}"#, false),
+            (r#"{"name":"p","createdAt":"1576006010770"}"#, true),
+            (r#"{"name":"p","createdAt":1576006010770}"#, true),
+            (r#"{"name":"p","scopes":[]}"#, true),
+        ] {
+            let product: WireProduct = serde_json::from_str(text).expect("a product");
+            assert_eq!(product.is_whole(), whole, "{text}");
         }
     }
 

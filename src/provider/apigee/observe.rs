@@ -233,7 +233,7 @@ impl Apigee {
             api::products_query,
             |product: &WireProduct| Some(product.name.clone()),
             |product| {
-                if names.contains(&product.name) {
+                if product.is_whole() && names.contains(&product.name) {
                     products.insert(product.name.clone(), product.scopes());
                 }
                 names.len() - products.len()

@@ -8,7 +8,6 @@ use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 
-use super::retry::{self, Effect, Ending, Verdict};
 use super::words::{self, Redactor, Words};
 use crate::provider::error::{Cause, Fate, ProviderError};
 
@@ -67,25 +66,17 @@ impl Answer {
         } else {
             Fate::NotDone
         };
-        ProviderError::new(&self.doing, Cause::UnexpectedAnswer(why)).with_fate(fate)
+        let error = ProviderError::new(&self.doing, Cause::UnexpectedAnswer(why)).with_fate(fate);
+        if words::is_markup(&self.body) {
+            error.with_help("check the url: a web page answers there, and not the API")
+        } else {
+            error
+        }
     }
 
     /// What an expected status other than a success says.
     pub(crate) fn words(&self) -> Words {
         words::words(&self.body, &self.redactor)
-    }
-
-    /// The error that this answer is, where an expected status turns out to be one.
-    pub(crate) fn into_error(self) -> ProviderError {
-        let cause = cause_of(self.status, self.words().text);
-        let effect = if self.writes {
-            Effect::Once
-        } else {
-            Effect::Read
-        };
-        let (Verdict::Again(fate) | Verdict::Final(fate)) =
-            retry::verdict(effect, Ending::Answered(self.status.as_u16()));
-        ProviderError::new(self.doing, cause).with_fate(fate)
     }
 }
 

@@ -10,22 +10,25 @@ use jiff::Timestamp;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use url::Url;
 
-use super::{Answer, Call, Http, Kind};
+use super::{Answer, Call, Http, Kind, words};
 use crate::provider::error::{Cause, ProviderError};
 
 /// How long before its end a token is renewed.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// How long a token is used at least, however close its end: OneLogin gives the same token again until it ends, and a
 /// clock that runs ahead would have one fetched for every request. Should it end meanwhile, the 401 renews it.
 const LEAST_USE: Duration = Duration::from_secs(10);
 
+/// How long a refusal holds without another try: a run of many requests must not lock an account by trying one wrong
+/// password for each.
+const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
+
 /// How requests are signed.
 pub(crate) enum Auth {
-    /// Not at all.
-    None,
     /// Name and password with every request.
     Basic {
         /// The name.
@@ -76,6 +79,12 @@ impl<'a> TokenCalls<'a> {
         Call::token(self.http, url, doing).settling(self.settling)
     }
 
+    /// Learns a secret that a token answer holds beside the token, so that no text of this provider holds it: token
+    /// servers name the refresh token that they refuse.
+    pub(crate) fn learn(&self, secret: &SecretString) {
+        self.http.redactor.learn(secret.expose_secret());
+    }
+
     /// Counts a token request that a library sends by itself.
     pub(crate) fn count(&self) {
         self.http.count(Kind::Token, false);
@@ -90,6 +99,9 @@ impl<'a> TokenCalls<'a> {
 impl Answer {
     /// An error about a token answer. It says nothing of the body, which may hold the token.
     pub(crate) fn no_token(&self) -> ProviderError {
+        if words::is_markup(&self.body) {
+            return self.unexpected("an HTML page where a token should be");
+        }
         self.unexpected("it holds no token in the form that this token server gives")
     }
 }
@@ -107,7 +119,13 @@ pub(super) struct Tokens {
     /// How many fetches have ended.
     flights: AtomicU64,
     /// The outcome of the last one; held while one is under way, so that there is only ever one.
-    last: Mutex<Option<Result<Minted, ProviderError>>>,
+    last: Mutex<Option<Flight>>,
+}
+
+/// A fetch that has ended.
+struct Flight {
+    outcome: Result<Minted, ProviderError>,
+    ended_at: Instant,
 }
 
 /// A token with what is needed to use it.
@@ -120,7 +138,7 @@ struct Minted {
 
 impl Tokens {
     /// The current token, or a new one where there is none, where it is about to end, and where it is the refused one.
-    /// Whoever waited for a fetch shares its outcome, a refusal included: one wrong password is tried once.
+    /// Whoever waited for a fetch shares its outcome.
     pub(super) async fn signature(
         &self,
         source: &dyn TokenSource,
@@ -130,14 +148,19 @@ impl Tokens {
         let ended_before = self.flights.load(Ordering::Acquire);
         let mut last = self.last.lock().await;
         let ended = self.flights.load(Ordering::Acquire);
-        let minted = match &*last {
-            Some(Ok(minted)) if Some(minted.flight) != refused && minted.is_fresh() => {
+        let minted = match last.as_ref().map(|flight| (&flight.outcome, flight)) {
+            Some((Ok(minted), _)) if Some(minted.flight) != refused && minted.is_fresh() => {
                 minted.clone()
             }
-            Some(Err(error)) if ended > ended_before => return Err(error.clone()),
+            Some((Err(error), flight)) if flight.holds(error, ended > ended_before) => {
+                return Err(error.clone());
+            }
             _ => {
                 let outcome = mint(source, calls, ended + 1).await;
-                *last = Some(outcome.clone());
+                *last = Some(Flight {
+                    outcome: outcome.clone(),
+                    ended_at: Instant::now(),
+                });
                 self.flights.store(ended + 1, Ordering::Release);
                 outcome?
             }
@@ -146,6 +169,18 @@ impl Tokens {
             header: Some(minted.header),
             flight: Some(minted.flight),
         })
+    }
+}
+
+impl Flight {
+    /// Whether its error is the answer to somebody else as well; `waited` says that they waited for it.
+    fn holds(&self, error: &ProviderError, waited: bool) -> bool {
+        match error.cause {
+            // A look at what became of a write goes out after an interrupt, and needs its token.
+            Cause::Interrupted => false,
+            Cause::Unauthorized { .. } => waited || self.ended_at.elapsed() < REFUSAL_HOLDS,
+            _ => waited,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +26,10 @@ const LARGEST_LIST: usize = 64 << 20;
 
 /// The largest answer to a write or a token request, in bytes; of a longer error its beginning is read.
 const LARGEST_ANSWER: usize = 1 << 20;
+
+/// After how many tries in vain a repetition is worth a line in the log, and after how long a pause.
+const PATIENT_TRIES: u32 = 3;
+const NOTICEABLE: Duration = Duration::from_secs(4);
 
 /// What a request carries.
 enum Payload {
@@ -269,6 +274,7 @@ impl<'a> Call<'a> {
             .send()
             .await
             .map_err(|error| self.broken(url, &error))?;
+        http.unreachable.store(false, Ordering::Relaxed);
         let status = response.status();
         if status.is_success() || self.expected.contains(&status.as_u16()) {
             let body = match read(&mut response, self.limit).await {
@@ -336,7 +342,13 @@ impl<'a> Call<'a> {
                 why
             };
             let cause = Cause::Transport(format!("no connection to {host}: {why}"));
-            return Failure::new(Ending::NotSent, cause);
+            return Failure {
+                help: Some(
+                    "check the url, and that this machine reaches it: name server, firewall, proxy"
+                        .to_owned(),
+                ),
+                ..Failure::new(Ending::NotSent, cause)
+            };
         }
         if error.is_timeout() {
             let seconds = http.patience.request.as_secs();
@@ -351,6 +363,8 @@ impl<'a> Call<'a> {
 struct Tries<D> {
     made: u32,
     deadline: Instant,
+    /// When no further connection is tried.
+    reach_by: Instant,
     delays: D,
     /// Unknown as soon as one attempt may have taken effect.
     fate: Fate,
@@ -369,9 +383,15 @@ enum Next {
 
 impl Tries<()> {
     fn new(http: &Http) -> Tries<impl Iterator<Item = Duration> + Send + use<>> {
+        let now = Instant::now();
         Tries {
             made: 0,
-            deadline: Instant::now() + http.patience.total,
+            deadline: now + http.patience.total,
+            reach_by: if http.unreachable.load(Ordering::Relaxed) {
+                now
+            } else {
+                now + http.patience.reach
+            },
             delays: retry::delays(&http.patience),
             fate: Fate::NotDone,
             refused: None,
@@ -397,7 +417,12 @@ impl<D: Iterator<Item = Duration>> Tries<D> {
         let (Verdict::Again(_), Some(random)) = (verdict, self.delays.next()) else {
             return Err(error);
         };
-        let until = Instant::now() + failure.asked_wait.unwrap_or(random);
+        let wait = failure.asked_wait.unwrap_or(random);
+        let until = Instant::now() + wait;
+        if failure.ending == Ending::NotSent && until > self.reach_by {
+            call.http.unreachable.store(true, Ordering::Relaxed);
+            return Err(error);
+        }
         if until > self.deadline {
             return Err(match failure.asked_wait {
                 None => error,
@@ -407,11 +432,23 @@ impl<D: Iterator<Item = Duration>> Tries<D> {
                 )),
             });
         }
+        // The first repetitions pass unnoticed; whoever waits longer wants to know what for.
+        if self.made == PATIENT_TRIES || wait > NOTICEABLE {
+            tracing::warn!(
+                target_id = call.http.target,
+                doing = call.doing,
+                why = %error.cause,
+                attempt = self.made,
+                wait_seconds = wait.as_secs(),
+                "trying again"
+            );
+        }
         self.last = Some(error);
         let overrun = failure.asked_wait.is_some() || failure.ending == Ending::Answered(429);
-        Ok(match overrun {
-            true => Next::PauseAll(until),
-            false => Next::Sleep(until),
+        Ok(if overrun {
+            Next::PauseAll(until)
+        } else {
+            Next::Sleep(until)
         })
     }
 }

@@ -102,3 +102,58 @@ impl Gate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn gate(requests_per_second: u32, max_in_flight: usize) -> (Gate, Interrupt) {
+        let interrupt = Interrupt::default();
+        let limits = Limits {
+            requests_per_second,
+            max_in_flight,
+        };
+        (Gate::new(limits, interrupt.clone()), interrupt)
+    }
+
+    #[tokio::test]
+    async fn no_more_requests_are_in_flight_than_allowed() {
+        let (gate, _) = gate(0, 2);
+        let first = gate.enter(Kind::Api, false).await.ok();
+        let _second = gate.enter(Kind::Api, false).await.ok();
+        let mut third = pin!(gate.enter(Kind::Api, false));
+        assert!(futures::poll!(&mut third).is_pending());
+        // A token request is part of the request that waits for it.
+        assert!(gate.enter(Kind::Token, false).await.is_ok());
+        drop(first);
+        assert!(third.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn requests_follow_each_other_at_their_pace_and_an_interrupt_ends_the_wait() {
+        let (gate, interrupt) = gate(1, 4);
+        assert!(gate.enter(Kind::Api, false).await.is_ok());
+        let mut second = pin!(gate.enter(Kind::Api, false));
+        assert!(futures::poll!(&mut second).is_pending());
+        interrupt.set();
+        assert!(second.await.is_err());
+        assert!(gate.enter(Kind::Token, false).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_pause_holds_every_request_and_is_never_shortened() {
+        let (gate, interrupt) = gate(0, 4);
+        let now = Instant::now();
+        gate.pause(now + Duration::from_hours(1));
+        gate.pause(now);
+        for kind in [Kind::Api, Kind::Token] {
+            assert!(futures::poll!(pin!(gate.enter(kind, false))).is_pending());
+            assert!(futures::poll!(pin!(gate.enter(kind, true))).is_pending());
+        }
+        interrupt.set();
+        assert!(gate.enter(Kind::Api, false).await.is_err());
+    }
+}

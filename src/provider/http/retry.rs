@@ -64,9 +64,8 @@ pub(crate) fn verdict(effect: Effect, ending: Ending) -> Verdict {
     match ending {
         NotSent | Answered(429) => Verdict::Again(Fate::NotDone),
         Lost | Answered(502..=504) if effect != Effect::Once => Verdict::Again(in_doubt),
-        NotTrusted => Verdict::Final(Fate::NotDone),
         // 408 is the server's own timeout: it may have been at work already.
-        Answered(400..=407 | 409..=499) => Verdict::Final(Fate::NotDone),
+        NotTrusted | Answered(400..=407 | 409..=499) => Verdict::Final(Fate::NotDone),
         Lost | Unusable | Answered(_) => Verdict::Final(in_doubt),
     }
 }

@@ -124,8 +124,7 @@ impl TokenSource for ClientCredentials {
             .basic(&self.client_id, &self.client_secret)
             .json(&json!({ "grant_type": "client_credentials" }))
             .send()
-            .await
-            .map_err(explain)?;
+            .await?;
         let token: TokenAnswer =
             serde_json::from_slice(answer.body()).map_err(|_| answer.no_token())?;
         Ok(Token {
@@ -219,9 +218,10 @@ impl Api {
         description: &str,
     ) -> Result<(), ProviderError> {
         let body = json!({ "value": name, "description": description });
-        let doing = match before == name {
-            true => format!("update scope \"{name}\""),
-            false => format!("rename scope \"{before}\" to \"{name}\""),
+        let doing = if before == name {
+            format!("update scope \"{name}\"")
+        } else {
+            format!("rename scope \"{before}\" to \"{name}\"")
         };
         let (server, id) = (server.to_string(), id.to_string());
         send(

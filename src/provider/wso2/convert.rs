@@ -388,6 +388,12 @@ mod tests {
             serde_json::to_string(&publisher_body(&wanted).expect("writable")).expect("JSON"),
             r#"{"name":"s","displayName":"s","bindings":["a"]}"#
         );
+        wanted.display_name = Some(String::new());
+        assert!(
+            serde_json::to_string(&publisher_body(&wanted).expect("writable"))
+                .expect("JSON")
+                .contains(r#""displayName":"s""#)
+        );
         wanted.display_name = Some("S scope".to_owned());
         wanted.description = Some("d".to_owned());
         assert_eq!(

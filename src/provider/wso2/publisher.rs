@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::convert::{PublisherBody, WireScope};
 use super::{List, convert, is_conflict, refused, same_name, unsupported};
 use crate::model::system::System;
-use crate::model::{Live, RemoteId, ScopeName, Target};
+use crate::model::{Live, LiveScope, RemoteId, ScopeName, Target};
 use crate::plan::change::{Change, ScopeState};
 use crate::provider::http::{Http, settle_create};
 use crate::provider::{Apply, Cause, Done, Fate, Interest, Observe, ProviderError, Requests};
@@ -55,18 +55,12 @@ impl Granted {
 #[async_trait]
 impl Observe for Publisher {
     async fn observe(&self, interest: &Interest) -> Result<Live, ProviderError> {
-        let (scopes, duplicates) = if interest.scopes || interest.consumers {
-            self.list(&self.scopes())
-                .read(false)
-                .await
-                .map_err(|error| self.explained(error))?
-        } else {
-            Default::default()
-        };
-        *self.ids() = scopes
-            .values()
-            .filter_map(|scope| Some((scope.name.clone(), scope.remote_id.clone()?)))
-            .collect();
+        let (mut scopes, mut duplicates) = Default::default();
+        if interest.scopes || interest.consumers {
+            let list = self.list(&self.scopes()).read(false).await;
+            (scopes, duplicates) = list.map_err(|error| self.explained(self.versioned(error)))?;
+            *self.ids() = ids(&scopes);
+        }
         Ok(Live {
             identity: self.target.live_identity_with(0),
             title: format!("Publisher {}", self.version),
@@ -222,7 +216,20 @@ impl Publisher {
         }
     }
 
-    /// Publisher answers 401 to a wrong password and to a right one that may not do this alike.
+    /// Says what a list that is nowhere means: a server knows the paths of its own version alone.
+    fn versioned(&self, error: ProviderError) -> ProviderError {
+        if !error.is_not_found() {
+            return error;
+        }
+        let help = format!(
+            "the target says version `{}`, and a server answers its own alone: API Manager 3.2 is v1, 4.0 v2, 4.1 v3, \
+             4.2 and later v4",
+            self.version
+        );
+        error.with_help(help)
+    }
+
+    /// Says what 401 can mean here: Publisher answers it to a wrong password and to a right one that may not do this alike.
     fn explained(&self, error: ProviderError) -> ProviderError {
         if !matches!(error.cause, Cause::Unauthorized { .. }) {
             return error;
@@ -236,6 +243,14 @@ impl Publisher {
         };
         error.with_help(help)
     }
+}
+
+/// The ids of a list.
+fn ids(scopes: &BTreeMap<ScopeName, LiveScope>) -> BTreeMap<ScopeName, RemoteId> {
+    let known = scopes.values();
+    known
+        .filter_map(|scope| Some((scope.name.clone(), scope.remote_id.clone()?)))
+        .collect()
 }
 
 const NEEDS_ROLE: &str =
