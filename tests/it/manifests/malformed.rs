@@ -101,3 +101,17 @@ fn a_finding_stays_short_however_many_manifests_contradict_each_other() {
         }
     }
 }
+
+#[test]
+fn every_broken_manifest_of_many_is_found_and_left_out() {
+    let document = |index: usize| {
+        format!(
+            "apiVersion: scopeward.dev/v1alpha1\nkind: Scope\nmetadata: {{ name: a{index} }}\nspec: {{ targetRefs: [{{ name: t }}], description: \" \" }}\n"
+        )
+    };
+    let target = "apiVersion: scopeward.dev/v1alpha1\nkind: Target\nmetadata: { name: t }\nspec: { oneLogin: { url: https://acme.onelogin.com, authorizationServer: { id: 1 } }, credentialsRef: { name: a } }\n";
+    let documents: Vec<String> = (0..300).map(document).collect();
+    let loaded = super::read(&format!("{target}---\n{}", documents.join("---\n")));
+    assert_eq!(loaded.diagnostics.len(), 300);
+    assert!(loaded.desired.targets[0].scopes.is_empty());
+}
