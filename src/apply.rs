@@ -165,23 +165,10 @@ pub async fn run_target(
         sent: false,
         error: None,
     };
+    target.learn().await;
     target.levels().await;
-    if target.error.is_none() {
-        let learned = plan
-            .records
-            .iter()
-            .filter(|_| approved.may_record())
-            .cloned();
-        if let Err(error) = run
-            .inventory
-            .record(target.identity, &plan.target, learned)
-            .await
-        {
-            target.error = Some(inventory_failure(&error));
-        }
-        if target.sent && !run.interrupt.is_set() {
-            target.verify(&mut report).await;
-        }
+    if target.error.is_none() && target.sent && !run.interrupt.is_set() {
+        target.verify(&mut report).await;
     }
     report.error = report.error.or(target.error);
     report.outcomes = (0..plan.changes.len())
@@ -211,6 +198,23 @@ struct TargetRun<'a> {
 }
 
 impl TargetRun<'_> {
+    /// Records what the plan learned without a write, before the first one: what the writes record is newer, and must not
+    /// be overwritten by it.
+    async fn learn(&mut self) {
+        if !self.approved.may_record() {
+            return;
+        }
+        let learned = self.plan.records.iter().cloned();
+        let recorded = self
+            .run
+            .inventory
+            .record(self.identity, &self.plan.target, learned)
+            .await;
+        if let Err(error) = recorded {
+            self.error = Some(inventory_failure(&error));
+        }
+    }
+
     async fn levels(&mut self) {
         let mut by_level: BTreeMap<Level, Vec<usize>> = BTreeMap::new();
         for (index, planned) in self.plan.changes.iter().enumerate() {

@@ -9,6 +9,7 @@
 //! is left out, the rest goes on, and [`Loaded::complete`] tells the planner that nothing may be removed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -80,7 +81,17 @@ pub struct Loaded {
     /// How many documents were skipped as somebody else's.
     pub skipped: usize,
     /// The files' texts, for findings that only the live systems show.
-    texts: Vec<(SourceFile, String)>,
+    texts: Texts,
+}
+
+/// The texts of the files. They may hold Secrets, so `Debug` shows none of them.
+#[derive(Default)]
+struct Texts(Vec<(SourceFile, String)>);
+
+impl fmt::Debug for Texts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} texts", self.0.len())
+    }
 }
 
 /// Why there is nothing to work on.
@@ -120,7 +131,7 @@ pub fn load(paths: &[PathBuf], options: &Options) -> Result<Loaded, LoadError> {
     loaded.diagnostics.extend(files.diagnostics);
     loaded.sort();
     loaded.roots = files.roots;
-    loaded.texts = files.texts;
+    loaded.texts = Texts(files.texts);
     if loaded.documents == 0 && loaded.secrets.is_empty() && !loaded.has_errors() {
         let paths: Vec<String> = paths
             .iter()
@@ -197,7 +208,7 @@ pub fn read(texts: &[(SourceFile, String)], options: &Options) -> Loaded {
         files: texts.len(),
         documents: count,
         skipped,
-        texts: Vec::new(),
+        texts: Texts::default(),
     };
     loaded.sort();
     loaded
@@ -280,7 +291,7 @@ impl Loaded {
 
     /// Gives findings that came up after loading their line and column.
     pub fn locate(&self, diagnostics: &mut [Diagnostic]) {
-        locate_all(diagnostics, &self.texts);
+        locate_all(diagnostics, &self.texts.0);
     }
 
     /// Takes back every permission to shrink a set.

@@ -37,6 +37,9 @@ pub mod guard;
 mod renames;
 mod scopes;
 mod sets;
+mod settle;
+#[cfg(test)]
+mod tests;
 
 use crate::diagnostic::Diagnostic;
 use crate::model::target::{Approval, Policy};
@@ -462,11 +465,14 @@ pub fn plan_target(
     plan.identity = Some(live.identity.clone());
     plan.title.clone_from(&live.title);
     plan.writes = owned.writes;
+    let is_known = owned.known;
+    let (owned, learned) = settle::settle(desired, live, owned);
+    plan.records = learned;
 
     let context = Context {
         desired,
         live,
-        owned,
+        owned: &owned,
         options,
     };
     let scopes = scopes::plan(&context, &mut plan);
@@ -480,7 +486,7 @@ pub fn plan_target(
             .apps
             .values()
             .any(|app| matches!(app, crate::model::LiveApp::Present(_)));
-    if !owned.known {
+    if !is_known {
         plan.records.insert(0, Record::Start);
         if options.mode == Mode::Sync && has_live {
             new_inventory(options.new_inventory, &mut plan);
@@ -514,6 +520,32 @@ impl Context<'_> {
 
     fn held(&self, until: Option<Timestamp>) -> bool {
         until.is_some_and(|until| until > self.options.now)
+    }
+
+    /// The manifest that holds an object, where that is another one, outside this run's paths. When it is among them, it
+    /// does not declare the object any more, and the object is handed over.
+    fn conflict<'h>(
+        &self,
+        holder: Option<&'h SourceFile>,
+        source: &Source,
+    ) -> Option<&'h SourceFile> {
+        holder.filter(|holder| **holder != source.file && !self.covers(holder))
+    }
+}
+
+/// A second manifest that declares what another holds is told so.
+fn conflict(object: ObjectRef, label: &str, holder: &SourceFile, source: &Source) -> Refusal {
+    Refusal {
+        rule: Rule::Conflict,
+        object: Some(object),
+        message: format!("{label} is held by {holder}, which this run does not read"),
+        limit: None,
+        actual: None,
+        way_through: format!(
+            "run over {holder} and {} together to hand it over, or run `scopeward adopt` for this manifest",
+            source.file
+        ),
+        liftable: false,
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Owned {
     pub scopes: BTreeMap<ScopeName, OwnedScope>,
     /// The app scope sets, by app with its key.
     pub apps: BTreeMap<AppRef, OwnedApp>,
-    /// Creations that were about to be sent: an equal object that appeared since is ours, even if the answer was lost.
+    /// Writes that were about to be sent: what is live as it was to be since then is our doing, even if the answer was lost.
     pub intents: Vec<Intent>,
 }
 
@@ -140,6 +140,31 @@ pub enum Intent {
         /// What the inventory will say of it.
         entry: OwnedScope,
     },
+    /// A scope of ours is being updated to exactly this state.
+    UpdateScope {
+        /// Its name.
+        name: ScopeName,
+        /// Its display name as sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        display_name: Option<String>,
+        /// Its description as sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+        /// Its roles as sent.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        roles: BTreeSet<RoleName>,
+        /// What the inventory will say of it.
+        entry: OwnedScope,
+    },
+    /// A scope is being renamed; the id in its entry tells it.
+    RenameScope {
+        /// Its new name.
+        name: ScopeName,
+        /// What the inventory will say of it.
+        entry: OwnedScope,
+        /// The name by which the inventory knows it.
+        replaces: ScopeName,
+    },
     /// An app is being attached, or its list replaced, with exactly this list.
     SetAppScopes {
         /// The app.
@@ -209,9 +234,18 @@ impl Intent {
     /// Whether `other` is about the same object.
     fn same_object(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::CreateScope { name: a, .. }, Self::CreateScope { name: b, .. }) => a == b,
             (Self::SetAppScopes { app: a, .. }, Self::SetAppScopes { app: b, .. }) => a == b,
-            _ => false,
+            _ => self.scope().is_some() && self.scope() == other.scope(),
+        }
+    }
+
+    /// The scope that it is about, by the name that it will have.
+    fn scope(&self) -> Option<&ScopeName> {
+        match self {
+            Self::CreateScope { name, .. }
+            | Self::UpdateScope { name, .. }
+            | Self::RenameScope { name, .. } => Some(name),
+            Self::SetAppScopes { .. } => None,
         }
     }
 }
@@ -228,6 +262,12 @@ impl Owned {
             } => {
                 if let Some(old) = replaces {
                     self.scopes.remove(&old);
+                    // The lists were applied with the scope, whatever it is called.
+                    for entry in self.apps.values_mut() {
+                        if entry.applied.remove(&old) {
+                            entry.applied.insert(name.clone());
+                        }
+                    }
                 }
                 self.settle_scope(&name);
                 self.scopes.insert(name, entry);
@@ -254,9 +294,8 @@ impl Owned {
     }
 
     fn settle_scope(&mut self, settled: &ScopeName) {
-        self.intents.retain(
-            |intent| !matches!(intent, Intent::CreateScope { name, .. } if name == settled),
-        );
+        self.intents
+            .retain(|intent| intent.scope() != Some(settled));
     }
 
     fn settle_app(&mut self, settled: &AppRef) {

@@ -7,7 +7,7 @@ use super::scopes::{Scopes, list};
 use super::sets::{Resolved, ThreeWay};
 use super::{
     Context, ObjectRef, PlannedChange, Reason, Refusal, Rule, SkipReason, Skipped, TOMBSTONE,
-    TargetPlan,
+    TargetPlan, settle,
 };
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::target::{Drift, Policy};
@@ -18,12 +18,20 @@ use crate::model::{
 
 /// Plans the lists of all declared apps, and of those that no manifest declares any more.
 pub(super) fn plan(context: &Context<'_>, scopes: &Scopes, plan: &mut TargetPlan) {
+    let mut owned = context.owned.apps.clone();
+    for entry in owned.values_mut() {
+        entry.applied = rename(&entry.applied, &scopes.entries);
+    }
+    let back = scopes.entries.iter();
     let mut planner = Planner {
         context,
         scopes,
-        owned: owned(context, scopes, plan),
+        before: back.map(|(old, new)| (new.clone(), old.clone())).collect(),
+        owned,
+        live: settle::apps(context.live),
         plan,
         declared: BTreeSet::new(),
+        suggestions: SUGGESTIONS,
     };
     planner.count_population();
     for app in planner.unambiguous() {
@@ -32,53 +40,34 @@ pub(super) fn plan(context: &Context<'_>, scopes: &Scopes, plan: &mut TargetPlan
     planner.rest();
 }
 
-/// What was last applied, in the names that the scopes have after this plan; intents that took effect are applied.
-fn owned(
-    context: &Context<'_>,
-    scopes: &Scopes,
-    plan: &mut TargetPlan,
-) -> BTreeMap<AppRef, OwnedApp> {
-    let mut owned = context.owned.apps.clone();
-    for intent in &context.owned.intents {
-        let Intent::SetAppScopes {
-            app,
-            scopes: sent,
-            entry,
-        } = intent
-        else {
-            continue;
-        };
-        let took_effect = matches!(context.live.apps.get(app), Some(LiveApp::Present(live)) if live.scopes == *sent);
-        plan.records.push(if took_effect {
-            owned.insert(app.clone(), entry.clone());
-            Record::App {
-                app: app.clone(),
-                entry: entry.clone(),
-            }
-        } else {
-            Record::SettledApp { app: app.clone() }
-        });
-    }
-    for entry in owned.values_mut() {
-        entry.applied = rename(&entry.applied, scopes);
-    }
-    owned
-}
-
-fn rename(names: &BTreeSet<ScopeName>, scopes: &Scopes) -> BTreeSet<ScopeName> {
+/// A set of names after some of them changed, all at once.
+fn rename(
+    names: &BTreeSet<ScopeName>,
+    renamed: &BTreeMap<ScopeName, ScopeName>,
+) -> BTreeSet<ScopeName> {
     names
         .iter()
-        .map(|name| scopes.renamed.get(name).unwrap_or(name).clone())
+        .map(|name| renamed.get(name).unwrap_or(name).clone())
         .collect()
 }
+
+/// For how many missing scopes the nearest live name is looked up: every one compares all of them.
+const SUGGESTIONS: usize = 20;
 
 struct Planner<'p, 'a> {
     context: &'p Context<'a>,
     scopes: &'p Scopes,
+    /// What scopes are called in the inventory, by what they will be called.
+    before: BTreeMap<ScopeName, ScopeName>,
+    /// What was last applied, in the names that the scopes have after this plan.
     owned: BTreeMap<AppRef, OwnedApp>,
+    /// The apps that are there, by their full references.
+    live: BTreeMap<&'a AppRef, &'a LiveAppScopes>,
     plan: &'p mut TargetPlan,
     /// The declared apps, keys filled in where they are known.
     declared: BTreeSet<AppRef>,
+    /// How many more missing scopes get the nearest live name.
+    suggestions: usize,
 }
 
 impl<'a> Planner<'_, 'a> {
@@ -86,9 +75,9 @@ impl<'a> Planner<'_, 'a> {
         let populations = &mut self.plan.populations.0;
         populations.insert((Counted::Apps, None), self.owned.len() as u64);
         for (app, entry) in &self.owned {
-            let effective = match self.context.live.apps.get(app) {
-                Some(LiveApp::Present(live)) => live.effective_of(&entry.applied).len(),
-                _ => entry.applied.len(),
+            let effective = match self.live.get(app) {
+                Some(live) => live.effective_of(&entry.applied).len(),
+                None => entry.applied.len(),
             };
             populations.insert((Counted::AppScopes, Some(app.path())), effective as u64);
             *populations.entry((Counted::AppScopes, None)).or_default() += effective as u64;
@@ -183,7 +172,7 @@ impl<'a> Planner<'_, 'a> {
     }
 
     /// The finding for a scope that will not exist on the server, if it will not.
-    fn missing(&self, scope: &ScopeName) -> Option<Diagnostic> {
+    fn missing(&mut self, scope: &ScopeName) -> Option<Diagnostic> {
         if self.scopes.maker.contains_key(scope) {
             return None;
         }
@@ -208,19 +197,7 @@ impl<'a> Planner<'_, 'a> {
         if self.context.live.scopes.contains_key(scope) {
             return None;
         }
-        let nearest = self
-            .context
-            .live
-            .scopes
-            .keys()
-            .map(|name| {
-                (
-                    strsim::damerau_levenshtein(name.as_str(), scope.as_str()),
-                    name,
-                )
-            })
-            .min()
-            .filter(|(distance, name)| *distance <= name.as_str().len() / 3);
+        let nearest = self.nearest(scope);
         let finding = Diagnostic::error(
             Code("SW202"),
             format!(
@@ -229,10 +206,27 @@ impl<'a> Planner<'_, 'a> {
             ),
         );
         Some(match nearest {
-            Some((_, name)) => finding.help(format!("did you mean \"{name}\"?")),
+            Some(name) => finding.help(format!("did you mean \"{name}\"?")),
             None => finding
                 .help("declare a Scope of that name for this target, or take it from this list"),
         })
+    }
+
+    /// The live name that is most like one that is missing.
+    fn nearest(&mut self, scope: &ScopeName) -> Option<&'a ScopeName> {
+        self.suggestions = self.suggestions.checked_sub(1)?;
+        let names = self.context.live.scopes.keys();
+        let distance = |name: &'a ScopeName| {
+            (
+                strsim::damerau_levenshtein(name.as_str(), scope.as_str()),
+                name,
+            )
+        };
+        let (distance, name) = names
+            .filter(|name| name.as_str().len() <= 255)
+            .map(distance)
+            .min()?;
+        (distance <= name.as_str().len() / 3).then_some(name)
     }
 
     /// The changes that make the names of a list exist.
@@ -257,23 +251,11 @@ impl<'a> Planner<'_, 'a> {
         object: &ObjectRef,
         holder: Option<&SourceFile>,
     ) -> bool {
-        let Some(holder) =
-            holder.filter(|holder| **holder != desired.source.file && !self.context.covers(holder))
-        else {
+        let Some(holder) = self.context.conflict(holder, &desired.source) else {
             return false;
         };
-        self.plan.refusals.push(Refusal {
-            rule: Rule::Conflict,
-            object: Some(object.clone()),
-            message: format!("{} is held by {holder}, which this run does not read", object.label),
-            limit: None,
-            actual: None,
-            way_through: format!(
-                "run over {holder} and {} together to hand it over, or run `scopeward adopt` for this manifest",
-                desired.source.file
-            ),
-            liftable: false,
-        });
+        let refusal = super::conflict(object.clone(), &object.label, holder, &desired.source);
+        self.plan.refusals.push(refusal);
         true
     }
 
@@ -352,7 +334,7 @@ impl<'a> Planner<'_, 'a> {
         {
             return;
         }
-        let before: BTreeSet<ScopeName> = rename(&live.scopes, self.scopes);
+        let before: BTreeSet<ScopeName> = rename(&live.scopes, &self.scopes.renamed);
         let wanted: BTreeSet<ScopeName> = desired
             .scope_set()
             .difference(&live.inherited)
@@ -363,6 +345,9 @@ impl<'a> Planner<'_, 'a> {
         if resolved.after != before
             && let Some(reason) = self.stopped(desired, Policy::CreateOnly)
         {
+            if reason == SkipReason::Held {
+                self.hold(app, desired);
+            }
             return self.skip(object, reason, Vec::new());
         }
         let mut reasons: BTreeMap<SkipReason, Vec<String>> = BTreeMap::new();
@@ -380,17 +365,15 @@ impl<'a> Planner<'_, 'a> {
         }
 
         let mut applied = wanted;
-        let last = owned
-            .as_ref()
-            .map(|entry| entry.applied.clone())
-            .unwrap_or_default();
-        applied.extend(
-            resolved
-                .withheld
-                .keys()
-                .filter(|scope| last.contains(*scope))
-                .cloned(),
-        );
+        if let Some(entry) = &owned {
+            let last = live.effective_of(&entry.applied);
+            let stays = |scope: &&ScopeName| last.contains(*scope);
+            applied.extend(resolved.withheld.keys().filter(stays).cloned());
+            if applied == last {
+                // What was applied as an empty list stays that, and is not spelled out.
+                applied.clone_from(&entry.applied);
+            }
+        }
         let entry = OwnedApp {
             origin: owned.as_ref().map_or(Origin::Matched, |entry| entry.origin),
             source: desired.source.file.clone(),
@@ -399,14 +382,14 @@ impl<'a> Planner<'_, 'a> {
             hold_until: desired.hold_until,
             vanished_at: None,
         };
+        // A list that was never applied and holds more than is wanted stays unknown while nothing may be taken out of it:
+        // what is there is a first contact still, for the run that may.
+        let is_settled = owned.is_some() || resolved.withheld.is_empty();
         if resolved.after == before {
             self.plan.unchanged += 1;
             self.foreign_refusal(desired, &object, &resolved);
-            if self.context.owned.apps.get(app) != Some(&entry) {
-                self.plan.records.push(Record::App {
-                    app: app.clone(),
-                    entry,
-                });
+            if is_settled {
+                self.learn(app, entry);
             }
             return;
         }
@@ -432,16 +415,24 @@ impl<'a> Planner<'_, 'a> {
                 .map(|why| format!("cannot be used now: {why}")),
             facts,
             refusals,
-            depends_on: self.makers(&resolved.after),
+            // What it replaces goes by its new names as well, and so does what is recorded.
+            depends_on: [&before, &resolved.after, &entry.applied]
+                .into_iter()
+                .flat_map(|names| self.makers(names))
+                .collect(),
             removals: removals.into_iter().collect(),
-            intent: Some(Intent::SetAppScopes {
+            intent: is_settled.then(|| Intent::SetAppScopes {
                 app: app.clone(),
                 scopes: resolved.after.clone(),
                 entry: entry.clone(),
             }),
-            record: Record::App {
-                app: app.clone(),
-                entry,
+            record: if is_settled {
+                Record::App {
+                    app: app.clone(),
+                    entry,
+                }
+            } else {
+                Record::SettledApp { app: app.clone() }
             },
             change: Change::ReplaceAppScopes {
                 app: app.clone(),
@@ -451,6 +442,31 @@ impl<'a> Planner<'_, 'a> {
             },
             object,
         });
+    }
+
+    /// Records what is known of an app that needs no write, in the names that the inventory has now: those that this plan
+    /// renames change there when they do.
+    fn learn(&mut self, app: &AppRef, mut entry: OwnedApp) {
+        entry.applied = rename(&entry.applied, &self.before);
+        if self.context.owned.apps.get(app) != Some(&entry) {
+            let app = app.clone();
+            self.plan.records.push(Record::App { app, entry });
+        }
+    }
+
+    /// A hold takes effect when it is seen, although nothing is written: it outlives its manifest.
+    fn hold(&mut self, app: &AppRef, desired: &DesiredApp) {
+        if let Some(entry) = self.context.owned.apps.get(app)
+            && entry.hold_until != desired.hold_until
+        {
+            self.plan.records.push(Record::App {
+                app: app.clone(),
+                entry: OwnedApp {
+                    hold_until: desired.hold_until,
+                    ..entry.clone()
+                },
+            });
+        }
     }
 
     fn resolve(
@@ -499,20 +515,19 @@ impl<'a> Planner<'_, 'a> {
     /// Apps of ours that no manifest declares any more.
     fn rest(&mut self) {
         let now = self.context.options.now;
-        for (app, entry) in self.owned.clone() {
+        let can_detach = self.plan.system.capabilities().detach;
+        // By the inventory's entries and not those of the plan: what is recorded here keeps its names.
+        for (app, entry) in self.context.owned.apps.clone() {
             if self.is_declared(&app) {
                 continue;
             }
-            let live = match self.context.live.apps.get(&app) {
-                Some(LiveApp::Present(live)) => Some(live),
-                _ => None,
-            };
+            let live = self.live.get(&app).copied();
             let object = ObjectRef::app(&app, live.and_then(|live| live.name.as_deref()));
             let kept = if !self.context.covers(&entry.source) {
                 Some(SkipReason::OtherSource)
             } else if let Some(reason) = self.context.removal_gate() {
                 Some(reason)
-            } else if entry.deletion_policy == DeletionPolicy::Orphan {
+            } else if entry.deletion_policy == DeletionPolicy::Orphan || !can_detach {
                 self.plan
                     .records
                     .push(Record::ForgetApp { app: app.clone() });
@@ -546,10 +561,12 @@ impl<'a> Planner<'_, 'a> {
                 }
                 continue;
             };
+            let before = rename(&live.scopes, &self.scopes.renamed);
+            let depends_on = self.makers(&before);
             self.plan.changes.push(PlannedChange {
                 change: Change::DetachApp {
                     app: app.clone(),
-                    before: rename(&live.scopes, self.scopes),
+                    before,
                 },
                 object,
                 manifest: None,
@@ -557,7 +574,7 @@ impl<'a> Planner<'_, 'a> {
                 remark: Some("no manifest declares it".to_owned()),
                 facts: BTreeSet::new(),
                 refusals: Vec::new(),
-                depends_on: BTreeSet::new(),
+                depends_on,
                 removals: vec![Removal {
                     counted: Counted::Apps,
                     holder: None,

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::digest::Digest;
 use super::{Plan, PlannedChange, Refusal, Rule, SkipReason, TargetPlan};
 use crate::model::target::{Approval, Thresholds};
-use crate::model::{Counted, Removals, TargetId};
+use crate::model::{Counted, Removal, Removals, TargetId};
 
 /// What the guard measures one target against.
 #[derive(Debug, Clone, Default)]
@@ -243,10 +243,7 @@ fn withhold_dependents(plan: &TargetPlan, runs: &mut BTreeSet<usize>) {
 fn thresholds(plan: &TargetPlan, limits: &Limits, now: Timestamp) -> Vec<Refusal> {
     let mut planned: BTreeMap<(Counted, Option<&str>), u64> = BTreeMap::new();
     for removal in plan.changes.iter().flat_map(|change| &change.removals) {
-        *planned.entry((removal.counted, None)).or_default() += removal.count;
-        if let Some(holder) = &removal.holder {
-            *planned.entry((removal.counted, Some(holder))).or_default() += removal.count;
-        }
+        add(&mut planned, removal);
     }
     let window = SignedDuration::from_secs(
         i64::try_from(limits.thresholds.window_seconds).unwrap_or(i64::MAX),
@@ -258,29 +255,33 @@ fn thresholds(plan: &TargetPlan, limits: &Limits, now: Timestamp) -> Vec<Refusal
         .iter()
         .filter(|past| now.duration_since(past.at) < window)
     {
-        *before.entry((past.removal.counted, None)).or_default() += past.removal.count;
-        if let Some(holder) = &past.removal.holder {
-            *before
-                .entry((past.removal.counted, Some(holder)))
-                .or_default() += past.removal.count;
-        }
+        add(&mut before, &past.removal);
     }
     planned
         .iter()
         .filter_map(|(&(counted, holder), &count)| {
             let earlier = before.get(&(counted, holder)).copied().unwrap_or_default();
             let key = (counted, holder.map(str::to_owned));
-            let population = plan.populations.0.get(&key).copied().unwrap_or_default() + earlier;
+            let population = plan.populations.0.get(&key).copied().unwrap_or_default();
             exceeds(
                 &limits.thresholds,
                 counted,
                 holder,
                 count,
                 earlier,
-                population,
+                population.saturating_add(earlier),
             )
         })
         .collect()
+}
+
+/// Counts a removal over its kind and over its holder.
+fn add<'r>(counts: &mut BTreeMap<(Counted, Option<&'r str>), u64>, removal: &'r Removal) {
+    let holder = removal.holder.as_deref().map(Some);
+    for of in [None].into_iter().chain(holder) {
+        let count = counts.entry((removal.counted, of)).or_default();
+        *count = count.saturating_add(removal.count);
+    }
 }
 
 /// The rule that these numbers break, if they do.
@@ -292,7 +293,7 @@ fn exceeds(
     earlier: u64,
     population: u64,
 ) -> Option<Refusal> {
-    let removals = planned + earlier;
+    let removals = planned.saturating_add(earlier);
     let share = removals.saturating_mul(100);
     let (rule, limit, actual) = if removals > thresholds.max_removals {
         (Rule::MaxRemovals, thresholds.max_removals, removals)

@@ -1,20 +1,27 @@
 //! Which live scope each declared one is, where names moved.
 //!
 //! A declared scope *claims* a live one under another name: its own that somebody renamed, or one under a previous name.
-//! Claims form chains (`b` becomes `c`, then `a` becomes `b`) and cycles (`a` and `b` swap). A claim holds while the
-//! place that it goes to is free or gets free by another claim, and nobody stays in the place that it leaves.
+//! Claims form chains (`b` becomes `c`, then `a` becomes `b`) and cycles (`a` and `b` swap).
+//!
+//! | a claim | when |
+//! |---|---|
+//! | means nothing | the place that it leaves is declared and stays, or the one that it goes to is its manifest's own |
+//! | is stopped | a rule forbids it, or its new place is taken by something that does not leave |
+//! | holds | else |
+//!
+//! What a stopped claim is about is left alone: neither renamed nor updated nor deleted.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{Context, Reason};
-use crate::model::{OwnedScope, ScopeName};
+use super::{Context, Reason, SkipReason};
+use crate::model::{DesiredScope, LiveScope, OwnedScope, ScopeName};
 
 /// Who owns which live scope.
 pub(super) struct Ownership<'a> {
     /// By live name: the inventory's name for it, and its entry.
-    pub(super) of_live: BTreeMap<&'a ScopeName, (ScopeName, OwnedScope)>,
+    pub(super) of_live: BTreeMap<&'a ScopeName, (&'a ScopeName, &'a OwnedScope)>,
     /// By the inventory's name: the live name.
-    pub(super) live_of: BTreeMap<ScopeName, &'a ScopeName>,
+    pub(super) live_of: BTreeMap<&'a ScopeName, &'a ScopeName>,
 }
 
 /// A declared scope that is live under another name.
@@ -26,17 +33,79 @@ pub(super) struct Claim {
     pub(super) reason: Reason,
 }
 
-/// The claims that hold, and those that do not.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Claims {
-    /// By declared name.
-    pub(super) held: BTreeMap<ScopeName, Claim>,
-    /// Claims whose new name is live and stays: by declared name, the live name claimed.
-    pub(super) blocked: BTreeMap<ScopeName, ScopeName>,
+/// Why a claim is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// The system cannot rename.
+    NoRename,
+    /// Another manifest, outside this run's paths, holds what is claimed.
+    Conflict,
+    /// A rule of the target or the manifest.
+    Skip(SkipReason),
+    /// Its new place is live, and not ours to clear.
+    Taken,
+    /// Its new place is left by a claim that is stopped itself.
+    Waits,
 }
 
-/// Finds the claims among the declared scopes.
-pub(super) fn claims(context: &Context<'_>, ownership: &Ownership<'_>) -> Claims {
+/// The claims that mean something, by declared name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Claims {
+    /// Those that are carried out.
+    pub(super) held: BTreeMap<ScopeName, Claim>,
+    /// Those that are not, and why.
+    pub(super) stopped: BTreeMap<ScopeName, (Claim, Obstacle)>,
+}
+
+/// Finds the claims among the declared scopes. `obstacle` says what forbids one, whatever the others are.
+pub(super) fn claims(
+    context: &Context<'_>,
+    ownership: &Ownership<'_>,
+    obstacle: impl Fn(&DesiredScope, &LiveScope, Reason) -> Option<Obstacle>,
+) -> Claims {
+    let live = &context.live.scopes;
+    let mut wished = wished(context, ownership);
+    let by_source: BTreeMap<ScopeName, ScopeName> = wished
+        .iter()
+        .map(|(to, claim)| (claim.from.clone(), to.clone()))
+        .collect();
+    drop_void(&mut wished, &by_source, context, ownership);
+
+    let mut claims = Claims::default();
+    for (to, claim) in wished {
+        match obstacle(
+            &context.desired.scopes[&to],
+            &live[&claim.from],
+            claim.reason,
+        ) {
+            Some(obstacle) => claims.stopped.insert(to, (claim, obstacle)).map(|_| ()),
+            None => claims.held.insert(to, claim).map(|_| ()),
+        };
+    }
+    // A claim that stops keeps its place, and so stops the one that goes there.
+    let mut queue: VecDeque<ScopeName> = claims.held.keys().cloned().collect();
+    queue.extend(claims.stopped.values().map(|(claim, _)| claim.from.clone()));
+    while let Some(to) = queue.pop_front() {
+        let leaver = by_source.get(&to);
+        if !live.contains_key(&to) || leaver.is_some_and(|goal| claims.held.contains_key(goal)) {
+            continue;
+        }
+        if let Some(claim) = claims.held.remove(&to) {
+            let waits = leaver.is_some_and(|goal| claims.stopped.contains_key(goal));
+            let obstacle = if waits {
+                Obstacle::Waits
+            } else {
+                Obstacle::Taken
+            };
+            queue.push_back(claim.from.clone());
+            claims.stopped.insert(to, (claim, obstacle));
+        }
+    }
+    claims
+}
+
+/// What each declared scope claims, no two of them the same.
+fn wished(context: &Context<'_>, ownership: &Ownership<'_>) -> BTreeMap<ScopeName, Claim> {
     let desired = &context.desired.scopes;
     let live = &context.live.scopes;
     let in_place =
@@ -45,18 +114,16 @@ pub(super) fn claims(context: &Context<'_>, ownership: &Ownership<'_>) -> Claims
         .of_live
         .iter()
         .filter_map(|(live, (_, entry))| entry.parked_for.as_ref().map(|goal| (goal, *live)))
+        .filter(|(goal, _)| desired.contains_key(*goal))
         .collect();
-    // Where the object that we know as `name` is now.
-    let object = |name: &ScopeName| match live.get_key_value(name) {
-        Some((live, _)) => Some(live),
-        None => ownership
-            .live_of
-            .get(name)
-            .copied()
-            .filter(|live| !desired.contains_key(*live)),
+    let on_its_way: BTreeSet<&ScopeName> = parked.values().copied().collect();
+    // Where the object that we know as `name` is, if somebody moved it to a name that nobody declares.
+    let moved = |name: &ScopeName| {
+        let at = ownership.live_of.get(name).copied();
+        at.filter(|at| *at != name && !desired.contains_key(*at) && !on_its_way.contains(at))
     };
 
-    let mut claims = Claims::default();
+    let mut wished = BTreeMap::new();
     let mut taken: BTreeSet<&ScopeName> = BTreeSet::new();
     for (name, scope) in desired {
         let honoured = ownership
@@ -68,12 +135,12 @@ pub(super) fn claims(context: &Context<'_>, ownership: &Ownership<'_>) -> Claims
                 .previous_names
                 .iter()
                 .filter(|p| *p != name && honoured.is_none_or(|h| !h.contains(*p)));
-            open.filter_map(object).find(|from| *from != name)
+            let at = |name| moved(name).or_else(|| live.get_key_value(name).map(|(at, _)| at));
+            open.filter_map(at).find(|from| *from != name)
         };
-        let moved = || object(name).filter(|from| in_place && *from != name);
-        let claim = if let Some(from) = parked.get(name) {
+        let claim = if let Some(from) = parked.get(name).filter(|from| **from != name) {
             Some((*from, Reason::SwapOfNames))
-        } else if let Some(from) = moved() {
+        } else if let Some(from) = moved(name).filter(|_| in_place) {
             Some((from, Reason::RenamedLive))
         } else {
             previous().map(|from| (from, Reason::RenamedFrom))
@@ -81,47 +148,41 @@ pub(super) fn claims(context: &Context<'_>, ownership: &Ownership<'_>) -> Claims
         if let Some((from, reason)) = claim
             && taken.insert(from)
         {
-            claims.held.insert(
-                name.clone(),
-                Claim {
-                    from: from.clone(),
-                    reason,
-                },
-            );
+            let from = from.clone();
+            wished.insert(name.clone(), Claim { from, reason });
         }
     }
+    wished
+}
 
-    // A claim that falls may make others fall: the one on its own new place, and the one that waits for its leaving.
-    let by_source: BTreeMap<ScopeName, ScopeName> = claims
-        .held
-        .iter()
-        .map(|(to, claim)| (claim.from.clone(), to.clone()))
-        .collect();
-    let mut queue: VecDeque<ScopeName> = claims.held.keys().cloned().collect();
+/// Takes out the claims that mean nothing. One that goes may make others mean nothing: the one on its own place, and the
+/// one for the place that it would have left.
+fn drop_void(
+    wished: &mut BTreeMap<ScopeName, Claim>,
+    by_source: &BTreeMap<ScopeName, ScopeName>,
+    context: &Context<'_>,
+    ownership: &Ownership<'_>,
+) {
+    let desired = &context.desired.scopes;
+    let mut queue: VecDeque<ScopeName> = wished.keys().cloned().collect();
     while let Some(to) = queue.pop_front() {
-        let Some(claim) = claims.held.get(&to) else {
+        let Some(claim) = wished.get(&to) else {
             continue;
         };
-        let leaves = |name: &ScopeName| {
-            by_source
-                .get(name)
-                .is_some_and(|goal| claims.held.contains_key(goal))
-        };
-        let place_taken = live.contains_key(&to) && !leaves(&to);
-        let stays = desired.contains_key(&claim.from) && !claims.held.contains_key(&claim.from);
-        if !place_taken && !stays {
-            continue;
+        let from_stays = desired.contains_key(&claim.from) && !wished.contains_key(&claim.from);
+        let to_stays = context.live.scopes.contains_key(&to)
+            && by_source
+                .get(&to)
+                .is_none_or(|goal| !wished.contains_key(goal));
+        let to_is_its_own =
+            ownership.of_live.contains_key(&to) || !ownership.of_live.contains_key(&claim.from);
+        let half_done = claim.reason == Reason::SwapOfNames;
+        if from_stays || (to_stays && to_is_its_own && !half_done) {
+            queue.push_back(claim.from.clone());
+            queue.extend(by_source.get(&to).cloned());
+            wished.remove(&to);
         }
-        let from = claim.from.clone();
-        claims.held.remove(&to);
-        if place_taken {
-            claims.blocked.insert(to.clone(), from.clone());
-        }
-        // Whoever wanted to move into the place that is not left after all, and whoever counted on this one's move.
-        queue.push_back(from);
-        queue.extend(by_source.get(&to).cloned());
     }
-    claims
 }
 
 /// The cycles among claims: for each, the declared names in the order in which each takes the next one's place.
@@ -152,12 +213,17 @@ pub(super) fn cycles(held: &BTreeMap<ScopeName, Claim>) -> Vec<Vec<ScopeName>> {
     found
 }
 
-/// A name for the time of a swap: neither live nor declared.
-pub(super) fn temporary_name(name: &ScopeName, context: &Context<'_>) -> ScopeName {
+/// A name for the time of a swap: neither live nor declared nor given already.
+pub(super) fn temporary_name(
+    name: &ScopeName,
+    context: &Context<'_>,
+    given: &BTreeSet<ScopeName>,
+) -> ScopeName {
     let stem: String = name.as_str().chars().take(240).collect();
     let free = |candidate: &ScopeName| {
         !context.live.scopes.contains_key(candidate)
             && !context.desired.scopes.contains_key(candidate)
+            && !given.contains(candidate)
     };
     (0u32..)
         .map(|n| {

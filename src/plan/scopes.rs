@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, ScopeState};
-use super::renames::{self, Claims, Ownership};
+use super::renames::{self, Claim, Claims, Obstacle, Ownership};
 use super::sets::{Resolved, ThreeWay};
 use super::{
     Context, ObjectRef, PlannedChange, Reason, Refusal, Rule, SkipReason, Skipped, TOMBSTONE,
@@ -21,6 +21,8 @@ use crate::model::{
 pub(super) struct Scopes {
     /// Live names and what they will be called.
     pub(super) renamed: BTreeMap<ScopeName, ScopeName>,
+    /// The same by the inventory's names.
+    pub(super) entries: BTreeMap<ScopeName, ScopeName>,
     /// The change that makes a name exist, by the new name.
     pub(super) maker: BTreeMap<ScopeName, usize>,
     /// What this run may delete, by live name, with the inventory's name for it.
@@ -30,8 +32,10 @@ pub(super) struct Scopes {
 /// Plans everything about scopes but deletions.
 pub(super) fn plan(context: &Context<'_>, plan: &mut TargetPlan) -> Scopes {
     let capabilities = plan.system.capabilities();
-    let ownership = ownership(context, &mut plan.records);
-    let claims = renames::claims(context, &ownership);
+    let ownership = ownership(context);
+    let claims = renames::claims(context, &ownership, |scope, live, reason| {
+        obstacle(context, &ownership, scope, live, reason)
+    });
     plan.population.live = context.live.scopes.len();
     plan.population.managed = ownership.of_live.len();
     plan.population.unmanaged = context.live.scopes.len() - ownership.of_live.len();
@@ -160,13 +164,10 @@ pub(super) fn list(items: &[String]) -> String {
 }
 
 /// Who owns which live scope. Ownership holds for a remote id: one that was deleted and made again by somebody else under
-/// the same name is not ours. Intents whose object appeared exactly as sent are ours; the others are settled.
-fn ownership<'a>(context: &Context<'a>, records: &mut Vec<Record>) -> Ownership<'a> {
+/// the same name is not ours.
+fn ownership<'a>(context: &Context<'a>) -> Ownership<'a> {
     let live = &context.live.scopes;
-    let by_id: BTreeMap<_, _> = live
-        .values()
-        .filter_map(|s| s.remote_id.as_ref().map(|id| (id, &s.name)))
-        .collect();
+    let by_id = super::settle::by_id(context.live);
     let mut ownership = Ownership {
         of_live: BTreeMap::new(),
         live_of: BTreeMap::new(),
@@ -177,49 +178,46 @@ fn ownership<'a>(context: &Context<'a>, records: &mut Vec<Record>) -> Ownership<
             _ => live.get_key_value(name).map(|(name, _)| name),
         };
         if let Some(live_name) = live_name {
-            ownership
-                .of_live
-                .insert(live_name, (name.clone(), entry.clone()));
-            ownership.live_of.insert(name.clone(), live_name);
-        }
-    }
-    for intent in &context.owned.intents {
-        let Intent::CreateScope {
-            name,
-            display_name,
-            description,
-            roles,
-            entry,
-        } = intent
-        else {
-            continue;
-        };
-        let appeared = live.get_key_value(name).filter(|(name, live)| {
-            let same_display = display_name.is_none() || *display_name == live.display_name;
-            let same_roles = *roles == live.roles.iter().cloned().collect();
-            !ownership.of_live.contains_key(*name)
-                && same_text(description, &live.description)
-                && same_display
-                && same_roles
-        });
-        match appeared {
-            Some((name, found)) => {
-                let entry = OwnedScope {
-                    remote_id: found.remote_id.clone(),
-                    ..entry.clone()
-                };
-                records.push(Record::Scope {
-                    name: name.clone(),
-                    entry: entry.clone(),
-                    replaces: None,
-                });
-                ownership.of_live.insert(name, (name.clone(), entry));
-                ownership.live_of.insert(name.clone(), name);
-            }
-            None => records.push(Record::SettledScope { name: name.clone() }),
+            ownership.of_live.insert(live_name, (name, entry));
+            ownership.live_of.insert(name, live_name);
         }
     }
     ownership
+}
+
+/// What forbids a rename, whatever becomes of the others.
+fn obstacle(
+    context: &Context<'_>,
+    ownership: &Ownership<'_>,
+    scope: &DesiredScope,
+    live: &LiveScope,
+    reason: Reason,
+) -> Option<Obstacle> {
+    let target = &context.desired.target;
+    let holder = ownership
+        .of_live
+        .get(&live.name)
+        .map(|(_, entry)| &entry.source);
+    let skip = if target.system().capabilities().rename == Rename::No {
+        return Some(Obstacle::NoRename);
+    } else if context.conflict(holder, &scope.source).is_some() {
+        return Some(Obstacle::Conflict);
+    } else if live.inherited {
+        SkipReason::Inherited
+    } else if context.live.duplicates.contains(&live.name) {
+        SkipReason::Duplicate
+    } else if context.held(scope.hold_until) {
+        SkipReason::Held
+    } else if matches!(target.policy, Policy::CreateOnly | Policy::Observe) {
+        SkipReason::Policy
+    } else if reason == Reason::RenamedLive && target.drift == Drift::Report {
+        SkipReason::Drift
+    } else if live.remote_id.is_none() {
+        SkipReason::RenameBlocked
+    } else {
+        return None;
+    };
+    Some(Obstacle::Skip(skip))
 }
 
 fn count_population(ownership: &Ownership<'_>, plan: &mut TargetPlan) {
@@ -234,10 +232,6 @@ fn count_population(ownership: &Ownership<'_>, plan: &mut TargetPlan) {
             *populations.entry((Counted::Roles, None)).or_default() += roles.len() as u64;
         }
     }
-}
-
-fn same_text(a: &Option<String>, b: &Option<String>) -> bool {
-    a.as_deref().unwrap_or_default() == b.as_deref().unwrap_or_default()
 }
 
 /// The state of a live scope.
@@ -259,41 +253,56 @@ struct Planner<'p, 'a> {
     maker: BTreeMap<ScopeName, usize>,
     /// Live names that this plan puts under a temporary name first, and that name.
     parked: BTreeMap<ScopeName, ScopeName>,
-    /// Live names that are not deleted, because the rename that they wait for is blocked.
+    /// Live names that are not deleted, because the rename that they wait for is stopped.
     keep: BTreeSet<ScopeName>,
 }
 
+/// A scope of ours under its live name, with the inventory's name for it.
+type Owner<'a> = Option<(&'a ScopeName, &'a OwnedScope)>;
+
 impl<'a> Planner<'_, 'a> {
-    /// Gives every cycle of renames a start: one object goes under a temporary name.
+    /// Gives every cycle of renames a start: one object goes under a temporary name. It goes only if the others may go as
+    /// well, so that none is left under that name for want of somebody's word.
     fn cycles(&mut self) {
-        if self.capabilities.rename == Rename::No {
-            return;
-        }
+        let mut given: BTreeSet<ScopeName> = BTreeSet::new();
         for cycle in renames::cycles(&self.claims.held) {
-            let Some(first) = cycle.first() else { continue };
-            let Some(last) = cycle.last() else { continue };
-            let Some(live) = self.context.live.scopes.get(first) else {
+            let (Some(first), Some(last)) = (cycle.first(), cycle.last()) else {
                 continue;
             };
-            let temporary = renames::temporary_name(first, self.context);
-            let Some((entry_name, entry)) = self.ownership.of_live.get(first).cloned() else {
-                continue;
-            };
+            let (desired, live_scopes) = (&self.context.desired.scopes, &self.context.live.scopes);
+            let (goal, live) = (&desired[last], &live_scopes[first]);
             let Some(id) = live.remote_id.clone() else {
                 continue;
             };
+            let temporary = renames::temporary_name(first, self.context, &given);
+            given.insert(temporary.clone());
+            let refusals = cycle
+                .iter()
+                .flat_map(|to| {
+                    let live = &live_scopes[&self.claims.held[to].from];
+                    let may = self.may_rename(live);
+                    self.takeover_unless(may, &desired[to], live, "rename it")
+                })
+                .collect();
+            let assumed = self.assumed(goal, live);
+            let owner = self.ownership.of_live.get(first).copied();
+            let entry = OwnedScope {
+                origin: if self.may_rename(live) {
+                    owner.map_or(Origin::Adopted, |(_, entry)| entry.origin)
+                } else {
+                    Origin::Adopted
+                },
+                remote_id: Some(id.clone()),
+                parked_for: Some(last.clone()),
+                ..owner.map_or(&assumed, |(_, entry)| entry).clone()
+            };
+            let replaces = owner.map_or(first, |(old, _)| old).clone();
             let before = state(live);
             let after = ScopeState {
                 name: temporary.clone(),
                 ..before.clone()
             };
-            let goal = &self.context.desired.scopes[last];
-            let parked = OwnedScope {
-                parked_for: Some(last.clone()),
-                ..entry.clone()
-            };
-            let refusals = self.takeover_unless(entry.origin.may_remove(), goal, live, "rename it");
-            self.push(PlannedChange {
+            let change = self.push(PlannedChange {
                 change: Change::RenameScope { id, before, after },
                 object: ObjectRef::scope(first, live.remote_id.as_ref()),
                 manifest: Some(goal.source.clone()),
@@ -303,17 +312,26 @@ impl<'a> Planner<'_, 'a> {
                 refusals,
                 depends_on: BTreeSet::new(),
                 removals: Vec::new(),
-                intent: None,
+                intent: Some(Intent::RenameScope {
+                    name: temporary.clone(),
+                    entry: entry.clone(),
+                    replaces: replaces.clone(),
+                }),
                 record: Record::Scope {
                     name: temporary.clone(),
-                    entry: parked,
-                    replaces: Some(entry_name),
+                    entry,
+                    replaces: Some(replaces),
                 },
             });
-            self.maker
-                .insert(temporary.clone(), self.plan.changes.len() - 1);
+            self.maker.insert(temporary.clone(), change);
             self.parked.insert(first.clone(), temporary);
         }
+    }
+
+    /// Whether a live scope is ours to rename.
+    fn may_rename(&self, live: &LiveScope) -> bool {
+        let owner = self.ownership.of_live.get(&live.name);
+        owner.is_some_and(|(_, entry)| entry.origin.may_remove())
     }
 
     fn push(&mut self, change: PlannedChange) -> usize {
@@ -342,6 +360,7 @@ impl<'a> Planner<'_, 'a> {
     /// One declared scope.
     fn declared(&mut self, scope: &DesiredScope) {
         let name = &scope.name;
+        let stopped = self.claims.stopped.get(name).cloned();
         if self.context.live.duplicates.contains(name) {
             self.plan.diagnostics.push(
                 Diagnostic::error(
@@ -355,7 +374,14 @@ impl<'a> Planner<'_, 'a> {
                 .help("delete the surplus ones there; nothing is written to this name before that"),
             );
             self.skip(name, SkipReason::Duplicate, Vec::new());
+            if let Some((claim, _)) = stopped {
+                self.skip(&claim.from, SkipReason::RenameBlocked, Vec::new());
+                self.keep.insert(claim.from);
+            }
             return;
+        }
+        if let Some((claim, obstacle)) = stopped {
+            return self.stopped(scope, &claim, obstacle);
         }
         if let Some(claim) = self.claims.held.get(name).cloned() {
             self.rename(scope, &claim.from, claim.reason);
@@ -363,26 +389,75 @@ impl<'a> Planner<'_, 'a> {
         }
         match self.context.live.scopes.get(name) {
             Some(live) => {
-                let owner = self.ownership.of_live.get(name).cloned();
-                if let Some(old) = self.claims.blocked.get(name).cloned()
-                    && self.ownership.of_live.contains_key(&old)
-                    && owner.is_none()
-                {
-                    self.keep.insert(old.clone());
-                    self.plan.refusals.push(Refusal {
-                        rule: Rule::Takeover,
-                        object: Some(ObjectRef::scope(name, live.remote_id.as_ref())),
-                        message: format!("{old} cannot be renamed to {name}: a scope of that name is live and not ours"),
-                        limit: None,
-                        actual: None,
-                        way_through: format!("delete or rename the live {name}, or take previousNames out of its manifest"),
-                        liftable: false,
-                    });
-                    return;
-                }
+                let owner = self.ownership.of_live.get(name).copied();
                 self.present(scope, live, owner);
             }
             None => self.create(scope),
+        }
+    }
+
+    /// A declared scope whose object is live under another name and may not be renamed: both places are left alone.
+    fn stopped(&mut self, scope: &DesiredScope, claim: &Claim, obstacle: Obstacle) {
+        let (name, from) = (&scope.name, &claim.from);
+        self.keep.insert(from.clone());
+        let reason = match obstacle {
+            Obstacle::Skip(reason) => reason,
+            Obstacle::Waits => SkipReason::RenameBlocked,
+            Obstacle::NoRename => {
+                self.plan.diagnostics.push(
+                    Diagnostic::error(
+                        Code("SW204"),
+                        format!("{} cannot rename yet, and \"{from}\" is live", self.plan.system.label()),
+                    )
+                    .at(&scope.source, "/spec/previousNames")
+                    .help(format!("keep the name \"{from}\", or take previousNames out and move its users yourself")),
+                );
+                SkipReason::RenameBlocked
+            }
+            Obstacle::Conflict => {
+                let holder = self.ownership.of_live.get(from).copied();
+                self.conflict(scope, holder.map(|(_, entry)| &entry.source));
+                return;
+            }
+            Obstacle::Taken => {
+                let live = self.context.live.scopes.get(name);
+                let id = live.and_then(|live| live.remote_id.as_ref());
+                self.plan.refusals.push(Refusal {
+                    rule: Rule::Takeover,
+                    object: Some(ObjectRef::scope(name, id)),
+                    message: format!("{from} cannot be renamed to {name}: a scope of that name is live and not ours"),
+                    limit: None,
+                    actual: None,
+                    way_through: match claim.reason {
+                        Reason::RenamedFrom => {
+                            format!("delete or rename the live {name}, or take previousNames out of its manifest")
+                        }
+                        _ => format!("delete or rename the live {name}"),
+                    },
+                    liftable: false,
+                });
+                return;
+            }
+        };
+        if reason == SkipReason::Held
+            && let Some((old, entry)) = self.ownership.of_live.get(from).copied()
+        {
+            self.hold(old, entry, scope);
+        }
+        self.skip(from, reason, Vec::new());
+    }
+
+    /// A hold takes effect when it is seen, although nothing is written: it outlives its manifest.
+    fn hold(&mut self, name: &ScopeName, entry: &OwnedScope, scope: &DesiredScope) {
+        if entry.hold_until != scope.hold_until {
+            self.plan.records.push(Record::Scope {
+                name: name.clone(),
+                entry: OwnedScope {
+                    hold_until: scope.hold_until,
+                    ..entry.clone()
+                },
+                replaces: None,
+            });
         }
     }
 
@@ -458,26 +533,14 @@ impl<'a> Planner<'_, 'a> {
         self.maker.insert(name.clone(), change);
     }
 
-    /// A second manifest that declares what another holds is told so. When the holder's file is among this run's paths,
-    /// it does not declare the object any more, and the object is handed over.
+    /// Says so where another manifest holds the object, and whether it does.
     fn conflict(&mut self, scope: &DesiredScope, holder: Option<&SourceFile>) -> bool {
-        let Some(holder) =
-            holder.filter(|holder| **holder != scope.source.file && !self.context.covers(holder))
-        else {
+        let Some(holder) = self.context.conflict(holder, &scope.source) else {
             return false;
         };
-        self.plan.refusals.push(Refusal {
-            rule: Rule::Conflict,
-            object: Some(ObjectRef::scope(&scope.name, None)),
-            message: format!("{} is held by {holder}, which this run does not read", scope.name),
-            limit: None,
-            actual: None,
-            way_through: format!(
-                "run over {holder} and {} together to hand it over, or run `scopeward adopt` for this manifest",
-                scope.source.file
-            ),
-            liftable: false,
-        });
+        let object = ObjectRef::scope(&scope.name, None);
+        let refusal = super::conflict(object, scope.name.as_str(), holder, &scope.source);
+        self.plan.refusals.push(refusal);
         true
     }
 
@@ -509,14 +572,9 @@ impl<'a> Planner<'_, 'a> {
     }
 
     /// A declared scope that is live under its name.
-    fn present(
-        &mut self,
-        scope: &DesiredScope,
-        live: &'a LiveScope,
-        owner: Option<(ScopeName, OwnedScope)>,
-    ) {
+    fn present(&mut self, scope: &DesiredScope, live: &LiveScope, owner: Owner<'_>) {
         let name = &scope.name;
-        if self.conflict(scope, owner.as_ref().map(|(_, entry)| &entry.source)) {
+        if self.conflict(scope, owner.map(|(_, entry)| &entry.source)) {
             return;
         }
         let adoption = self.context.desired.target.adoption;
@@ -527,12 +585,12 @@ impl<'a> Planner<'_, 'a> {
         };
         // What somebody else made counts as applied the way it is, once it is ours.
         let assumed = self.assumed(scope, live);
-        let entry = owner.as_ref().map_or(&assumed, |(_, entry)| entry);
+        let entry = owner.map_or(&assumed, |(_, entry)| entry);
         let roles = self.roles(scope, live, entry);
         let (after, drifted) = self.after(scope, live, entry, &roles);
         let before = state(live);
         let applied_roles = applied_roles(scope, &roles, entry).filter(|_| self.capabilities.roles);
-        let origin = owner.as_ref().map_or(new_origin, |(_, entry)| entry.origin);
+        let origin = owner.map_or(new_origin, |(_, entry)| entry.origin);
         let new_entry = entry_of(
             scope,
             origin,
@@ -569,6 +627,11 @@ impl<'a> Planner<'_, 'a> {
                 None
             };
             if let Some(reason) = stopped {
+                if reason == SkipReason::Held
+                    && let Some((old, entry)) = owner
+                {
+                    self.hold(old, entry, scope);
+                }
                 return self.skip(name, reason, Vec::new());
             }
         }
@@ -584,6 +647,17 @@ impl<'a> Planner<'_, 'a> {
             let mut refusals = self.takeover_unless(owner.is_some(), scope, live, "change it");
             refusals.extend(self.role_refusals(scope, live, &roles, &after));
             let removals = role_removals(name, &roles);
+            let entry = OwnedScope {
+                origin,
+                ..new_entry
+            };
+            let intent = Intent::UpdateScope {
+                name: name.clone(),
+                display_name: after.display_name.clone(),
+                description: after.description.clone(),
+                roles: after.roles.iter().cloned().collect(),
+                entry: entry.clone(),
+            };
             self.push(PlannedChange {
                 change: Change::UpdateScope {
                     id: live.remote_id.clone(),
@@ -598,15 +672,8 @@ impl<'a> Planner<'_, 'a> {
                 refusals,
                 depends_on: BTreeSet::new(),
                 removals,
-                intent: None,
-                record: self.entry_record(
-                    name,
-                    OwnedScope {
-                        origin,
-                        ..new_entry
-                    },
-                    owner,
-                ),
+                intent: Some(intent),
+                record: entry_record(name, entry, owner),
             });
             return;
         }
@@ -630,27 +697,7 @@ impl<'a> Planner<'_, 'a> {
         self.plan.unchanged += 1;
         let recorded = self.context.owned.scopes.get(name) == Some(&new_entry);
         if !recorded {
-            let record = self.entry_record(name, new_entry, owner);
-            self.plan.records.push(record);
-        }
-    }
-
-    /// The record of an entry under its present name.
-    #[expect(
-        clippy::unused_self,
-        reason = "reads as the planner's, beside its siblings"
-    )]
-    fn entry_record(
-        &self,
-        name: &ScopeName,
-        entry: OwnedScope,
-        owner: Option<(ScopeName, OwnedScope)>,
-    ) -> Record {
-        let replaces = owner.map(|(old, _)| old).filter(|old| old != name);
-        Record::Scope {
-            name: name.clone(),
-            entry,
-            replaces,
+            self.plan.records.push(entry_record(name, new_entry, owner));
         }
     }
 
@@ -843,48 +890,12 @@ impl<'a> Planner<'_, 'a> {
     /// A declared scope that is live under another name.
     fn rename(&mut self, scope: &DesiredScope, from: &ScopeName, reason: Reason) {
         let live = &self.context.live.scopes[from];
-        if self.capabilities.rename == Rename::No {
-            self.keep.insert(from.clone());
-            self.plan.diagnostics.push(
-                Diagnostic::error(
-                    Code("SW204"),
-                    format!("{} cannot rename yet, and \"{from}\" is live", self.plan.system.label()),
-                )
-                .at(&scope.source, "/spec/previousNames")
-                .help(format!("keep the name \"{from}\", or take previousNames out and move its users yourself")),
-            );
-            return self.skip(from, SkipReason::RenameBlocked, Vec::new());
-        }
-        let owner = self.ownership.of_live.get(from).cloned();
-        if self.conflict(scope, owner.as_ref().map(|(_, entry)| &entry.source)) {
-            self.keep.insert(from.clone());
+        let Some(id) = live.remote_id.clone() else {
             return;
-        }
-        let stopped = if live.inherited {
-            Some(SkipReason::Inherited)
-        } else if self.context.live.duplicates.contains(from) {
-            Some(SkipReason::Duplicate)
-        } else if self.context.held(scope.hold_until) {
-            Some(SkipReason::Held)
-        } else if matches!(self.policy(), Policy::CreateOnly | Policy::Observe) {
-            Some(SkipReason::Policy)
-        } else if reason == Reason::RenamedLive
-            && self.context.desired.target.drift == Drift::Report
-        {
-            Some(SkipReason::Drift)
-        } else {
-            None
         };
-        let Some(id) = live.remote_id.clone().filter(|_| stopped.is_none()) else {
-            self.keep.insert(from.clone());
-            return self.skip(
-                from,
-                stopped.unwrap_or(SkipReason::RenameBlocked),
-                Vec::new(),
-            );
-        };
+        let owner = self.ownership.of_live.get(from).copied();
         let assumed = self.assumed(scope, live);
-        let entry = owner.as_ref().map_or(&assumed, |(_, entry)| entry);
+        let entry = owner.map_or(&assumed, |(_, entry)| entry);
         let roles = self.roles(scope, live, entry);
         let (after, _) = self.after(scope, live, entry, &roles);
         let parked = self.parked.get(from).cloned();
@@ -892,9 +903,7 @@ impl<'a> Planner<'_, 'a> {
             name: parked.clone().unwrap_or_else(|| from.clone()),
             ..state(live)
         };
-        let may = owner
-            .as_ref()
-            .is_some_and(|(_, entry)| entry.origin.may_remove());
+        let may = self.may_rename(live);
         let refusals = self.takeover_unless(may, scope, live, "rename it");
         let origin = if may { entry.origin } else { Origin::Adopted };
         let mut new_entry = entry_of(
@@ -904,11 +913,12 @@ impl<'a> Planner<'_, 'a> {
             entry.applied.roles.clone(),
             Some(entry),
         );
-        new_entry.renamed_from = scope.previous_names.iter().cloned().collect();
+        if reason != Reason::RenamedLive {
+            new_entry.renamed_from = scope.previous_names.iter().cloned().collect();
+        }
         let replaces = parked
             .clone()
-            .or_else(|| owner.map(|(old, _)| old))
-            .filter(|old| *old != scope.name);
+            .unwrap_or_else(|| owner.map_or(from, |(old, _)| old).clone());
         let holders = match &live.consumers {
             Consumers::Apps(apps) if !apps.is_empty() => {
                 format!(", {} keep it", count(apps.len(), "app"))
@@ -929,18 +939,23 @@ impl<'a> Planner<'_, 'a> {
             refusals,
             depends_on,
             removals: Vec::new(),
-            intent: None,
+            intent: Some(Intent::RenameScope {
+                name: scope.name.clone(),
+                entry: new_entry.clone(),
+                replaces: replaces.clone(),
+            }),
             record: Record::Scope {
                 name: scope.name.clone(),
                 entry: new_entry,
-                replaces,
+                replaces: Some(replaces).filter(|old| *old != scope.name),
             },
         });
         self.maker.insert(scope.name.clone(), change);
     }
 
-    /// Whoever takes a name waits for the one that leaves it.
+    /// Whoever takes a live name waits for the one that leaves it. A temporary name is not live, and nobody waits for it.
     fn link_renames(&mut self) {
+        let live = &self.context.live.scopes;
         let mut frees: BTreeMap<ScopeName, usize> = BTreeMap::new();
         for (index, planned) in self.plan.changes.iter().enumerate() {
             if let Change::RenameScope { before, .. } = &planned.change {
@@ -949,7 +964,7 @@ impl<'a> Planner<'_, 'a> {
         }
         for index in 0..self.plan.changes.len() {
             let takes = match &self.plan.changes[index].change {
-                Change::RenameScope { after, .. } | Change::CreateScope { after } => {
+                Change::RenameScope { after, .. } if live.contains_key(&after.name) => {
                     frees.get(&after.name).copied()
                 }
                 _ => None,
@@ -970,21 +985,20 @@ impl<'a> Planner<'_, 'a> {
             .map(|claim| claim.from.clone())
             .collect();
         let mut leaving = BTreeMap::new();
-        for name in self.context.live.scopes.keys() {
-            let declared_here = desired.contains_key(name) && !sources.contains(name);
-            if declared_here || sources.contains(name) || self.keep.contains(name) {
+        for (name, live) in &self.context.live.scopes {
+            if desired.contains_key(name) || sources.contains(name) || self.keep.contains(name) {
                 continue;
             }
-            let Some((entry_name, entry)) = self.ownership.of_live.get(name).cloned() else {
+            let Some((entry_name, entry)) = self.ownership.of_live.get(name).copied() else {
                 self.skip(name, SkipReason::Unmanaged, Vec::new());
                 continue;
             };
-            if let Some(reason) = self.why_kept(name, &entry) {
+            if let Some(reason) = self.why_kept(live, entry_name, entry) {
                 self.skip(name, reason, Vec::new());
                 if reason == SkipReason::Orphaned {
-                    self.plan
-                        .records
-                        .push(Record::ForgetScope { name: entry_name });
+                    self.plan.records.push(Record::ForgetScope {
+                        name: entry_name.clone(),
+                    });
                 }
                 continue;
             }
@@ -1003,28 +1017,39 @@ impl<'a> Planner<'_, 'a> {
                 });
                 continue;
             }
-            leaving.insert(name.clone(), entry_name);
+            leaving.insert(name.clone(), entry_name.clone());
         }
         self.tombstones();
-        let held = self
-            .claims
-            .held
-            .iter()
-            .filter(|(to, _)| self.maker.contains_key(*to));
-        let renamed = held
-            .map(|(to, claim)| (claim.from.clone(), to.clone()))
-            .collect();
+        let (mut renamed, mut entries) = (BTreeMap::new(), BTreeMap::new());
+        for (to, Claim { from, .. }) in &self.claims.held {
+            let owner = self.ownership.of_live.get(from);
+            entries.insert(owner.map_or(from, |(name, _)| *name).clone(), to.clone());
+            renamed.insert(from.clone(), to.clone());
+        }
         Scopes {
             renamed,
+            entries,
             maker: self.maker,
             leaving,
         }
     }
 
     /// Why an object of ours that no manifest declares is not deleted.
-    fn why_kept(&self, name: &ScopeName, entry: &OwnedScope) -> Option<SkipReason> {
-        if self.context.live.duplicates.contains(name) {
+    fn why_kept(
+        &self,
+        live: &LiveScope,
+        entry_name: &ScopeName,
+        entry: &OwnedScope,
+    ) -> Option<SkipReason> {
+        let desired = &self.context.desired.scopes;
+        let is_wanted = |name: &ScopeName| desired.contains_key(name);
+        if self.context.live.duplicates.contains(&live.name) {
             Some(SkipReason::Duplicate)
+        } else if live.inherited {
+            Some(SkipReason::Inherited)
+        } else if is_wanted(entry_name) || entry.parked_for.as_ref().is_some_and(is_wanted) {
+            // It goes by another name, and could not be renamed: its manifest is not gone.
+            Some(SkipReason::RenameBlocked)
         } else if !entry.origin.may_remove() {
             Some(SkipReason::Matched)
         } else if !self.context.covers(&entry.source) {
@@ -1044,9 +1069,21 @@ impl<'a> Planner<'_, 'a> {
     fn tombstones(&mut self) {
         let now = self.context.options.now;
         for (name, entry) in &self.context.owned.scopes {
-            if self.ownership.live_of.contains_key(name)
-                || self.context.desired.scopes.contains_key(name)
-            {
+            if self.context.desired.scopes.contains_key(name) {
+                continue;
+            }
+            if self.ownership.live_of.contains_key(name) {
+                // It was the list that lagged.
+                if entry.vanished_at.is_some() {
+                    self.plan.records.push(Record::Scope {
+                        name: name.clone(),
+                        entry: OwnedScope {
+                            vanished_at: None,
+                            ..entry.clone()
+                        },
+                        replaces: None,
+                    });
+                }
                 continue;
             }
             match entry.vanished_at {
@@ -1079,11 +1116,17 @@ pub(super) fn count(n: usize, noun: &str) -> String {
 }
 
 /// The managed roles with their sources, as the inventory will hold them: the wanted ones, and those of before that stay.
+///
+/// A set that was never applied and holds more than is wanted stays unknown while nothing may be taken out of it: what is
+/// there is a first contact still, for the run that may.
 fn applied_roles(
     scope: &DesiredScope,
     roles: &Resolved<RoleName>,
     entry: &OwnedScope,
 ) -> Option<BTreeMap<RoleName, BTreeSet<SourceFile>>> {
+    if entry.applied.roles.is_none() && !roles.withheld.is_empty() {
+        return None;
+    }
     let mut applied = scope.roles.entries.clone();
     if let Some(last) = &entry.applied.roles {
         for (role, sources) in last
@@ -1096,6 +1139,19 @@ fn applied_roles(
         }
     }
     (scope.roles.whole || !applied.is_empty()).then_some(applied)
+}
+
+/// The record of an entry under its present name.
+fn entry_record(name: &ScopeName, entry: OwnedScope, owner: Owner<'_>) -> Record {
+    let replaces = owner
+        .map(|(old, _)| old)
+        .filter(|old| *old != name)
+        .cloned();
+    Record::Scope {
+        name: name.clone(),
+        entry,
+        replaces,
+    }
 }
 
 fn role_removals(name: &ScopeName, roles: &Resolved<RoleName>) -> Vec<Removal> {

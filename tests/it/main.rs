@@ -3,6 +3,8 @@
 
 mod architecture;
 mod documents;
+#[cfg(unix)]
+mod kills;
 mod manifests;
 mod provider_apigee;
 mod provider_http;

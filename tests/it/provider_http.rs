@@ -485,6 +485,27 @@ async fn a_500_on_create_is_settled_by_a_list_and_never_sent_again() {
 }
 
 #[tokio::test]
+async fn a_doubt_about_an_earlier_attempt_stays() {
+    let server = stub(vec![
+        (
+            CREATE,
+            vec![
+                error(503, "busy"),
+                error(422, "Validation failed: something else"),
+            ],
+        ),
+        (SCOPES, vec![ok(json!([]))]),
+    ])
+    .await;
+    let error = writer(&server.uri()).apply(&create("a")).await.unwrap_err();
+    assert!(
+        error.cause.to_string().contains("something else"),
+        "{error:?}"
+    );
+    assert_eq!(error.fate, Fate::Unknown);
+}
+
+#[tokio::test]
 async fn a_name_that_is_taken_is_looked_up() {
     let taken = || error(422, "Validation failed: Value has already been taken");
     let mine = json!([{ "id": 9, "value": "a", "description": "About a" }]);

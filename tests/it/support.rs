@@ -29,6 +29,8 @@ pub(crate) mod manifest;
 pub(crate) mod place;
 #[cfg(unix)]
 pub(crate) mod terminal;
+#[cfg(unix)]
+pub(crate) mod trouble;
 
 pub(crate) use manifest::{app, binding, key, scope};
 pub(crate) use place::{Place, apigee, apigee_shop, one_login, publisher, wso2};

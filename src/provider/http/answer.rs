@@ -67,9 +67,10 @@ impl Answer {
             Fate::NotDone
         };
         let error = ProviderError::new(&self.doing, Cause::UnexpectedAnswer(why)).with_fate(fate);
-        match words::is_markup(&self.body) {
-            true => error.with_help("check the url: a web page answers there, and not the API"),
-            false => error,
+        if words::is_markup(&self.body) {
+            error.with_help("check the url: a web page answers there, and not the API")
+        } else {
+            error
         }
     }
 

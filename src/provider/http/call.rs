@@ -387,9 +387,10 @@ impl Tries<()> {
         Tries {
             made: 0,
             deadline: now + http.patience.total,
-            reach_by: match http.unreachable.load(Ordering::Relaxed) {
-                true => now,
-                false => now + http.patience.reach,
+            reach_by: if http.unreachable.load(Ordering::Relaxed) {
+                now
+            } else {
+                now + http.patience.reach
             },
             delays: retry::delays(&http.patience),
             fate: Fate::NotDone,

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Http, retry};
-use crate::provider::error::{Fate, ProviderError};
+use crate::provider::error::{Cause, Fate, ProviderError};
 
 /// What a look at the live objects showed.
 pub(crate) enum Found<T> {
@@ -44,14 +44,23 @@ where
     L: Future<Output = Result<Found<T>, ProviderError>> + Send,
 {
     let mut delays = retry::delays(&http.patience);
+    // The last attempt that may have taken effect: what follows does not make it certain that it has not.
+    let mut in_doubt: Option<ProviderError> = None;
     loop {
-        let error = match send().await {
-            Ok(made) => return Ok(made),
-            Err(error) => error,
+        let error = match (send().await, &in_doubt) {
+            (Ok(made), _) => return Ok(made),
+            (Err(error), Some(earlier)) if error.cause == Cause::Interrupted => {
+                return Err(earlier.clone());
+            }
+            (Err(error), _) => error,
+        };
+        let settled = match in_doubt {
+            Some(_) => Fate::Unknown,
+            None => Fate::NotDone,
         };
         let conflict = is_conflict(&error);
         if error.fate == Fate::NotDone && !conflict {
-            return Err(error);
+            return Err(error.with_fate(settled));
         }
         match look().await {
             Ok(Found::Equal(made)) => return Ok(made),
@@ -67,7 +76,7 @@ where
                 return Err(error.with_fate(Fate::Unknown).with_help(help));
             }
             Ok(Found::Absent) if conflict || !error.is_retryable() => {
-                return Err(error.with_fate(Fate::NotDone));
+                return Err(error.with_fate(settled));
             }
             Ok(Found::Absent) => {}
         }
@@ -82,5 +91,6 @@ where
         {
             return Err(error);
         }
+        in_doubt = Some(error);
     }
 }

@@ -1,7 +1,7 @@
 //! The server's own words: what an error body says, cleaned, and never a secret.
 
 use std::fmt;
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
@@ -196,9 +196,10 @@ impl fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// Learns a secret, with the forms that a server may echo it in: percent-encoded, and escaped in JSON.
+    /// Learns a secret, with the forms that a server may echo it in: percent-encoded, and escaped in JSON. Every request
+    /// that is signed teaches its secret anew.
     pub(crate) fn learn(&self, secret: &str) {
-        if secret.is_empty() {
+        if secret.is_empty() || self.knows(secret) {
             return;
         }
         let json = Value::from(secret).to_string();
@@ -218,19 +219,23 @@ impl Redactor {
 
     /// The text without any secret.
     pub(crate) fn redact(&self, text: &str) -> String {
-        let known = self
-            .0
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        known.iter().fold(text.to_owned(), |text, secret| {
+        self.known().iter().fold(text.to_owned(), |text, secret| {
             text.replace(secret.expose_secret(), "[redacted]")
         })
     }
 
-    fn known_mut(&self) -> std::sync::RwLockWriteGuard<'_, Vec<SecretString>> {
-        self.0
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn knows(&self, secret: &str) -> bool {
+        self.known()
+            .iter()
+            .any(|known| known.expose_secret() == secret)
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Vec<SecretString>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known_mut(&self) -> RwLockWriteGuard<'_, Vec<SecretString>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -335,5 +340,8 @@ mod tests {
             );
         }
         assert!(!format!("{redactor:?}").contains("s3cret"));
+        let known = redactor.known().len();
+        redactor.learn("s3cret");
+        assert_eq!(redactor.known().len(), known);
     }
 }

@@ -277,7 +277,7 @@ data:
   clientSecret: >-
     aHVu
     dGVyMg==
-stringData: { clientId: box }
+stringData: { clientId: box, note: "not hunter2 either" }
 ";
     let folder = repository(&[("secret.yaml", text)]);
     let loaded = load(folder.path().to_owned());

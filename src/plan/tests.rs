@@ -1,0 +1,14 @@
+//! The planner's rules, each a row of a table or a test with its name.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod access;
+mod apps;
+mod digests;
+mod guard;
+mod ownership;
+mod properties;
+mod removal;
+mod renames;
+mod roles;
+mod simulator;
+mod world;

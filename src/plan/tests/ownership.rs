@@ -1,0 +1,485 @@
+//! The case table: who owns what, and what becomes of it (safety, section 2).
+
+use super::world::*;
+use crate::model::Origin::{Adopted, Created, Matched};
+use crate::model::target::Adoption::{Always, Equal, Never};
+use crate::model::target::Drift;
+use crate::model::{DeletionPolicy, Intent, Origin, RemoteId, RoleName, SourceFile, System};
+use crate::plan::{NewInventory, Rule};
+
+const WITH_SCOPES: [System; 3] = [
+    System::OneLogin,
+    System::Wso2ScopeRegistration,
+    System::Wso2Publisher,
+];
+
+fn differs(live: &mut crate::model::LiveScope) {
+    live.description = Some("something else".to_owned());
+}
+
+#[test]
+fn every_row_of_the_case_table() {
+    let nothing: &[&str] = &[];
+    for system in WITH_SCOPES {
+        let rows: Vec<(&str, World, &[&str])> = vec![
+            (
+                "wanted, not live",
+                World::of(system).wants("a"),
+                &["create a"],
+            ),
+            (
+                "wanted, not live, ours",
+                World::of(system).wants("a").owns("a", Matched),
+                &["create a"],
+            ),
+            (
+                "wanted, equal, not ours",
+                World::of(system).wants("a").has("a"),
+                &["= matched a"],
+            ),
+            (
+                "the same where all is adopted",
+                World::of(system).wants("a").has("a").adoption(Always),
+                &["= adopted a"],
+            ),
+            (
+                "the same where nothing is",
+                World::of(system).wants("a").has("a").adoption(Never),
+                &["takeover: a"],
+            ),
+            (
+                "wanted, differs, not ours",
+                World::of(system).wants("a").has_so("a", differs),
+                &["update a: description; takeover"],
+            ),
+            (
+                "the same where all is adopted",
+                World::of(system)
+                    .wants("a")
+                    .has_so("a", differs)
+                    .adoption(Always),
+                &["update a: description"],
+            ),
+            (
+                "the same where nothing is",
+                World::of(system)
+                    .wants("a")
+                    .has_so("a", differs)
+                    .adoption(Never),
+                &["update a: description; takeover"],
+            ),
+            (
+                "wanted, differs, ours",
+                World::of(system)
+                    .wants("a")
+                    .has_so("a", differs)
+                    .owns("a", Matched),
+                &["update a: description"],
+            ),
+            (
+                "wanted, equal, ours",
+                World::of(system).wants("a").made("a"),
+                nothing,
+            ),
+            (
+                "gone from the manifests, created",
+                World::of(system).made("a"),
+                &["delete a"],
+            ),
+            (
+                "gone from the manifests, adopted",
+                World::of(system).has("a").owns("a", Adopted),
+                &["delete a"],
+            ),
+            (
+                "gone from the manifests, matched",
+                World::of(system).has("a").owns("a", Matched),
+                &["matched: a"],
+            ),
+            (
+                "neither wanted nor ours",
+                World::of(system).has("a"),
+                &["unmanaged: a"],
+            ),
+            (
+                "neither wanted nor live, ours",
+                World::of(system).owns("a", Created),
+                &["= created a, vanished"],
+            ),
+        ];
+        for (row, world, says) in rows {
+            assert_eq!(world.says(), says, "{row} on {}", system.label());
+        }
+    }
+}
+
+#[test]
+fn a_previous_name_is_renamed_if_it_is_ours_to_rename() {
+    let world = || World::onelogin().wants_so("b", was("a")).has("a");
+    let both = ["rename a to b"];
+    assert_eq!(world().owns("a", Created).says(), both);
+    assert_eq!(world().owns("a", Adopted).says(), both);
+    for refused in [world().owns("a", Matched), world()] {
+        assert_eq!(refused.says(), ["rename a to b; takeover"]);
+        assert_eq!(refused.adoption(Always).says(), both);
+    }
+    assert_eq!(world().adoption(Equal).says(), ["rename a to b; takeover"]);
+}
+
+#[test]
+fn what_is_renamed_by_an_approval_is_adopted() {
+    let plan = World::onelogin().wants_so("b", was("a")).has("a").plan();
+    let crate::model::Record::Scope { entry, .. } = &plan.changes[0].record else {
+        panic!("a scope is recorded");
+    };
+    assert_eq!(entry.origin, Adopted);
+}
+
+#[test]
+fn an_object_that_was_made_again_by_somebody_else_is_not_ours() {
+    let other = |live: &mut crate::model::LiveScope| live.remote_id = Some(RemoteId::new("other"));
+    for system in [System::OneLogin, System::Wso2Publisher] {
+        let world = World::of(system).has_so("a", other).owns("a", Created);
+        assert_eq!(world.says(), ["unmanaged: a", "= created a, vanished"]);
+        assert_eq!(world.clone().wants("a").says(), ["= matched a"]);
+        let differs = world.wants_so("a", |a| a.description = Some("new".to_owned()));
+        assert_eq!(differs.says(), ["update a: description; takeover"]);
+    }
+}
+
+#[test]
+fn where_a_scope_has_no_id_its_name_is_the_id() {
+    let world = World::wso2().made("a");
+    assert_eq!(world.says(), ["delete a"]);
+}
+
+#[test]
+fn an_object_of_ours_that_goes_by_another_declared_name_is_known_by_it() {
+    let moved = |live: &mut crate::model::LiveScope| live.remote_id = Some(id("a"));
+    let world = World::onelogin().owns("a", Created).has_so("b", moved);
+    let learned = ["= forget a", "= created b"];
+    let wanted = world.clone().wants_so("b", |b| b.description = None);
+    let known = wanted
+        .clone()
+        .owns_so("a", Created, |e| e.applied.description = None);
+    assert_eq!(known.says(), learned);
+    // What its manifest says besides is recorded after that.
+    assert_eq!(wanted.says(), ["= forget a", "= created b", "= created b"]);
+    // Known by its new name, it is deleted with its manifest.
+    assert_eq!(world.says(), ["delete b"]);
+}
+
+#[test]
+fn names_that_were_swapped_behind_our_back_are_both_known() {
+    let is = |other: &'static str| {
+        move |live: &mut crate::model::LiveScope| live.remote_id = Some(id(other))
+    };
+    let world = World::onelogin()
+        .owns("a", Created)
+        .owns("b", Created)
+        .has_so("a", is("b"))
+        .has_so("b", is("a"))
+        .wants("a")
+        .wants("b");
+    let mut owned = world.owned.clone();
+    for record in world.plan().records {
+        owned.record(record);
+    }
+    let ids: Vec<_> = owned.scopes.values().map(|e| e.remote_id.clone()).collect();
+    assert_eq!(ids, [Some(id("b")), Some(id("a"))]);
+    assert!(owned.scopes.values().all(|e| e.origin == Created));
+}
+
+#[test]
+fn the_first_holder_keeps_an_object_and_another_one_is_told_so() {
+    let theirs = |entry: &mut crate::model::OwnedScope| entry.source = SourceFile::new(THERE);
+    let held = |system| World::of(system).wants("a").owns_so("a", Created, theirs);
+    for system in WITH_SCOPES {
+        assert_eq!(held(system).has("a").says(), ["conflict: a"]);
+        assert_eq!(held(system).says(), ["conflict: a"]);
+        let plan = held(system).has("a").plan();
+        assert!(!plan.refusals[0].liftable);
+    }
+    let rename = World::onelogin()
+        .wants_so("b", was("a"))
+        .has("a")
+        .owns_so("a", Created, theirs);
+    assert_eq!(rename.says(), ["conflict: b"]);
+}
+
+#[test]
+fn what_its_holder_gave_up_is_handed_over_and_not_deleted() {
+    let other = |entry: &mut crate::model::OwnedScope| entry.source = SourceFile::new("here/old");
+    let world = World::onelogin()
+        .wants("a")
+        .has("a")
+        .owns_so("a", Created, other);
+    assert_eq!(world.says(), ["= created a"]);
+    let crate::model::Record::Scope { entry, .. } = &world.plan().records[0] else {
+        panic!("a scope is recorded");
+    };
+    assert_eq!(entry.source, SourceFile::new(HERE));
+}
+
+#[test]
+fn a_tombstone_stays_for_a_day() {
+    let since = |hours: i64| {
+        move |entry: &mut crate::model::OwnedScope| entry.vanished_at = Some(in_hours(-hours))
+    };
+    let world = |hours| World::onelogin().owns_so("a", Created, since(hours));
+    let nothing: [&str; 0] = [];
+    assert_eq!(world(24).says(), nothing);
+    assert_eq!(world(25).says(), ["= forget a"]);
+    // The list lagged: the object is deleted as ours, and its day starts anew when it is kept.
+    assert_eq!(
+        world(1).has("a").mode(crate::plan::Mode::Apply).says(),
+        ["no_delete: a", "= created a"]
+    );
+    assert_eq!(world(1).has("a").says(), ["delete a", "= created a"]);
+    assert_eq!(world(25).wants("a").says(), ["create a"]);
+}
+
+#[test]
+fn the_tombstone_of_an_app_stays_for_a_day() {
+    let gone = |hours: Option<i64>| {
+        move |entry: &mut crate::model::OwnedApp| {
+            entry.deletion_policy = DeletionPolicy::Delete;
+            entry.vanished_at = hours.map(|hours| in_hours(-hours));
+        }
+    };
+    let world = |hours| World::onelogin().owns_app_so(&client(7), "a", gone(hours));
+    let nothing: [&str; 0] = [];
+    assert_eq!(world(None).says(), ["= created 7, vanished"]);
+    assert_eq!(world(Some(24)).says(), nothing);
+    assert_eq!(world(Some(25)).says(), ["= forget 7"]);
+}
+
+#[test]
+fn an_unknown_inventory_is_started_with_a_word() {
+    let unknown = |mut world: World, choice| {
+        world.owned.known = false;
+        world
+            .options(|options| options.new_inventory = choice)
+            .says()
+    };
+    let world = World::onelogin().has("a");
+    assert_eq!(
+        unknown(world.clone(), NewInventory::Refuse),
+        ["new_inventory: the target", "unmanaged: a", "= start"]
+    );
+    assert_eq!(
+        unknown(world.clone(), NewInventory::Warn),
+        ["SW210", "unmanaged: a", "= start"]
+    );
+    assert_eq!(
+        unknown(world.clone(), NewInventory::Allow),
+        ["unmanaged: a", "= start"]
+    );
+    let applied = world.mode(crate::plan::Mode::Apply);
+    assert_eq!(
+        unknown(applied, NewInventory::Refuse),
+        ["unmanaged: a", "= start"]
+    );
+    assert_eq!(
+        unknown(World::onelogin(), NewInventory::Refuse),
+        ["= start"]
+    );
+}
+
+#[test]
+fn a_key_in_an_apigee_list_counts_as_live_for_a_new_inventory() {
+    let mut world = World::apigee()
+        .has_key(&key("k"), "r", "r w")
+        .wants_app(&key("k"), "r");
+    world.owned.known = false;
+    assert_eq!(world.plan().refusals[0].rule, Rule::NewInventory);
+}
+
+/// The intent of a creation, as it would be recorded before it is sent.
+fn creation(roles: &str) -> Intent {
+    let world = World::wso2().wants_so("a", |scope| {
+        for role in roles.split_whitespace() {
+            let sources = [SourceFile::new(HERE)].into();
+            scope.roles.entries.insert(RoleName::new(role), sources);
+        }
+    });
+    world.plan().changes[0].intent.clone().unwrap()
+}
+
+#[test]
+fn a_creation_whose_record_was_lost_is_ours_if_it_appeared_as_it_was_sent() {
+    let mut world = World::wso2().has_so("a", bound_to("r"));
+    world.owned.intents.push(creation("r"));
+    assert_eq!(world.says(), ["delete a", "= created a"]);
+
+    let mut other = World::wso2().has_so("a", bound_to("r s"));
+    other.owned.intents.push(creation("r"));
+    assert_eq!(other.says(), ["unmanaged: a", "= settled a"]);
+
+    let mut absent = World::wso2();
+    absent.owned.intents.push(creation("r"));
+    assert_eq!(absent.says(), ["= settled a"]);
+
+    let mut twice = World::wso2().has_so("a", bound_to("r"));
+    twice.live.duplicates.insert(name("a"));
+    twice.owned.intents.push(creation("r"));
+    assert_eq!(twice.says(), ["unmanaged: a", "= settled a"]);
+}
+
+#[test]
+fn an_update_whose_record_was_lost_counts_as_applied() {
+    let before = World::wso2()
+        .wants_so("a", contributed("r s"))
+        .has_so("a", bound_to("r x"))
+        .owns_so("a", Created, applied("r"));
+    let mut world = before.clone().has_so("a", bound_to("r s x"));
+    world
+        .owned
+        .intents
+        .push(before.plan().changes[0].intent.clone().unwrap());
+    // The binding to `s` is withdrawn: it was ours, and `x` was not.
+    let mut world = world.wants_so("a", contributed("r"));
+    assert_eq!(world.says(), ["update a: bindings", "= created a"]);
+    let crate::plan::change::Change::UpdateScope { after, .. } = &world.plan().changes[0].change
+    else {
+        panic!("an update");
+    };
+    assert_eq!(after.roles, [RoleName::new("r"), RoleName::new("x")]);
+    // It did not take effect.
+    world.live = before.live;
+    assert_eq!(world.says(), ["= settled a"]);
+}
+
+#[test]
+fn a_list_whose_record_was_lost_counts_as_applied() {
+    let before = World::apigee()
+        .wants_app(&key("k"), "r")
+        .has_key(&key("k"), "r w", "r w x")
+        .owns_app(&key("k"), "r w");
+    let intent = before.plan().changes[0].intent.clone().unwrap();
+    let mut after = before.clone().has_key(&key("k"), "r", "r w x");
+    after.owned.intents.push(intent.clone());
+    assert_eq!(after.says(), ["= created shop / k"]);
+    let mut not = before;
+    not.owned.intents.push(intent.clone());
+    assert_eq!(
+        not.says(),
+        ["replace shop / k [r w] with [r]", "= settled shop / k"]
+    );
+    // The manifest leaves the key out, and the picture has the app under that reference.
+    let mut keyless_world = World::apigee()
+        .wants_app(&keyless(), "r")
+        .owns_app(&key("k"), "r w");
+    let live = after.live.apps[&key("k")].clone();
+    keyless_world.live.apps.insert(keyless(), live);
+    keyless_world.owned.intents.push(intent);
+    assert_eq!(keyless_world.says(), ["= created shop / k"]);
+}
+
+#[test]
+fn names_that_are_live_twice_are_not_written_to() {
+    let twice = |mut world: World| {
+        world.live.duplicates.insert(name("a"));
+        world
+    };
+    let declared = twice(
+        World::onelogin()
+            .wants("a")
+            .has_so("a", differs)
+            .owns("a", Created),
+    );
+    assert_eq!(declared.says(), ["SW203", "duplicate: a"]);
+    assert_eq!(twice(World::onelogin().made("a")).says(), ["duplicate: a"]);
+    let from = twice(World::onelogin().wants_so("b", was("a")).made("a"));
+    assert_eq!(from.says(), ["duplicate: a"]);
+    // Neither is the scope deleted that was to get that name.
+    let to = twice(World::onelogin().wants_so("a", was("z")).has("a").made("z"));
+    assert_eq!(to.says(), ["SW203", "duplicate: a", "rename_blocked: z"]);
+}
+
+#[test]
+fn an_inherited_scope_is_never_written_to() {
+    let inherited = |live: &mut crate::model::LiveScope| {
+        differs(live);
+        live.inherited = true;
+    };
+    let world = World::onelogin().wants("a").has_so("a", inherited);
+    assert_eq!(world.says(), ["inherited: a"]);
+    let rename = World::onelogin()
+        .wants_so("b", was("a"))
+        .has_so("a", inherited);
+    assert_eq!(rename.says(), ["inherited: a"]);
+    let equal = World::onelogin()
+        .wants("a")
+        .has_so("a", |live| live.inherited = true);
+    let nothing: [&str; 0] = [];
+    assert_eq!(equal.says(), nothing);
+}
+
+#[test]
+fn an_inherited_scope_is_not_deleted_even_if_it_is_in_the_inventory() {
+    let world = World::onelogin()
+        .has_so("a", |live| live.inherited = true)
+        .owns("a", Origin::Created);
+    assert_eq!(world.says(), ["inherited: a"]);
+}
+
+#[test]
+fn a_change_behind_our_back_may_only_be_reported() {
+    let world = World::onelogin()
+        .wants("a")
+        .has_so("a", differs)
+        .owns("a", Created);
+    assert_eq!(world.clone().says(), ["update a: description"]);
+    assert_eq!(
+        world.clone().report_drift().says(),
+        ["drift: a (description)"]
+    );
+    // A new wish is no drift.
+    let wish = world.wants_so("a", |a| a.description = Some("new".to_owned()));
+    assert_eq!(wish.report_drift().says(), ["update a: description"]);
+    let gone = World::onelogin().wants("a").owns("a", Created);
+    assert_eq!(gone.report_drift().says(), ["drift: a"]);
+    assert_eq!(
+        World::onelogin().wants("a").report_drift().says(),
+        ["create a"]
+    );
+    let moved = World::onelogin()
+        .wants("a")
+        .owns("a", Created)
+        .has_so("z", |live| live.remote_id = Some(id("a")));
+    assert_eq!(moved.clone().says(), ["rename z to a"]);
+    assert_eq!(
+        moved.target(|t| t.drift = Drift::Report).says(),
+        ["drift: z"]
+    );
+}
+
+#[test]
+fn a_description_is_never_blank_where_the_object_is_written() {
+    let create = World::wso2().wants_so("a", |a| a.description = None);
+    let crate::plan::change::Change::CreateScope { after } = &create.plan().changes[0].change
+    else {
+        panic!("a creation");
+    };
+    assert_eq!(after.description.as_deref(), Some("a"));
+    let blank = World::wso2()
+        .wants_so("a", |a| {
+            a.description = None;
+            contributed("r")(a);
+        })
+        .has_so("a", |a| a.description = None)
+        .owns("a", Created);
+    let crate::plan::change::Change::UpdateScope { after, .. } = &blank.plan().changes[0].change
+    else {
+        panic!("an update");
+    };
+    assert_eq!(after.description.as_deref(), Some("a"));
+    // Nothing is written for it alone.
+    let nothing: [&str; 0] = [];
+    let quiet = World::wso2()
+        .wants_so("a", |a| a.description = None)
+        .has_so("a", |a| a.description = None)
+        .owns_so("a", Created, |e| e.applied.description = None);
+    assert_eq!(quiet.says(), nothing);
+}

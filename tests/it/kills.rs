@@ -1,0 +1,398 @@
+//! Runs that end before they are done: killed at any call, or interrupted.
+//!
+//! What has to hold whatever the moment: the next run finishes the work, nothing is lost and nothing is there twice, the
+//! inventory says the same as after a run that nobody disturbed, and the run after that writes nothing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+/// Four systems on which a sync has every kind of change to make.
+struct Busy {
+    case: Case,
+    /// Everything that exists before the sync.
+    worlds: Value,
+    /// What exists after one that nobody disturbed.
+    goal: Goal,
+    /// How many requests that one took.
+    requests: u64,
+}
+
+/// What has to be so in the end, however often it was tried.
+#[derive(Debug, PartialEq)]
+struct Goal {
+    scopes: BTreeMap<&'static str, Vec<String>>,
+    apps: BTreeMap<&'static str, BTreeMap<String, Vec<String>>>,
+    owned: Vec<String>,
+}
+
+const SYSTEMS: [&str; 4] = ["onelogin", "wso2", "publisher", "apigee"];
+const KEYS: std::ops::Range<u32> = 0..6;
+
+impl Busy {
+    /// `limits` are members of every Target's spec.
+    fn new(in_flight: u32) -> Self {
+        let mut keys = String::new();
+        for n in KEYS {
+            write!(
+                keys,
+                "{{ name: app{n}, keys: [{{ consumerKey: k{n}, products: [all], scopes: [A, B] }}] }}, "
+            )
+            .unwrap();
+        }
+        let case = Case::of([
+            one_login("clients: [{ appId: 2, name: Desk, scopes: [] }]"),
+            wso2(""),
+            publisher(""),
+            apigee(&format!(
+                "products: [{{ name: all, scopes: [A, B, C, D] }}], developers: [{{ email: ann@example.com, apps: [{keys}] }}]"
+            )),
+        ]);
+        for system in SYSTEMS {
+            let more = format!(
+                "safety: {{ maxRemovals: 1000, maxRemovalPercent: 100 }}, \
+                 limits: {{ requestsPerSecond: 0, maxInFlight: {in_flight} }}"
+            );
+            let text = case.target_manifest(system, system, "");
+            let text = text.replace("limits: { requestsPerSecond: 0 }, ", &format!("{more}, "));
+            case.write(&format!("targets/{system}.yaml"), text);
+        }
+        first_manifests(&case);
+        case.first_sync();
+        case.keep_inventory("kept");
+        let worlds = case.worlds();
+        second_manifests(&case);
+        let mut busy = Self {
+            goal: Goal::of(&case),
+            case,
+            worlds,
+            requests: 0,
+        };
+        let ran = busy.case.sync(&[]).exits(DONE);
+        assert_eq!(ran.changes().len(), 34, "{ran}");
+        busy.goal = Goal::of(&busy.case);
+        busy.requests = busy.case.requests();
+        busy
+    }
+
+    /// Puts everything back to before the sync.
+    fn again(&self) {
+        self.case.heal();
+        self.case.put_worlds(&self.worlds);
+        self.case.put_inventory("kept");
+        self.case.forget_requests();
+    }
+
+    /// A sync that is held at its `number`-th call, on that side of the call's effect.
+    fn held(&self, number: u64, when: &str) -> Running {
+        self.again();
+        self.case.fail(json!([
+            { "skip": number, "times": 1, "fault": { "hold": { "when": when } } }
+        ]));
+        let running = self.case.start(&["sync", ".", "--yes"], None);
+        self.case.wait_until_held();
+        running
+    }
+
+    /// Finishes what was left, and looks whether all is well.
+    fn finish(&self, what: &str) {
+        let ran = self.case.sync(&[]);
+        assert_eq!(ran.code, Some(DONE), "{what}\n{ran}");
+        assert_eq!(Goal::of(&self.case), self.goal, "{what}");
+        let inventory = self.case.inventory();
+        for (identity, section) in inventory["identities"].as_object().unwrap() {
+            assert_eq!(section["intents"], Value::Null, "{what}: {identity}");
+        }
+        self.case.forget_requests();
+        let ran = self.case.sync(&[]);
+        assert_eq!(ran.code, Some(DONE), "{what}\n{ran}");
+        assert_eq!(self.case.writes(), 0, "{what}\n{ran}");
+    }
+}
+
+impl Goal {
+    fn of(case: &Case) -> Self {
+        Self {
+            scopes: SYSTEMS[..3]
+                .iter()
+                .map(|system| (*system, case.described(system)))
+                .collect(),
+            apps: ["onelogin", "apigee"]
+                .iter()
+                .map(|system| (*system, case.apps_of(system)))
+                .collect(),
+            owned: case.owned(),
+        }
+    }
+}
+
+impl Case {
+    /// The scopes of a system with all that is said of them, but not their ids.
+    fn described(&self, system: &str) -> Vec<String> {
+        let names = self.scopes_of(system);
+        let line = |name: &String| {
+            let scope = self.scope_of(system, name);
+            let roles = trouble::sorted(&scope["bindings"]).join(",");
+            format!("{name}: {} [{roles}]", scope["description"])
+        };
+        names.iter().map(line).collect()
+    }
+}
+
+/// What is there before the sync under test: all of it made by us.
+fn first_manifests(case: &Case) {
+    let mut text = String::new();
+    for name in [
+        "kept", "old-1", "old-2", "text-1", "text-2", "was-1", "left", "right",
+    ] {
+        text.push_str(&scope(
+            "onelogin",
+            name,
+            &format!("description: {name} at first"),
+        ));
+    }
+    text.push_str(&app(
+        1,
+        "[kept, old-1, text-1, was-1]",
+        "deletionPolicy: Delete",
+    ));
+    text.push_str(&app(2, "[left, right]", ""));
+    case.write("onelogin.yaml", &text);
+    text.clear();
+    for name in [
+        "w:kept",
+        "w:old-1",
+        "w:old-2",
+        "w:text-1",
+        "w:text-2",
+        "w:roles-1",
+        "w:roles-2",
+    ] {
+        let more = format!("description: \"{name} at first\", bindings: [support, sales]");
+        text.push_str(&scope("wso2", name, &more));
+    }
+    case.write("wso2.yaml", &text);
+    text.clear();
+    for name in ["p-kept", "p-old-1", "p-text-1", "p-roles-1"] {
+        let more = format!(
+            "displayName: {name}, description: {name} at first, bindings: [support, sales]"
+        );
+        text.push_str(&scope("publisher", name, &more));
+    }
+    case.write("publisher.yaml", &text);
+    case.write("apigee.yaml", keys("[A, B]"));
+}
+
+/// What is declared next.
+fn second_manifests(case: &Case) {
+    let mut text = String::new();
+    for name in ["kept", "text-1", "text-2", "new-1", "new-2", "new-3"] {
+        let when = if name == "kept" { "at first" } else { "now" };
+        text.push_str(&scope(
+            "onelogin",
+            name,
+            &format!("description: {name} {when}"),
+        ));
+    }
+    text.push_str(&scope(
+        "onelogin",
+        "is-1",
+        "description: was-1 at first, previousNames: [was-1]",
+    ));
+    // The two change places, by way of a third name.
+    text.push_str(&scope(
+        "onelogin",
+        "left",
+        "description: right at first, previousNames: [right]",
+    ));
+    text.push_str(&scope(
+        "onelogin",
+        "right",
+        "description: left at first, previousNames: [left]",
+    ));
+    text.push_str(&app(2, "[kept, new-1, left]", ""));
+    text.push_str(&app(3, "[new-2, is-1]", ""));
+    case.write("onelogin.yaml", &text);
+    text.clear();
+    for (name, more) in [
+        (
+            "w:kept",
+            "description: \"w:kept at first\", bindings: [support, sales]",
+        ),
+        (
+            "w:text-1",
+            "description: \"w:text-1 now\", bindings: [support, sales]",
+        ),
+        (
+            "w:text-2",
+            "description: \"w:text-2 now\", bindings: [support, sales]",
+        ),
+        (
+            "w:roles-1",
+            "description: \"w:roles-1 at first\", bindings: [support, accounting]",
+        ),
+        (
+            "w:roles-2",
+            "description: \"w:roles-2 at first\", bindings: [support, sales, accounting]",
+        ),
+        ("w:new-1", "description: New, bindings: [support]"),
+        ("w:new-2", "description: New, bindings: [sales]"),
+        ("w:new-3", "description: New, bindings: [support, sales]"),
+    ] {
+        text.push_str(&scope("wso2", name, more));
+    }
+    case.write("wso2.yaml", &text);
+    text.clear();
+    for (name, more) in [
+        (
+            "p-kept",
+            "description: p-kept at first, bindings: [support, sales]",
+        ),
+        (
+            "p-text-1",
+            "description: p-text-1 now, bindings: [support, sales]",
+        ),
+        (
+            "p-roles-1",
+            "description: p-roles-1 at first, bindings: [support]",
+        ),
+        ("p-new-1", "description: New, bindings: [support]"),
+        ("p-new-2", "description: New, bindings: [sales]"),
+    ] {
+        text.push_str(&scope(
+            "publisher",
+            name,
+            &format!("displayName: {name}, {more}"),
+        ));
+    }
+    case.write("publisher.yaml", &text);
+    case.write("apigee.yaml", keys("[B, C]"));
+}
+
+/// An AppScopeSet for every key.
+fn keys(scopes: &str) -> String {
+    let spec = |n| {
+        format!(
+            "targetRef: {{ name: apigee }}, app: {{ apigee: {{ developer: ann@example.com, app: app{n}, consumerKey: k{n} }} }}, \
+             scopes: {scopes}"
+        )
+    };
+    KEYS.map(|n| manifest::document("AppScopeSet", &format!("key-{n}"), &spec(n)))
+        .collect()
+}
+
+#[test]
+fn what_a_run_made_is_in_the_inventory_when_it_ends() {
+    let case = Case::of([one_login("")]);
+    case.write("a.yaml", scope("onelogin", "a", "description: A"));
+    case.first_sync();
+    assert_eq!(case.owned(), ["a created"]);
+    assert!(
+        !case
+            .path()
+            .join(".scopeward/inventory.json.journal")
+            .exists()
+    );
+}
+
+/// Kills a sync at every `step`-th call.
+fn killed_everywhere(in_flight: u32, when: &str, first: u64, step: usize) {
+    let busy = Busy::new(in_flight);
+    for number in (first..busy.requests).step_by(step) {
+        busy.held(number, when).kill();
+        busy.case.heal();
+        busy.finish(&format!("killed at call {number}, {when} its effect"));
+    }
+}
+
+#[test]
+fn a_run_killed_before_any_call_is_finished_by_the_next() {
+    killed_everywhere(1, "before", 0, 1);
+}
+
+#[test]
+fn a_run_killed_after_any_call_is_finished_by_the_next() {
+    killed_everywhere(1, "after", 0, 1);
+}
+
+#[test]
+fn a_run_with_many_calls_in_flight_may_be_killed_at_any() {
+    killed_everywhere(8, "after", 0, 3);
+    killed_everywhere(8, "before", 1, 3);
+}
+
+/// Interrupts a sync that is held at a call, and lets the call go on.
+#[test]
+fn an_interrupted_run_finishes_its_calls_and_says_what_is_left() {
+    let busy = Busy::new(1);
+    for number in (0..busy.requests).step_by(5) {
+        for when in ["before", "after"] {
+            let what = format!("interrupted at call {number}, held {when} its effect");
+            let mut running = busy.held(number, when);
+            running.interrupt();
+            running.wait_for_stderr("interrupted: finishing the calls in flight");
+            busy.case.heal();
+            let ran = running.finish();
+            let writes = busy.case.writes();
+            let expected = if writes == 0 { FAILED } else { PARTIAL };
+            // Whoever interrupts the last readings finds all done that was to be done.
+            assert_eq!(ran.code, Some(expected), "{what}, {writes} writes\n{ran}");
+            let ran = ran.says("Interrupted.");
+            let done = ran
+                .changes()
+                .iter()
+                .filter(|change| change.ends_with(" done"))
+                .count();
+            assert_eq!(done as u64, writes, "{what}\n{ran}");
+            busy.finish(&what);
+        }
+    }
+}
+
+#[test]
+fn a_second_interrupt_ends_a_run_at_once() {
+    let busy = Busy::new(1);
+    let mut running = busy.held(busy.requests / 2, "before");
+    running.interrupt();
+    running.wait_for_stderr("interrupted: finishing the calls in flight");
+    running.interrupt();
+    // The call is held still: nothing but the interrupt can have ended the run.
+    let ran = running.finish();
+    assert_eq!(ran.code, Some(130), "{ran}");
+    busy.case.heal();
+    busy.finish("interrupted twice");
+}
+
+#[test]
+fn what_a_killed_run_made_is_ours_and_goes_with_its_manifest() {
+    let busy = Busy::new(4);
+    for number in (10..busy.requests).step_by(9) {
+        let what = format!("killed at call {number}");
+        busy.held(number, "after").kill();
+        busy.case.heal();
+        busy.case.sync(&[]).exits(DONE);
+        for file in ["onelogin.yaml", "wso2.yaml", "publisher.yaml"] {
+            busy.case.rename(file, &format!("aside/{file}"));
+        }
+        // What is left to be declared: the targets and the keys.
+        fs::rename(
+            busy.case.path().join("aside"),
+            busy.case.path().join(".aside"),
+        )
+        .unwrap();
+        let ran = busy.case.sync(&[]);
+        assert_eq!(ran.code, Some(DONE), "{what}\n{ran}");
+        for system in &SYSTEMS[..3] {
+            assert_eq!(
+                busy.case.scopes_of(system),
+                [""; 0],
+                "{what}: {system}\n{ran}"
+            );
+        }
+        second_manifests(&busy.case);
+    }
+}
