@@ -269,7 +269,7 @@ fn other_documents_are_notes_and_under_strict_errors() {
 
 #[test]
 fn secrets_are_read_and_never_shown() {
-    let text = "apiVersion: v1
+    let text = r#"apiVersion: v1
 kind: Secret
 metadata: { name: onelogin, namespace: iam }
 data:
@@ -278,7 +278,7 @@ data:
     aHVu
     dGVyMg==
 stringData: { clientId: box, note: "not hunter2 either" }
-";
+"#;
     let folder = repository(&[("secret.yaml", text)]);
     let loaded = load(folder.path().to_owned());
     let secret = &loaded.secrets[0];
