@@ -108,13 +108,13 @@ fn change(planned: &PlannedChange, outcome: Option<&Outcome>) -> Value {
     value["outcome"] = word.into();
     match outcome {
         Outcome::Done { remote_id } => {
-            value["remoteId"] = json!(remote_id.as_ref().or(planned.object.remote_id.as_ref()))
+            value["remoteId"] = json!(remote_id.as_ref().or(planned.object.remote_id.as_ref()));
         }
         Outcome::Failed(failure) | Outcome::Unknown(failure) => {
             value["error"] = json!({ "reason": failure.reason, "message": failure.message });
         }
         Outcome::Skipped(reason) => {
-            value["error"] = json!({ "reason": reason, "message": text::skip_words(*reason) })
+            value["error"] = json!({ "reason": reason, "message": text::skip_words(*reason) });
         }
     }
     value
