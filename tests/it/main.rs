@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;
-#[cfg(unix)]
 mod documents;
+#[cfg(unix)]
 mod kills;
 mod manifests;
 mod provider_apigee;
