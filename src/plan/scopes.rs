@@ -713,9 +713,11 @@ impl<'a> Planner<'_, 'a> {
     fn assumed(&self, scope: &DesiredScope, live: &LiveScope) -> OwnedScope {
         let all = self.context.desired.target.adoption == Adoption::Always;
         let roles = all.then(|| {
-            live.roles
-                .iter()
-                .map(|r| (r.clone(), [scope.source.file.clone()].into()))
+            // Without `bindings` of its own, only what is contributed is managed: the rest stays somebody else's.
+            let own =
+                |role: &&RoleName| scope.roles.whole || scope.roles.entries.contains_key(*role);
+            let own = live.roles.iter().filter(own);
+            own.map(|r| (r.clone(), [scope.source.file.clone()].into()))
                 .collect()
         });
         OwnedScope {
