@@ -171,6 +171,10 @@ impl TokenSource for PasswordGrant {
             .await?;
         let read = TokenAnswer::read(&answer)?;
         self.granted.set(read.scope.clone());
+        // It is not used, and no text may hold it all the same.
+        if let Some(refresh) = &read.refresh_token {
+            calls.learn(&SecretString::from(refresh.clone()));
+        }
         Ok(read.into_token())
     }
 }

@@ -154,14 +154,14 @@ fn after_a_partial_run_the_digest_of_the_remainder_is_printed_and_works() {
         "scopes: [{ id: 1, value: a }, { id: 2, value: b }], clients: [{ appId: 1, scopes: [1, 2] }]",
     )]);
     case.write("app.yaml", app(1, "[a]", ""));
-    case.write("new.yaml", scope("onelogin", "new", "description: N"));
+    case.write("new.yaml", scope("onelogin", "new", "description: New"));
     let plan = case.plan(&["--new-inventory"]).exits(REFUSED);
     let ran = case.sync(&["--new-inventory"]).exits(PARTIAL);
     assert_eq!(
         (ran.refusals(), ran.remaining()),
         (
-            vec!["first_contact oneLogin/1".to_owned()],
-            vec!["replace oneLogin/1".to_owned()]
+            vec!["first_contact 1".to_owned()],
+            vec!["replace 1".to_owned()]
         )
     );
     let rest = ran.remaining_digest_of("onelogin");
@@ -179,7 +179,7 @@ fn after_a_failure_the_digest_of_the_remainder_works() {
         "scopes: [{ id: 1, value: a }, { id: 2, value: b }], clients: [{ appId: 1, scopes: [1, 2] }]",
     )]);
     case.write("app.yaml", app(1, "[a]", ""));
-    case.write("new.yaml", scope("onelogin", "new", "description: N"));
+    case.write("new.yaml", scope("onelogin", "new", "description: New"));
     let plan = case.plan(&["--new-inventory"]).exits(REFUSED);
     case.fail(json!([{ "method": "PUT", "route": CLIENT, "times": 1, "fault": { "status": { "code": 422 } } }]));
     let ran = case

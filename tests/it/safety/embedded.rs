@@ -103,7 +103,7 @@ fn the_embedded_sandbox_needs_no_word_for_a_new_inventory_and_nobodys_yes() {
     let case = every_system();
     case.write(
         "sandbox.yaml",
-        "systems:\n  - name: onelogin\n    oneLogin: { credentials: [{ clientId: x, clientSecret: y }], authorizationServers: \
+        "systems:\n  - name: onelogin\n    oneLogin: { credentials: [{ clientId: x, clientSecret: z }], authorizationServers: \
          [{ id: 31415, name: S, audiences: [x], scopes: [{ value: legacy, description: L }] }], apps: [{ id: 1, name: Shop }] }\n",
     );
     let ran = case.run(&["sync", ".", "--sandbox"]).exits(DONE);

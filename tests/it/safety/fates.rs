@@ -90,10 +90,7 @@ fn an_attached_client_behind_an_error_is_found_by_listing() {
     let ran = case.sync(&["--new-inventory"]).exits(DONE);
     assert_eq!(
         (ran.changes(), case.app("1")),
-        (
-            vec!["attach oneLogin/1 done".to_owned()],
-            vec!["a".to_owned()]
-        )
+        (vec!["attach 1 done".to_owned()], vec!["a".to_owned()])
     );
 }
 
@@ -117,7 +114,7 @@ fn an_update_a_replacement_and_a_delete_behind_errors_are_settled_by_the_reading
     let ran = case.sync(&[]).exits(DONE);
     assert_eq!(
         ran.changes(),
-        ["update a done", "replace oneLogin/1 done", "delete c done"]
+        ["update a done", "replace 1 done", "delete c done"]
     );
     assert_eq!(
         (case.scopes(), case.app("1"), case.writes()),

@@ -98,8 +98,8 @@ fn a_threshold_stops_the_whole_target_and_no_other() {
     declare(&case, "onelogin", 0..2);
     case.write(
         "new.yaml",
-        scope("onelogin", "new", "description: N")
-            + &scope("wso2", "new", "description: N")
+        scope("onelogin", "new", "description: New")
+            + &scope("wso2", "new", "description: New")
                 .replace("name: new }\nspec", "name: new2 }\nspec"),
     );
     let ran = case.sync(&[]).exits(PARTIAL);
@@ -145,7 +145,7 @@ fn entries_of_an_apps_list_count_for_that_app() {
     let ran = case.sync(&[]).exits(REFUSED);
     assert_eq!(
         refused(&ran, "max_removal_percent").2,
-        "4 of 12 scopes of apps of oneLogin/1 would go; at most 30 % may go"
+        "4 of 12 scopes of apps of 1 would go; at most 30 % may go"
     );
     assert_eq!((case.app("1").len(), case.writes()), (12, 0));
     case.write(
@@ -336,7 +336,7 @@ fn a_scope_goes_once_every_declared_app_let_go_of_it() {
     assert_eq!(case.app("1"), ["a", "b"]);
     case.write("app.yaml", app(1, "[b]", ""));
     let ran = case.sync(&[]).exits(DONE);
-    assert_eq!(ran.changes(), ["replace oneLogin/1 done", "delete a done"]);
+    assert_eq!(ran.changes(), ["replace 1 done", "delete a done"]);
 }
 
 #[test]
@@ -350,10 +350,7 @@ fn a_scope_stays_while_the_list_that_lets_go_of_it_could_not_be_written() {
     case.write("app.yaml", app(1, "[b]", ""));
     case.fail(json!([{ "method": "PUT", "route": super::CLIENT, "fault": { "status": { "code": 422 } } }]));
     let ran = case.sync(&[]).exits(FAILED);
-    assert_eq!(
-        ran.changes(),
-        ["replace oneLogin/1 failed", "delete a skipped"]
-    );
+    assert_eq!(ran.changes(), ["replace 1 failed", "delete a skipped"]);
     assert_eq!(case.scopes(), ["a", "b"]);
 }
 

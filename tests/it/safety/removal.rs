@@ -83,10 +83,7 @@ fn an_app_that_does_not_exist_fails_only_its_own_set_on_onelogin() {
     let case = Case::of([one_login("scopes: [{ id: 1, value: a }]")]);
     case.write("apps.yaml", app(1, "[a]", "") + &app(99, "[a]", ""));
     let ran = case.sync(&["--new-inventory"]).exits(PARTIAL);
-    assert_eq!(
-        ran.changes(),
-        ["attach oneLogin/1 done", "attach oneLogin/99 failed"]
-    );
+    assert_eq!(ran.changes(), ["attach 1 done", "attach 99 failed"]);
     assert_eq!(case.apps_of("onelogin").len(), 1);
 }
 
@@ -96,7 +93,10 @@ fn an_app_that_does_not_exist_fails_only_its_own_set_on_onelogin() {
 fn an_invalid_document_removes_nothing_anywhere_while_the_rest_is_done() {
     let case = Case::of([one_login(""), wso2("")]);
     case.write("a.yaml", one("a") + &scope("wso2", "x", "description: X"));
-    case.write("b.yaml", one("b") + &scope("wso2", "y", "description: Y"));
+    case.write(
+        "b.yaml",
+        one("b") + &scope("wso2", "xy", "description: Why"),
+    );
     case.first_sync();
     case.remove("b.yaml");
     case.write("broken.yaml", scope("wso2", "z", "descriptoin: Z"));
@@ -104,13 +104,13 @@ fn an_invalid_document_removes_nothing_anywhere_while_the_rest_is_done() {
     let ran = case.sync(&[]).exits(PARTIAL);
     assert_eq!(
         ran.skipped(),
-        ["incomplete_manifests b", "incomplete_manifests y"]
+        ["incomplete_manifests b", "incomplete_manifests xy"]
     );
     assert_eq!(
         (case.scopes_of("onelogin"), case.scopes_of("wso2")),
         (
             vec!["a".into(), "b".into(), "c".into()],
-            vec!["x".into(), "y".into()]
+            vec!["x".into(), "xy".into()]
         )
     );
     // With nothing to write, it failed.
@@ -228,7 +228,7 @@ fn an_app_set_only_grows_while_a_document_is_invalid() {
     let ran = case.sync(&[]).exits(PARTIAL);
     assert_eq!(
         ran.skipped(),
-        ["incomplete_manifests apigee/developers/ann@example.com/apps/shop/keys/k3y: WRITE"]
+        ["incomplete_manifests developers/ann@example.com/apps/shop/keys/k3y: WRITE"]
     );
     assert_eq!(case.app("shop/k3y"), ["ADMIN", "READ", "WRITE"]);
 }
@@ -254,6 +254,20 @@ fn a_run_over_one_folder_never_removes_what_another_folder_declared() {
     assert_eq!(case.scopes(), ["a", "b"]);
     case.run(&["sync", "targets", "two", "--yes"]).exits(DONE);
     assert_eq!(case.scopes(), ["a"]);
+}
+
+#[test]
+fn a_run_over_one_folder_never_detaches_an_app_of_another() {
+    let case = Case::of([one_login("scopes: [{ id: 1, value: a }]")]);
+    case.write("one/app.yaml", app(1, "[a]", ""));
+    case.write("two/app.yaml", app(2, "[a]", "deletionPolicy: Delete"));
+    case.first_sync();
+    case.remove("two/app.yaml");
+    let ran = case.run(&["sync", "targets", "one", "--yes"]).exits(DONE);
+    assert_eq!(ran.skipped(), ["unmanaged a", "other_source 2"]);
+    assert_eq!((case.app("2"), case.writes()), (vec!["a".to_owned()], 0));
+    case.sync(&[]).exits(DONE);
+    assert!(!case.apps_of("onelogin").contains_key("2"));
 }
 
 #[test]
@@ -322,16 +336,17 @@ fn a_run_with_a_selector_removes_nothing() {
             &scope_spec("wso2", name, &format!("description: D, bindings: {roles}")),
         )
     };
-    case.write("a.yaml", chosen("a", "[x, y]"));
+    case.write("a.yaml", chosen("a", "[x, xy]"));
     case.write("b.yaml", chosen("b", "[x]"));
     case.write("c.yaml", scope("wso2", "c", "description: C"));
+    case.write("d.yaml", scope("wso2", "d", "description: D"));
     case.first_sync();
     case.write("a.yaml", chosen("a", "[x, z]"));
     case.remove("b.yaml");
     case.remove("c.yaml");
     let ran = case.sync(&["-l", "team=ours"]).exits(DONE);
-    assert_eq!(case.scopes(), ["a", "b", "c"]);
-    assert_eq!(case.roles("a"), ["x", "y", "z"]);
+    assert_eq!(case.scopes(), ["a", "b", "c", "d"]);
+    assert_eq!(case.roles("a"), ["x", "xy", "z"]);
     assert!(
         ran.skipped().contains(&"selection b".to_owned()),
         "{:?}",
@@ -340,7 +355,10 @@ fn a_run_with_a_selector_removes_nothing() {
     case.sync(&[]).exits(DONE);
     assert_eq!(
         (case.scopes(), case.roles("a")),
-        (vec!["a".to_owned()], vec!["x".to_owned(), "z".to_owned()])
+        (
+            vec!["a".to_owned(), "d".to_owned()],
+            vec!["x".to_owned(), "z".to_owned()]
+        )
     );
 }
 
@@ -390,7 +408,7 @@ fn apply_removes_nothing_entries_of_sets_included_and_is_content_with_that() {
     let case = Case::of([wso2("")]);
     case.write(
         "a.yaml",
-        scope("wso2", "a", "description: A, bindings: [x, y]"),
+        scope("wso2", "a", "description: A, bindings: [x, xy]"),
     );
     case.write("b.yaml", scope("wso2", "b", "description: B"));
     case.first_sync();
@@ -401,7 +419,7 @@ fn apply_removes_nothing_entries_of_sets_included_and_is_content_with_that() {
     case.remove("b.yaml");
     let plan = case.plan(&["--no-delete"]).exits(DONE);
     let ran = case.apply(&[]).exits(DONE);
-    assert_eq!(ran.skipped(), ["no_delete a: y", "no_delete b"]);
+    assert_eq!(ran.skipped(), ["no_delete a: xy", "no_delete b"]);
     assert_eq!(
         (plan.skipped(), plan.digest()),
         (ran.skipped(), ran.digest())
@@ -411,7 +429,7 @@ fn apply_removes_nothing_entries_of_sets_included_and_is_content_with_that() {
         (case.scopes(), case.roles("a")),
         (
             vec!["a".into(), "b".into()],
-            vec!["x".into(), "y".into(), "z".into()]
+            vec!["x".into(), "xy".into(), "z".into()]
         )
     );
     case.apply(&["--detailed-exitcode"]).exits(USAGE);
@@ -430,7 +448,7 @@ fn upsert_only_removes_nothing_and_create_only_changes_nothing_either() {
         let case = Case::of([wso2("")]);
         case.write(
             "a.yaml",
-            scope("wso2", "a", "description: A, bindings: [x, y]"),
+            scope("wso2", "a", "description: A, bindings: [x, xy]"),
         );
         case.write("b.yaml", scope("wso2", "b", "description: B"));
         case.first_sync();
@@ -442,9 +460,9 @@ fn upsert_only_removes_nothing_and_create_only_changes_nothing_either() {
         case.write("b.yaml", scope("wso2", "c", "description: C"));
         case.sync(&[]).exits(DONE);
         let (scopes, roles): (&[&str], &[&str]) = match policy {
-            "UpsertOnly" => (&["a", "b", "c"], &["x", "y", "z"]),
-            "CreateOnly" => (&["a", "b", "c"], &["x", "y"]),
-            _ => (&["a", "b"], &["x", "y"]),
+            "UpsertOnly" => (&["a", "b", "c"], &["x", "xy", "z"]),
+            "CreateOnly" => (&["a", "b", "c"], &["x", "xy"]),
+            _ => (&["a", "b"], &["x", "xy"]),
         };
         assert_eq!(
             (case.scopes(), case.roles("a")),
@@ -512,8 +530,8 @@ fn an_app_set_is_orphaned_unless_its_manifest_said_delete() {
     assert_eq!(
         (ran.skipped(), ran.changes()),
         (
-            vec!["orphaned oneLogin/1".to_owned(), "unmanaged a".to_owned()],
-            vec!["detach oneLogin/2 done".to_owned()]
+            vec!["unmanaged a".to_owned(), "orphaned 1".to_owned()],
+            vec!["detach 2 done".to_owned()]
         )
     );
     assert_eq!(case.apps_of("onelogin").keys().collect::<Vec<_>>(), ["1"]);

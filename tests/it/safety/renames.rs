@@ -72,7 +72,7 @@ fn an_apps_list_that_still_has_the_old_name_is_told_the_new_one() {
     case.sync(&[]).exits(DONE);
     case.write("scopes.yaml", named("c", "a") + &named("b", ""));
     let ran = case.sync(&[]).exits(PARTIAL);
-    assert_eq!(ran.codes(), ["SW202"]);
+    assert!(ran.codes().contains(&"SW202".to_owned()), "{ran}");
     ran.says("scope \"a\" is being renamed to \"c\"");
     assert_eq!(case.app("1"), ["c"]);
 }
@@ -129,7 +129,7 @@ fn a_swap_that_was_killed_half_way_is_finished_by_the_next_run() {
             let run = case.start(&["sync", ".", "--yes"], None);
             case.wait_until_held();
             run.kill();
-            // What was held before its effect goes with its connection, or takes effect: both are to be borne.
+            case.wait_until_let_go();
             case.heal();
             case.sync(&[]).exits(DONE);
             assert_eq!(

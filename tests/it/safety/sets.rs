@@ -8,8 +8,8 @@ use crate::support::*;
 
 const THREE: &str =
     "scopes: [{ id: 1, value: a }, { id: 2, value: b }, { id: 3, value: c }, { id: 4, value: x }]";
-const SHOP: &str = "oneLogin/1";
-const SHOP_KEY: &str = "apigee/developers/ann@example.com/apps/shop/keys/k3y";
+const SHOP: &str = "1";
+const SHOP_KEY: &str = "developers/ann@example.com/apps/shop/keys/k3y";
 
 /// An app of ours with a, b and c, to which somebody gave x.
 fn with_a_foreign_scope(foreign: &str) -> Case {
@@ -97,7 +97,7 @@ fn first_contact_under_fail_is_refused() {
 #[test]
 fn first_contact_with_roles_is_refused() {
     let case = Case::of([wso2(
-        "scopes: [{ name: a, description: A, bindings: [x, y] }]",
+        "scopes: [{ name: a, description: A, bindings: [x, xy] }]",
     )]);
     case.write("a.yaml", scope("wso2", "a", "description: A"));
     case.first_sync();
@@ -109,7 +109,7 @@ fn first_contact_with_roles_is_refused() {
     );
     let ran = case.sync(&[]).exits(REFUSED);
     assert_eq!(ran.refusals(), ["first_contact a"]);
-    assert_eq!(case.roles("a"), ["x", "y"]);
+    assert_eq!(case.roles("a"), ["x", "xy"]);
     case.run(&["adopt", ".", "--only", "Scope/a"]).exits(DONE);
     case.sync(&[]).exits(DONE);
     assert_eq!(case.roles("a"), ["x"]);
@@ -162,7 +162,7 @@ fn another_key_than_the_recorded_one_is_a_first_contact() {
     let ran = case.sync(&[]).exits(REFUSED);
     assert_eq!(
         ran.refusals(),
-        ["first_contact apigee/developers/ann@example.com/apps/shop/keys/n3w"]
+        ["first_contact developers/ann@example.com/apps/shop/keys/n3w"]
     );
     assert_eq!(
         (case.app("shop/n3w"), case.writes()),
@@ -189,7 +189,7 @@ fn a_new_key_of_an_app_whose_manifest_names_none_is_a_first_contact() {
     let ran = case.sync(&[]).exits(REFUSED);
     assert_eq!(
         ran.refusals(),
-        ["first_contact apigee/developers/ann@example.com/apps/shop/keys/n3w"]
+        ["first_contact developers/ann@example.com/apps/shop/keys/n3w"]
     );
 }
 
@@ -201,7 +201,7 @@ fn an_empty_live_list_that_becomes_a_short_one_is_a_removal() {
     assert_eq!(ran.refusals(), [format!("first_contact {SHOP_KEY}")]);
     assert_eq!(
         (ran.gains().len(), ran.losses()),
-        (0, vec!["app shop/k3y WRITE".to_owned()])
+        (0, vec!["app shop / k3y WRITE".to_owned()])
     );
     // `apply` removes nothing, and so leaves it alone.
     let ran = case.apply(&[]).exits(DONE);
@@ -219,16 +219,16 @@ fn drift_is_repaired_by_default() {
     let case = Case::of([wso2("")]);
     case.write(
         "a.yaml",
-        scope("wso2", "a", "description: A, bindings: [x, y, z]"),
+        scope("wso2", "a", "description: A, bindings: [x, xy, z]"),
     );
     case.first_sync();
     case.drift(
-        json!({ "updateScope": { "name": "a", "description": "B", "bindings": ["x", "y", "w"] } }),
+        json!({ "updateScope": { "name": "a", "description": "B", "bindings": ["x", "xy", "w"] } }),
     );
     case.sync(&[]).exits(DONE);
     assert_eq!(
         (case.scope("a")["description"].clone(), case.roles("a")),
-        (json!("A"), vec!["x".into(), "y".into(), "z".into()])
+        (json!("A"), vec!["x".into(), "xy".into(), "z".into()])
     );
 }
 
@@ -238,12 +238,12 @@ fn drift_is_only_reported_where_the_target_says_so_and_wanted_changes_go_on() {
     case.target("wso2", "drift: Report");
     case.write(
         "a.yaml",
-        scope("wso2", "a", "description: A, bindings: [x, y, z]"),
+        scope("wso2", "a", "description: A, bindings: [x, xy, z]"),
     );
     case.write("gone.yaml", scope("wso2", "gone", "description: G"));
     case.first_sync();
     case.drift(
-        json!({ "updateScope": { "name": "a", "description": "B", "bindings": ["x", "y", "w"] } }),
+        json!({ "updateScope": { "name": "a", "description": "B", "bindings": ["x", "xy", "w"] } }),
     );
     case.drift(json!({ "deleteScope": "gone" }));
     let ran = case.sync(&[]).exits(DONE);
@@ -251,14 +251,14 @@ fn drift_is_only_reported_where_the_target_says_so_and_wanted_changes_go_on() {
     assert_eq!(case.writes(), 0);
     case.write(
         "a.yaml",
-        scope("wso2", "a", "description: A, bindings: [x, y, z, new]"),
+        scope("wso2", "a", "description: A, bindings: [x, xy, z, new]"),
     );
     case.sync(&[]).exits(DONE);
     assert_eq!(
         (case.scope("a")["description"].clone(), case.roles("a")),
         (
             json!("B"),
-            vec!["new".into(), "w".into(), "x".into(), "y".into()]
+            vec!["new".into(), "w".into(), "x".into(), "xy".into()]
         )
     );
     case.target("wso2", "");
@@ -281,7 +281,10 @@ fn drift_of_an_apps_list_is_only_reported_where_the_target_says_so() {
     case.first_sync();
     case.drift(json!({ "setClientScopes": { "appId": 1, "scopes": [1, 4] } }));
     let ran = case.sync(&[]).exits(DONE);
-    assert_eq!(ran.skipped()[0], format!("drift {SHOP}: b, x"));
+    assert!(
+        ran.skipped().contains(&format!("drift {SHOP}: b, x")),
+        "{ran}"
+    );
     case.write("app.yaml", app(1, "[a, b, c]", ""));
     case.sync(&[]).exits(DONE);
     assert_eq!(case.app("1"), ["a", "c", "x"]);
@@ -314,7 +317,12 @@ fn an_object_on_hold_is_written_by_nobody_and_the_plan_says_so() {
     case.first_sync();
     case.write(
         "a.yaml",
-        held("Scope", "a", 2, &spec("description: New, bindings: [x, y]")),
+        held(
+            "Scope",
+            "a",
+            2,
+            &spec("description: New, bindings: [x, xy]"),
+        ),
     );
     case.write(
         "b.yaml",
@@ -330,11 +338,11 @@ fn an_object_on_hold_is_written_by_nobody_and_the_plan_says_so() {
             "Scope",
             "a",
             -1,
-            &spec("description: New, bindings: [x, y]"),
+            &spec("description: New, bindings: [x, xy]"),
         ),
     );
     case.sync(&[]).exits(DONE);
-    assert_eq!(case.roles("a"), ["x", "y"]);
+    assert_eq!(case.roles("a"), ["x", "xy"]);
 }
 
 #[test]
@@ -490,7 +498,7 @@ fn a_list_that_moved_beside_something_that_was_written_leaves_something() {
     case.first_sync();
     case.write(
         "app.yaml",
-        app(1, "[a, b]", "") + &scope("onelogin", "new", "description: N"),
+        app(1, "[a, b]", "") + &scope("onelogin", "new", "description: New"),
     );
     case.fail(json!([{ "method": "GET", "route": CLIENTS, "skip": 1, "times": 1,
         "fault": { "drift": { "change": { "setClientScopes": { "appId": 1, "scopes": [1, 4] } } } } }]));
@@ -545,7 +553,7 @@ fn a_scopes_roles_that_moved_since_they_were_planned_are_left_alone() {
         case.first_sync();
         case.write(
             "a.yaml",
-            scope(system, "a", "description: A, bindings: [x, y]"),
+            scope(system, "a", "description: A, bindings: [x, xy]"),
         );
         case.fail(json!([{ "method": "GET", "route": route, "skip": 1, "times": 1, "fault": { "drift": { "change": change } } }]));
         case.sync(&[]).exits(STALE);
@@ -560,7 +568,7 @@ fn fields_that_are_not_managed_are_sent_back_as_they_are() {
     let case = Case::of([publisher(
         "sharedScopes: [{ name: a, displayName: Theirs, description: Their words, bindings: [x] }]",
     )]);
-    case.write("a.yaml", scope("publisher", "a", "bindings: [x, y]"));
+    case.write("a.yaml", scope("publisher", "a", "bindings: [x, xy]"));
     case.run(&["adopt", ".", "--all"]).exits(DONE);
     case.sync(&[]).exits(DONE);
     let log = case.log();
@@ -571,7 +579,7 @@ fn fields_that_are_not_managed_are_sent_back_as_they_are() {
     };
     assert_eq!(
         body,
-        json!({ "name": "a", "displayName": "Theirs", "description": "Their words", "bindings": ["x", "y"] })
+        json!({ "name": "a", "displayName": "Theirs", "description": "Their words", "bindings": ["x", "xy"] })
     );
 }
 
@@ -592,10 +600,46 @@ fn inherited_entries_are_carried_along_and_never_counted() {
         )
     );
     assert_eq!(case.app("1"), ["b", "parent"]);
-    // Leaving it out everywhere takes nothing from it.
+    // What nobody can take away is no entry to be left with.
+    case.pass_hours(25);
+    case.write("app.yaml", app(1, "[]", ""));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["last_entry 1"]);
     case.write("app.yaml", app(1, "[]", "allowEmpty: true"));
     case.sync(&[]).exits(DONE);
     assert_eq!(case.app("1"), ["parent"]);
+}
+
+#[test]
+fn adopting_a_set_that_leaves_room_for_others_does_not_take_theirs() {
+    let case = Case::of([one_login(&format!(
+        "{THREE}, clients: [{{ appId: 1, scopes: [1, 2, 4] }}]"
+    ))]);
+    case.write("app.yaml", app(1, "[a, b, c]", "foreignScopes: Keep"));
+    case.run(&["adopt", ".", "--all"]).exits(DONE);
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.app("1"), ["a", "b", "c", "x"]);
+    // What is its own goes with the manifest's wish all the same, adopted once more or not.
+    case.write("app.yaml", app(1, "[a, b]", "foreignScopes: Keep"));
+    case.run(&["adopt", ".", "--all"]).exits(DONE);
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.app("1"), ["a", "b", "x"]);
+}
+
+#[test]
+fn adoption_always_leaves_the_roles_that_bindings_do_not_contribute() {
+    let case = Case::of([wso2(
+        "scopes: [{ name: a, description: A, bindings: [theirs] }]",
+    )]);
+    case.target("wso2", "adoption: Always");
+    case.write(
+        "a.yaml",
+        scope("wso2", "a", "description: A") + &binding("one", "a", "[one]"),
+    );
+    case.first_sync();
+    assert_eq!(case.roles("a"), ["one", "theirs"]);
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.roles("a"), ["one", "theirs"]);
 }
 
 #[test]
@@ -607,7 +651,7 @@ fn a_set_that_needs_a_scope_which_could_not_be_made_is_skipped_and_never_sent_sh
         "app.yaml",
         app(1, "[a, c, new]", "")
             + &app(2, "[a, new]", "")
-            + &scope("onelogin", "new", "description: N"),
+            + &scope("onelogin", "new", "description: New"),
     );
     case.fail(
         json!([{ "method": "POST", "route": SCOPES, "fault": { "status": { "code": 422 } } }]),
@@ -618,7 +662,7 @@ fn a_set_that_needs_a_scope_which_could_not_be_made_is_skipped_and_never_sent_sh
         [
             "create new failed".to_owned(),
             format!("replace {SHOP} skipped"),
-            "attach oneLogin/2 skipped".to_owned()
+            "attach 2 skipped".to_owned()
         ]
     );
     assert_eq!(

@@ -86,19 +86,17 @@ fn names_that_a_list_holds_twice_are_a_finding_and_never_written_to() {
 
 #[test]
 fn a_name_of_ours_that_turned_up_twice_is_not_deleted() {
-    let case = Case::of([publisher("")]);
-    case.write("a.yaml", scope("publisher", "a", "description: A"));
-    case.write("b.yaml", scope("publisher", "b", "description: B"));
+    let case = Case::of([one_login_with("", "switches: { scopeUniqueness: none }")]);
+    case.write("a.yaml", scope("onelogin", "a", "description: A"));
+    case.write("b.yaml", scope("onelogin", "b", "description: B"));
     case.first_sync();
-    case.drift(json!({ "addSharedScope": { "name": "a", "description": "Twin" } }));
+    case.drift(json!({ "addScope": { "value": "a", "description": "Twin" } }));
     case.remove("a.yaml");
     let ran = case.sync(&[]).exits(DONE);
+    assert_eq!(ran.skipped(), ["duplicate a"]);
     assert_eq!(
-        (ran.skipped(), case.scopes()),
-        (
-            vec!["duplicate a".to_owned()],
-            vec!["a".into(), "a".into(), "b".into()]
-        )
+        (case.scopes(), case.writes()),
+        (vec!["a".into(), "a".into(), "b".into()], 0)
     );
 }
 
@@ -205,7 +203,7 @@ fn a_list_is_asked_for_again_where_there_are_more_rows_than_it_gave() {
         let case = Case::of([place]);
         case.write(
             "a.yaml",
-            scope(system, "n1499", "description: D") + &scope(system, "new", "description: N"),
+            scope(system, "n1499", "description: D") + &scope(system, "new", "description: New"),
         );
         let ran = case.sync(&["--new-inventory"]).exits(DONE);
         assert_eq!(
@@ -224,4 +222,18 @@ fn a_list_is_asked_for_again_where_there_are_more_rows_than_it_gave() {
                 .contains("offset=1")
         }));
     }
+}
+
+#[test]
+fn the_publisher_is_signed_in_to_by_basic_and_no_client_is_registered() {
+    let case = Case::of([publisher("")]);
+    case.write("a.yaml", scope("publisher", "a", "description: A"));
+    case.sync(&[]).exits(DONE);
+    let log = case.log();
+    assert!(log.iter().all(|entry| entry["token"] != true), "{log:?}");
+    assert!(
+        log.iter()
+            .all(|entry| entry["path"] == "/api/am/publisher/v4/scopes"),
+        "{log:?}"
+    );
 }
