@@ -607,9 +607,16 @@ fn read_limited(path: &Path) -> Result<Option<String>, InventoryError> {
         Err(error) => return Err(failed(error)),
     };
     let mut text = String::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(failed)?;
+    match file.take(MAX_BYTES + 1).read_to_string(&mut text) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(InventoryError::Malformed {
+                path: path.to_owned(),
+                why: "it is not UTF-8 text".to_owned(),
+            });
+        }
+        Err(error) => return Err(failed(error)),
+    }
     if text.len() as u64 > MAX_BYTES {
         return Err(InventoryError::Malformed {
             path: path.to_owned(),

@@ -282,11 +282,7 @@ fn nothing_run(plan: &crate::plan::TargetPlan) -> apply::TargetReport {
         writes: 0,
         converged: None,
         remaining: None,
-        error: plan.error.clone().map(|message| apply::Failure {
-            reason: "credential",
-            message,
-            help: None,
-        }),
+        error: plan.error.clone(),
     }
 }
 

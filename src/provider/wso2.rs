@@ -203,7 +203,9 @@ impl List<'_> {
                 list.total(),
                 list.rows()
             );
-            return Err(failed(Cause::ObserveIncomplete(why)));
+            return Err(failed(Cause::ObserveIncomplete(why)).with_help(
+                "run it again; where it stays so, something before the server shortens its lists",
+            ));
         }
         list.into_scopes(self.system)
             .map_err(|why| failed(Cause::UnexpectedAnswer(why)))
