@@ -282,9 +282,9 @@ impl TargetRun<'_> {
                 .copied()
                 .filter(|on| here.contains(on))
                 .collect();
-            needs
-                .iter()
-                .for_each(|on| waiters.entry(*on).or_default().push(index));
+            for on in &needs {
+                waiters.entry(*on).or_default().push(index);
+            }
             if needs.is_empty() {
                 ready.push_back(index);
             } else {

@@ -6,8 +6,8 @@ use super::session::{Session, command_words};
 use super::{Exit, Stop, apply, output};
 use crate::cli;
 use crate::model::{
-    Applied, DesiredApp, DesiredScope, DesiredTarget, Live, LiveApp, LiveAppScopes, LiveScope,
-    Origin, Owned, OwnedApp, OwnedScope, Record,
+    Applied, DesiredApp, DesiredScope, DesiredTarget, ForeignScopes, Live, LiveApp, LiveAppScopes,
+    LiveScope, Origin, Owned, OwnedApp, OwnedScope, Record, RoleName,
 };
 use crate::render::count;
 
@@ -136,7 +136,7 @@ fn records(
         let Some(LiveApp::Present(found)) = live.apps.get(&app.app) else {
             continue;
         };
-        let entry = adopted_app(app, found);
+        let entry = adopted_app(app, found, owned.apps.get(&found.app));
         if owned.apps.get(&found.app) != Some(&entry) {
             records.push((
                 Record::App {
@@ -150,26 +150,31 @@ fn records(
     records
 }
 
-/// Everything live counts as applied from here on: what the manifest leaves out goes with the next `sync`.
+/// Everything live counts as applied from here on: what the manifest leaves out goes with the next `sync`. Where it leaves
+/// the set to others beside itself, only what is its own does: the next `sync` must not take theirs.
 fn adopted_scope(
     scope: &DesiredScope,
     live: &LiveScope,
     before: Option<&OwnedScope>,
 ) -> OwnedScope {
     let file = &scope.source.file;
-    let roles = (scope.roles.whole || !scope.roles.entries.is_empty()).then(|| {
-        let sources = |role| {
-            scope
-                .roles
-                .entries
-                .get(role)
-                .cloned()
-                .unwrap_or_else(|| [file.clone()].into())
+    let last = before.and_then(|entry| entry.applied.roles.as_ref());
+    let wanted = &scope.roles.entries;
+    let managed = scope.roles.whole || !wanted.is_empty();
+    let roles = managed.then(|| {
+        let own = |role: &&RoleName| {
+            scope.roles.whole
+                || wanted.contains_key(*role)
+                || last.is_some_and(|last| last.contains_key(*role))
         };
-        live.roles
-            .iter()
-            .map(|role| (role.clone(), sources(role)))
-            .collect()
+        let sources = |role| {
+            let known = wanted
+                .get(role)
+                .or_else(|| last.and_then(|last| last.get(role)));
+            known.cloned().unwrap_or_else(|| [file.clone()].into())
+        };
+        let own = live.roles.iter().filter(own);
+        own.map(|role| (role.clone(), sources(role))).collect()
     });
     OwnedScope {
         origin: Origin::Adopted,
@@ -191,12 +196,20 @@ fn adopted_scope(
     }
 }
 
-fn adopted_app(app: &DesiredApp, live: &LiveAppScopes) -> OwnedApp {
+fn adopted_app(app: &DesiredApp, live: &LiveAppScopes, before: Option<&OwnedApp>) -> OwnedApp {
+    let mut applied = live.effective();
+    if app.foreign == ForeignScopes::Keep {
+        let wanted = live.effective_of(&app.scope_set());
+        let last = before.map(|entry| live.effective_of(&entry.applied));
+        applied.retain(|scope| {
+            wanted.contains(scope) || last.as_ref().is_some_and(|last| last.contains(scope))
+        });
+    }
     OwnedApp {
         origin: Origin::Adopted,
         source: app.source.file.clone(),
         deletion_policy: app.deletion_policy,
-        applied: live.effective(),
+        applied,
         hold_until: app.hold_until,
         vanished_at: None,
     }

@@ -211,77 +211,6 @@ impl Session {
         }
     }
 
-    /// Plans every target that was read.
-    pub(super) fn plan(
-        &self,
-        readings: &[Reading],
-        snapshot: &Snapshot,
-        options: &PlanOptions,
-        paths: &[String],
-    ) -> Plan {
-        let shared = shared_identities(readings);
-        let targets = readings.iter().map(|reading| {
-            let mut plan = match &reading.result {
-                Ok(_) if reading.desired.target.suspend => {
-                    TargetPlan::empty(&reading.desired, options.mode)
-                }
-                Ok(live) => match shared.get(&live.identity) {
-                    Some(others) => {
-                        let mut plan = TargetPlan::empty(&reading.desired, options.mode);
-                        plan.error = Some(Failure {
-                            reason: "shared_identity",
-                            status: None,
-                            message: format!("targets {others} are one live place"),
-                            help: Some("keep one of them".to_owned()),
-                        });
-                        plan
-                    }
-                    None => plan_target(
-                        &reading.desired,
-                        live,
-                        &snapshot.owned(&live.identity),
-                        options,
-                    ),
-                },
-                Err(error) => {
-                    let mut plan = TargetPlan::empty(&reading.desired, options.mode);
-                    plan.error = Some(failure(error));
-                    plan
-                }
-            };
-            plan.requests = reading.requests;
-            plan
-        });
-        Plan {
-            mode: options.mode,
-            paths: paths.to_vec(),
-            targets: targets.collect(),
-        }
-    }
-
-    /// What the guard measures each target against.
-    pub(super) fn limits(
-        &self,
-        readings: &[Reading],
-        snapshot: &Snapshot,
-    ) -> BTreeMap<TargetId, Limits> {
-        let limits = |reading: &Reading| {
-            let window = match &reading.result {
-                Ok(live) => snapshot.removals(&live.identity),
-                Err(_) => crate::model::Removals::default(),
-            };
-            let target = &reading.desired.target;
-            (
-                target.id.clone(),
-                Limits {
-                    thresholds: target.safety,
-                    window,
-                },
-            )
-        };
-        readings.iter().map(limits).collect()
-    }
-
     /// What the inventory holds for identities that no manifest leads to any more: reported, never deleted.
     pub(super) fn orphaned_identities(&self, readings: &[Reading], snapshot: &Snapshot) {
         if self.narrowed || self.invalid() {
@@ -314,17 +243,82 @@ impl Session {
     }
 }
 
+/// Plans every target that was read.
+fn plan(
+    readings: &[Reading],
+    snapshot: &Snapshot,
+    options: &PlanOptions,
+    paths: &[String],
+) -> Plan {
+    let shared = shared_identities(readings);
+    let targets = readings.iter().map(|reading| {
+        let mut plan = match &reading.result {
+            Ok(_) if reading.desired.target.suspend => {
+                TargetPlan::empty(&reading.desired, options.mode)
+            }
+            Ok(live) => match shared.get(&live.identity) {
+                Some(others) => {
+                    let mut plan = TargetPlan::empty(&reading.desired, options.mode);
+                    plan.error = Some(Failure {
+                        reason: "shared_identity",
+                        status: None,
+                        message: format!("targets {others} are one live place"),
+                        help: Some("keep one of them".to_owned()),
+                    });
+                    plan
+                }
+                None => plan_target(
+                    &reading.desired,
+                    live,
+                    &snapshot.owned(&live.identity),
+                    options,
+                ),
+            },
+            Err(error) => {
+                let mut plan = TargetPlan::empty(&reading.desired, options.mode);
+                plan.error = Some(failure(error));
+                plan
+            }
+        };
+        plan.requests = reading.requests;
+        plan
+    });
+    Plan {
+        mode: options.mode,
+        paths: paths.to_vec(),
+        targets: targets.collect(),
+    }
+}
+
+/// What the guard measures each target against.
+fn limits(readings: &[Reading], snapshot: &Snapshot) -> BTreeMap<TargetId, Limits> {
+    let limits = |reading: &Reading| {
+        let window = match &reading.result {
+            Ok(live) => snapshot.removals(&live.identity),
+            Err(_) => crate::model::Removals::default(),
+        };
+        let target = &reading.desired.target;
+        (
+            target.id.clone(),
+            Limits {
+                thresholds: target.safety,
+                window,
+            },
+        )
+    };
+    readings.iter().map(limits).collect()
+}
+
 /// Plans and judges in one step.
 pub(super) fn judged(
-    session: &Session,
     readings: &[Reading],
     snapshot: &Snapshot,
     options: &PlanOptions,
     planning: &Planning,
 ) -> ApprovedPlan {
-    let plan = session.plan(readings, snapshot, options, &planning.reach.inputs.paths);
+    let plan = plan(readings, snapshot, options, &planning.reach.inputs.paths);
     plan.approve(
-        &session.limits(readings, snapshot),
+        &limits(readings, snapshot),
         &planning.approve_plan,
         options.now,
     )

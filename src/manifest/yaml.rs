@@ -329,7 +329,7 @@ mod tests {
         );
         assert_eq!(
             split_up("# one\n\n---\n# two\n---\n\nb: 2"),
-            [("---\n\nb: 2", 4, 6)]
+            [("---\n\nb: 2", 4, 7)]
         );
         assert_eq!(split_up("a: 1\n...\n# end\n"), [("a: 1\n", 0, 1)]);
         assert_eq!(

@@ -57,16 +57,17 @@ text! {
 }
 
 impl SourceFile {
-    /// Whether this file lies inside `path`, a file or a folder of the same form; `.` is everything but standard input.
+    /// Whether this file lies inside `path`, a file or a folder of the same form; `.` is everything that is relative to it,
+    /// which standard input and files above are not.
     pub fn is_inside(&self, path: &Self) -> bool {
+        // Files outside the folder that names are relative to begin with `..`: no folder holds its own parents.
+        let above = |rest: &str| rest == ".." || rest.starts_with("../");
         match path.0.as_str() {
-            "." => self.0 != "-",
+            "." => self.0 != "-" && !above(&self.0),
             folder => {
-                self.0 == folder
-                    || self
-                        .0
-                        .strip_prefix(folder.trim_end_matches('/'))
-                        .is_some_and(|r| r.starts_with('/'))
+                let rest = self.0.strip_prefix(folder.trim_end_matches('/'));
+                let below = rest.and_then(|rest| rest.strip_prefix('/'));
+                self.0 == folder || below.is_some_and(|below| !above(below))
             }
         }
     }
@@ -327,6 +328,10 @@ mod tests {
             assert!(!file.is_inside(&SourceFile::new(outside)), "{outside}");
         }
         assert!(!SourceFile::new("-").is_inside(&SourceFile::new(".")));
+        let elsewhere = SourceFile::new("../elsewhere/orders.yaml");
+        assert!(elsewhere.is_inside(&SourceFile::new("..")));
+        assert!(!elsewhere.is_inside(&SourceFile::new(".")));
+        assert!(!SourceFile::new("../../orders.yaml").is_inside(&SourceFile::new("..")));
         assert!(SourceFile::new("-").is_inside(&SourceFile::new("-")));
     }
 

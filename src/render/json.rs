@@ -108,11 +108,11 @@ fn change(planned: &PlannedChange, outcome: Option<&Outcome>) -> Value {
     value["outcome"] = word.into();
     match outcome {
         Outcome::Done { remote_id } => {
-            value["remoteId"] = json!(remote_id.as_ref().or(planned.object.remote_id.as_ref()))
+            value["remoteId"] = json!(remote_id.as_ref().or(planned.object.remote_id.as_ref()));
         }
         Outcome::Failed(error) | Outcome::Unknown(error) => value["error"] = failure(error),
         Outcome::Skipped(reason) => {
-            value["error"] = json!({ "reason": reason, "message": text::skip_words(*reason) })
+            value["error"] = json!({ "reason": reason, "message": text::skip_words(*reason) });
         }
     }
     value

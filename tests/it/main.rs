@@ -6,8 +6,8 @@ mod architecture;
 mod calls;
 mod documents;
 #[cfg(unix)]
-mod failures;
 #[cfg(unix)]
+mod failures;
 mod kills;
 mod manifests;
 mod provider_apigee;

@@ -65,6 +65,9 @@ impl Case {
         for place in &places {
             writeln!(text, "  - {{ name: {}, {} }}", place.name, place.world).unwrap();
         }
+        if places.is_empty() {
+            text.insert_str("systems:".len(), " []");
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -359,6 +362,10 @@ impl Case {
     }
 
     /// The faults from now on.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "so that a test writes the rules where it passes them"
+    )]
     pub(crate) fn fail(&self, rules: Value) {
         self.control(Method::PUT, "faults", Some(json!({ "rules": rules })));
     }
@@ -371,6 +378,13 @@ impl Case {
     /// Returns when a request is held by a fault.
     pub(crate) fn wait_until_held(&self) {
         self.control(Method::GET, "faults?waitHolding=1", None);
+    }
+
+    /// Returns when no request is held any more, because those who sent them are gone.
+    pub(crate) fn wait_until_let_go(&self) {
+        while self.control_json("faults")["holding"] != 0 {
+            std::thread::yield_now();
+        }
     }
 
     /// The writes since the counters were at zero.

@@ -1,57 +1,496 @@
-//! Who owns what, and what follows from that.
+//! Section 2: who owns what, and what follows from that.
 
 use serde_json::json;
 
+use super::SCOPES;
 use crate::support::*;
 
-const EXISTING: &str = "scopes: [{ id: 7, value: orders:read, description: Read orders }]";
+const DESCRIBED: &str = "scopes: [{ id: 7, value: a, description: A }]";
+
+fn a(description: &str) -> String {
+    scope("onelogin", "a", &format!("description: {description}"))
+}
+
+// The table, row by row.
 
 #[test]
 fn what_is_declared_and_absent_is_created() {
     let case = Case::of([one_login("")]);
-    case.write(
-        "scopes.yaml",
-        scope("onelogin", "orders:read", "description: Read orders"),
-    );
+    case.write("a.yaml", a("A"));
     let ran = case.sync(&[]).exits(DONE);
-    assert_eq!(ran.changes(), ["create orders:read done"]);
-    assert_eq!(case.scopes(), ["orders:read"]);
-    assert_eq!(case.owned(), ["orders:read created"]);
+    assert_eq!(ran.changes(), ["create a done"]);
+    assert_eq!(
+        (case.scopes(), case.owned()),
+        (vec!["a".into()], vec!["a created".into()])
+    );
 }
 
 #[test]
-fn what_is_declared_and_equal_is_matched_and_kept_when_its_manifest_goes() {
-    let case = Case::of([one_login(EXISTING)]);
+fn what_is_declared_and_equal_is_matched_kept_equal_and_never_deleted() {
+    let case = Case::of([one_login(DESCRIBED)]);
+    case.write("a.yaml", a("A"));
+    case.first_sync();
+    assert_eq!(case.owned(), ["a matched"]);
+    case.drift(json!({ "updateScope": { "value": "a", "description": "B" } }));
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.scope("a")["description"], "A");
+    case.remove("a.yaml");
+    case.forget_requests();
+    let ran = case.sync(&[]).exits(DONE);
+    assert_eq!(ran.skipped(), ["matched a"]);
+    assert_eq!((case.scopes(), case.writes()), (vec!["a".to_owned()], 0));
+}
+
+#[test]
+fn what_is_declared_and_differs_is_refused_until_it_is_adopted() {
+    let case = Case::of([one_login(DESCRIBED)]);
+    case.write("a.yaml", a("B"));
+    let ran = case.sync(&["--new-inventory"]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["takeover a"]);
+    assert_eq!((case.writes(), case.owned().len()), (0, 0));
+    case.run(&["adopt", ".", "--only", "Scope/a"]).exits(DONE);
+    assert_eq!(
+        (case.writes(), case.owned()),
+        (0, vec!["a adopted".to_owned()])
+    );
+    let ran = case.sync(&[]).exits(DONE);
+    assert_eq!(ran.changes(), ["update a done"]);
+    assert_eq!(case.scope("a")["description"], "B");
+}
+
+#[test]
+fn adoption_always_takes_what_differs_and_what_is_equal_and_may_delete_it() {
+    let case = Case::of([one_login(
+        "scopes: [{ id: 7, value: a, description: A }, { id: 8, value: b, description: B }]",
+    )]);
+    case.target("onelogin", "adoption: Always");
     case.write(
-        "scopes.yaml",
-        scope("onelogin", "orders:read", "description: Read orders"),
+        "a.yaml",
+        a("other") + &scope("onelogin", "b", "description: B"),
     );
     case.first_sync();
-    assert_eq!(case.owned(), ["orders:read matched"]);
-    case.remove("scopes.yaml");
+    assert_eq!(case.owned(), ["a adopted", "b adopted"]);
+    case.write("a.yaml", a("other"));
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.scopes(), ["a"]);
+}
+
+#[test]
+fn adoption_always_renames_what_is_live_under_a_previous_name() {
+    let case = Case::of([one_login(DESCRIBED)]);
+    case.target("onelogin", "adoption: Always");
+    case.write(
+        "b.yaml",
+        scope("onelogin", "b", "description: A, previousNames: [a]"),
+    );
+    let ran = case.first_sync();
+    assert_eq!(ran.changes(), ["rename b done"]);
+    assert_eq!(case.scope("b")["id"], 7);
+}
+
+#[test]
+fn adoption_never_refuses_what_is_equal_too() {
+    let case = Case::of([one_login(DESCRIBED)]);
+    case.target("onelogin", "adoption: Never");
+    case.write("a.yaml", a("A"));
+    let ran = case.sync(&["--new-inventory"]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["takeover a"]);
+    assert_eq!(case.owned().len(), 0);
+}
+
+#[test]
+fn what_is_ours_and_differs_is_updated_field_by_field() {
+    let case = Case::of([publisher("")]);
+    case.write(
+        "a.yaml",
+        scope(
+            "publisher",
+            "a",
+            "displayName: First, description: A, bindings: [support]",
+        ),
+    );
+    case.first_sync();
+    // Somebody changes what is managed no longer, and what still is.
+    case.write("a.yaml", scope("publisher", "a", "description: A"));
+    case.drift(json!({ "updateSharedScope": { "name": "a", "displayName": "Theirs", "description": "Theirs", "bindings": ["sales"] } }));
     let ran = case.sync(&[]).exits(DONE);
-    assert_eq!(ran.skipped(), ["matched orders:read"]);
+    assert_eq!(ran.changes(), ["update a done"]);
+    let live = case.scope("a");
+    assert_eq!(
+        (&live["description"], &live["displayName"], case.roles("a")),
+        (&json!("A"), &json!("Theirs"), vec!["sales".to_owned()])
+    );
+}
+
+#[test]
+fn a_rename_of_what_was_only_matched_is_refused_until_it_is_adopted() {
+    let case = Case::of([one_login(DESCRIBED)]);
+    case.write("a.yaml", a("A"));
+    case.first_sync();
+    case.write(
+        "a.yaml",
+        scope("onelogin", "b", "description: A, previousNames: [a]"),
+    );
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["takeover a"]);
+    assert_eq!((case.scopes(), case.writes()), (vec!["a".to_owned()], 0));
+    case.run(&["adopt", ".", "--all"]).exits(DONE);
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.scope("b")["id"], 7);
+    assert_eq!(case.owned(), ["b adopted"]);
+}
+
+#[test]
+fn what_we_made_goes_with_its_manifest_under_sync() {
+    let case = Case::of([one_login("")]);
+    case.write("a.yaml", a("A"));
+    case.first_sync();
+    case.remove("a.yaml");
+    let ran = case.sync(&[]).exits(DONE);
+    assert_eq!(ran.changes(), ["delete a done"]);
+    assert!(case.scopes().is_empty() && case.owned().is_empty());
+}
+
+#[test]
+fn what_was_adopted_goes_with_its_manifest_under_sync() {
+    let case = Case::of([one_login(DESCRIBED)]);
+    case.write("a.yaml", a("A"));
+    case.run(&["adopt", ".", "--all"]).exits(DONE);
+    case.remove("a.yaml");
+    case.sync(&[]).exits(DONE);
+    assert!(case.scopes().is_empty());
+}
+
+#[test]
+fn what_nobody_declares_and_is_not_ours_is_counted_listed_on_demand_and_never_touched() {
+    let case = Case::of([one_login(
+        "scopes: [{ id: 7, value: legacy, description: L }]",
+    )]);
+    case.write("a.yaml", a("A"));
+    case.first_sync().says("unmanaged, never touched: 1 object");
+    let ran = case.sync(&["-v"]).exits(DONE);
+    assert_eq!(ran.skipped(), ["unmanaged legacy"]);
+    ran.says("kept     legacy");
+    assert_eq!(case.scopes(), ["a", "legacy"]);
+}
+
+#[test]
+fn what_vanished_is_a_tombstone_for_a_day_and_ours_if_it_comes_back() {
+    let case = Case::of([wso2("")]);
+    let one = |name| scope("wso2", name, "description: D");
+    case.write("a.yaml", one("a") + &one("b"));
+    case.first_sync();
+    case.write("a.yaml", one("b"));
+    case.drift(json!({ "deleteScope": "a" }));
+    case.sync(&[]).exits(DONE);
+    assert!(
+        case.entry("a")["vanishedAt"].is_string(),
+        "{}",
+        case.entry("a")
+    );
+    // It was there all the time, and a list lagged.
+    case.drift(json!({ "addScope": { "name": "a", "description": "D" } }));
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.scopes(), ["b"]);
+}
+
+#[test]
+fn a_tombstone_goes_after_a_day() {
+    let case = Case::of([wso2("")]);
+    let one = |name| scope("wso2", name, "description: D");
+    case.write("a.yaml", one("a") + &one("b"));
+    case.first_sync();
+    case.write("a.yaml", one("b"));
+    case.drift(json!({ "deleteScope": "a" }));
+    case.sync(&[]).exits(DONE);
+    case.pass_hours(23);
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.owned(), ["a created", "b created"]);
+    case.pass_hours(2);
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.owned(), ["b created"]);
+    case.drift(json!({ "addScope": { "name": "a", "description": "D" } }));
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.scopes(), ["a", "b"]);
+}
+
+// Remote ids.
+
+#[test]
+fn what_was_deleted_and_made_again_by_somebody_else_is_not_ours() {
+    let case = Case::of([one_login("")]);
+    case.write("a.yaml", a("A") + &scope("onelogin", "b", "description: B"));
+    case.first_sync();
+    case.drift(json!({ "deleteScope": "a" }));
+    case.drift(json!({ "addScope": { "id": 900, "value": "a", "description": "A" } }));
+    case.write("a.yaml", scope("onelogin", "b", "description: B"));
+    let ran = case.sync(&[]).exits(DONE);
+    assert_eq!(ran.skipped(), ["unmanaged a"]);
     assert_eq!(
         (case.scopes(), case.writes()),
-        (vec!["orders:read".to_owned()], 0)
+        (vec!["a".to_owned(), "b".to_owned()], 0)
     );
 }
 
 #[test]
-fn a_terminal_is_asked() {
-    let case = Case::of([wso2("")]);
-    case.write(
-        "scopes.yaml",
-        scope("wso2", "orders:read", "description: Read orders"),
-    );
-    let mut terminal = case.start_on_terminal(&["sync", "."]);
-    terminal.wait_for("Go ahead?");
-    terminal.type_line("yes");
-    let (code, screen) = terminal.finish();
-    assert_eq!(code, Some(DONE), "{screen}");
-    case.drift(json!({ "deleteScope": "orders:read" }));
-    let case = Case::of([apigee_shop("[READ, WRITE]", "[READ]")]);
-    case.write("apps.yaml", key("[READ, WRITE]", ""));
+fn a_changed_copy_of_ours_by_somebody_else_is_not_taken_over() {
+    let case = Case::of([one_login("")]);
+    case.write("a.yaml", a("A") + &scope("onelogin", "b", "description: B"));
     case.first_sync();
-    assert_eq!(case.app("shop/k3y"), ["READ", "WRITE"]);
+    case.drift(json!({ "deleteScope": "a" }));
+    case.drift(json!({ "addScope": { "id": 900, "value": "a", "description": "Theirs" } }));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["takeover a"]);
+    assert_eq!(case.scope("a")["description"], "Theirs");
+}
+
+#[test]
+fn what_somebody_renamed_stays_ours_and_gets_its_name_back() {
+    let case = Case::of([one_login("")]);
+    case.write("a.yaml", a("A"));
+    case.first_sync();
+    let id = case.scope("a")["id"].clone();
+    case.drift(json!({ "renameScope": { "from": "a", "to": "z" } }));
+    let ran = case.sync(&[]).exits(DONE);
+    assert_eq!(ran.changes(), ["rename a done"]);
+    assert_eq!(
+        (case.scopes(), &case.scope("a")["id"]),
+        (vec!["a".to_owned()], &id)
+    );
+}
+
+// Two that declare the same.
+
+#[test]
+fn a_second_manifest_for_what_another_holds_gets_conflict_and_changes_nothing() {
+    let case = Case::of([one_login("")]);
+    case.write("one/a.yaml", a("A"));
+    case.run(&["sync", "targets", "one", "--yes"]).exits(DONE);
+    case.write("two/a.yaml", a("B"));
+    let ran = case
+        .run(&["sync", "targets", "two", "--yes"])
+        .exits(REFUSED);
+    assert_eq!(ran.refusals(), ["conflict a"]);
+    let ran = case
+        .run(&[
+            "sync",
+            "targets",
+            "two",
+            "--yes",
+            "--approve-plan",
+            &ran.digest(),
+        ])
+        .exits(REFUSED);
+    assert_eq!(ran.refusals(), ["conflict a"]);
+    assert_eq!(case.scope("a")["description"], "A");
+}
+
+#[test]
+fn a_second_manifest_for_an_app_that_another_holds_gets_conflict() {
+    let case = Case::of([one_login("scopes: [{ id: 1, value: a }]")]);
+    case.write("one/app.yaml", app(1, "[a]", ""));
+    case.run(&["sync", "targets", "one", "--yes", "--new-inventory"])
+        .exits(DONE);
+    case.write("two/app.yaml", app(1, "[]", "allowEmpty: true"));
+    let ran = case
+        .run(&["sync", "targets", "two", "--yes"])
+        .exits(REFUSED);
+    assert_eq!(ran.refusals(), ["conflict 1"]);
+    assert_eq!(case.app("1"), ["a"]);
+}
+
+#[test]
+fn what_another_manifest_declares_when_its_holder_goes_is_handed_over_not_deleted() {
+    let case = Case::of([one_login("")]);
+    case.write("one/a.yaml", a("A"));
+    case.run(&["sync", "targets", "one", "--yes"]).exits(DONE);
+    case.forget_requests();
+    case.rename("one/a.yaml", "two/a.yaml");
+    let ran = case
+        .run(&["sync", "targets", "two", "--yes"])
+        .exits(REFUSED);
+    assert_eq!(ran.refusals(), ["conflict a"]);
+    case.sync(&[]).exits(DONE);
+    assert_eq!(
+        (case.writes(), case.entry("a")["source"].clone()),
+        (0, json!("two/a.yaml"))
+    );
+    assert_eq!(case.owned(), ["a created"]);
+    // The new holder alone decides from here on.
+    case.remove("two/a.yaml");
+    case.run(&["sync", "targets", "one", "--yes"]).exits(DONE);
+    assert_eq!(case.scopes(), ["a"]);
+    case.run(&["sync", "targets", "two", "--yes"]).exits(DONE);
+    assert!(case.scopes().is_empty());
+}
+
+// Inventories.
+
+#[test]
+fn a_sync_that_would_start_a_new_inventory_says_so_and_needs_a_word() {
+    let case = Case::of([one_login(DESCRIBED)]);
+    case.write("b.yaml", scope("onelogin", "b", "description: B"));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["new_inventory"]);
+    ran.says("--new-inventory");
+    assert_eq!((case.writes(), case.owned().len()), (0, 0));
+    case.sync(&[]).exits(REFUSED);
+    case.sync(&["--new-inventory"]).exits(DONE);
+    assert_eq!(case.scopes(), ["a", "b"]);
+    case.sync(&[]).exits(DONE);
+}
+
+#[test]
+fn a_plan_only_warns_of_a_new_inventory_and_takes_the_flag_too() {
+    let case = Case::of([one_login(DESCRIBED)]);
+    case.write("b.yaml", scope("onelogin", "b", "description: B"));
+    let ran = case.plan(&[]).exits(DONE);
+    assert_eq!(ran.codes(), ["SW210"]);
+    let ran = case.plan(&["--new-inventory"]).exits(DONE);
+    assert!(ran.codes().is_empty());
+    let ran = case.plan(&["--detailed-exitcode"]).exits(CHANGES);
+    assert_eq!(ran.codes(), ["SW210"]);
+}
+
+#[test]
+fn a_target_without_live_objects_needs_no_word() {
+    let case = Case::of([one_login("")]);
+    case.write("b.yaml", scope("onelogin", "b", "description: B"));
+    case.sync(&[]).exits(DONE);
+}
+
+#[test]
+fn a_lost_inventory_owns_nothing_and_deletes_nothing() {
+    let case = Case::of([one_login("")]);
+    case.write("a.yaml", a("A") + &scope("onelogin", "b", "description: B"));
+    case.first_sync();
+    case.lose_inventory();
+    case.write("a.yaml", scope("onelogin", "b", "description: B"));
+    case.sync(&[]).exits(REFUSED);
+    let ran = case.sync(&["--new-inventory"]).exits(DONE);
+    assert_eq!(ran.skipped(), ["unmanaged a"]);
+    assert_eq!(
+        (case.scopes(), case.owned()),
+        (
+            vec!["a".to_owned(), "b".to_owned()],
+            vec!["b matched".to_owned()]
+        )
+    );
+}
+
+#[test]
+fn a_foreign_inventory_owns_nothing() {
+    let theirs = Case::of([one_login("")]);
+    theirs.write("a.yaml", a("A"));
+    theirs.first_sync();
+    let case = Case::of([one_login(DESCRIBED)]);
+    case.write("b.yaml", scope("onelogin", "b", "description: B"));
+    case.write("theirs.json", theirs.read(".scopeward/inventory.json"));
+    let ran = case
+        .sync(&["--inventory", "file:theirs.json"])
+        .exits(REFUSED);
+    assert_eq!(ran.refusals(), ["new_inventory"]);
+    case.sync(&["--inventory", "file:theirs.json", "--new-inventory"])
+        .exits(DONE);
+    assert_eq!(case.scopes(), ["a", "b"]);
+}
+
+#[test]
+fn an_inventory_that_cannot_be_read_is_never_an_empty_one() {
+    let case = Case::of([one_login("")]);
+    case.write("a.yaml", a("A"));
+    case.first_sync();
+    case.write(".scopeward/inventory.json", "{ \"formatVersion\": \"9.0\"");
+    case.write("a.yaml", a("B"));
+    for verb in ["plan", "sync", "apply"] {
+        let yes: &[&str] = if verb == "plan" {
+            &[]
+        } else {
+            &["--yes", "--new-inventory"]
+        };
+        case.run(&[&[verb, "."], yes].concat())
+            .exits(FAILED)
+            .says("no inventory of this version");
+    }
+    assert_eq!(case.writes(), 0);
+}
+
+// Intents and the lock.
+
+#[test]
+fn what_a_500_made_all_the_same_is_created_and_not_matched() {
+    let case = Case::of([one_login("")]);
+    case.write("a.yaml", a("A"));
+    case.fail(json!([{ "method": "POST", "route": SCOPES, "times": 1, "fault": { "status": { "code": 500, "when": "after" } } }]));
+    let ran = case.sync(&[]).exits(DONE);
+    assert_eq!(ran.changes(), ["create a done"]);
+    assert_eq!(case.owned(), ["a created"]);
+}
+
+#[test]
+fn what_a_killed_run_made_is_created_and_not_matched() {
+    let case = Case::of([one_login("scopes: [{ id: 1, value: held }]")]);
+    case.write("a.yaml", a("A") + &app(1, "[held]", ""));
+    case.fail(json!([{ "method": "POST", "route": SCOPES, "times": 1, "fault": { "hold": { "when": "after" } } }]));
+    let run = case.start(&["sync", ".", "--yes", "--new-inventory"], None);
+    case.wait_until_held();
+    run.kill();
+    case.heal();
+    assert_eq!(case.scopes(), ["a", "held"]);
+    // The next run finishes what was begun, and may delete what was made.
+    case.sync(&[]).exits(DONE);
+    assert!(
+        case.owned().contains(&"a created".to_owned()),
+        "{:?}",
+        case.owned()
+    );
+    assert_eq!(case.app("1"), ["held"]);
+    case.write("a.yaml", app(1, "[held]", ""));
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.scopes(), ["held"]);
+}
+
+#[test]
+fn an_intent_that_came_to_nothing_gives_no_right_to_what_somebody_else_makes_later() {
+    let case = Case::of([one_login("scopes: [{ id: 1, value: live }]")]);
+    case.write("a.yaml", a("A"));
+    case.fail(json!([{ "method": "POST", "route": SCOPES, "times": 1, "fault": { "hold": {} } }]));
+    let run = case.start(&["sync", ".", "--yes", "--new-inventory"], None);
+    case.wait_until_held();
+    run.kill();
+    case.wait_until_let_go();
+    case.heal();
+    assert_eq!(case.scopes(), ["live"]);
+    case.write("a.yaml", scope("onelogin", "b", "description: B"));
+    case.sync(&[]).exits(DONE);
+    case.drift(json!({ "addScope": { "value": "a", "description": "A" } }));
+    let ran = case.sync(&[]).exits(DONE);
+    assert_eq!(ran.skipped(), ["unmanaged a", "unmanaged live"]);
+    assert_eq!(case.scopes(), ["a", "b", "live"]);
+}
+
+#[test]
+fn two_runs_at_once_are_kept_apart_and_the_lock_dies_with_its_process() {
+    let case = Case::of([one_login("")]);
+    case.write("a.yaml", a("A"));
+    case.fail(json!([{ "method": "POST", "route": SCOPES, "times": 1, "fault": { "hold": {} } }]));
+    let first = case.start(&["sync", ".", "--yes"], None);
+    case.wait_until_held();
+    case.sync(&[])
+        .exits(FAILED)
+        .says("is in use by")
+        .says(", run ");
+    case.run(&["adopt", ".", "--all"])
+        .exits(FAILED)
+        .says("is in use by");
+    // A plan only reads, and is never kept out.
+    case.plan(&[]).exits(DONE);
+    first.kill();
+    case.wait_until_let_go();
+    case.heal();
+    case.sync(&[]).exits(DONE);
+    assert_eq!(
+        (case.scopes(), case.owned()),
+        (vec!["a".to_owned()], vec!["a created".to_owned()])
+    );
 }

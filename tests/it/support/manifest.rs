@@ -40,7 +40,7 @@ pub(crate) fn scope_spec(target: &str, name: &str, more: &str) -> String {
     format!("targetRefs: [{{ name: {target} }}], name: \"{name}\", {more}")
 }
 
-/// A ScopeBinding: `roles` for the Scope that declares `scope`.
+/// A `ScopeBinding`: `roles` for the Scope that declares `scope`.
 pub(crate) fn binding(name: &str, scope: &str, roles: &str) -> String {
     let scope = manifest_name(scope);
     document(
@@ -50,7 +50,7 @@ pub(crate) fn binding(name: &str, scope: &str, roles: &str) -> String {
     )
 }
 
-/// The AppScopeSet `app-ID` of a OneLogin app.
+/// The `AppScopeSet` `app-ID` of a `OneLogin` app.
 pub(crate) fn app(id: u64, scopes: &str, more: &str) -> String {
     let spec = format!(
         "targetRef: {{ name: onelogin }}, app: {{ oneLogin: {{ appId: {id} }} }}, scopes: {scopes}, {more}"
@@ -58,7 +58,7 @@ pub(crate) fn app(id: u64, scopes: &str, more: &str) -> String {
     document("AppScopeSet", &format!("app-{id}"), &spec)
 }
 
-/// The AppScopeSet `shop` of the Apigee key `k3y` of ann@example.com's app shop.
+/// The `AppScopeSet` `shop` of the Apigee key `k3y` of ann@example.com's app shop.
 pub(crate) fn key(scopes: &str, more: &str) -> String {
     let spec = format!(
         "targetRef: {{ name: apigee }}, app: {{ apigee: {{ developer: ann@example.com, app: shop, consumerKey: k3y }} }}, \
