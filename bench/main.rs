@@ -3,6 +3,12 @@
 //! `make bench` prints a table and writes `target/bench.json`. Every figure is the median of its runs. The sandbox is
 //! another process on loopback, with requests unlimited and 8 in flight.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a bench prints what it measured"
+)]
+
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

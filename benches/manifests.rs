@@ -45,11 +45,11 @@ fn document(index: usize) -> String {
     };
     match index % 10 {
         0 => format!(
-            "{}spec:\n  targetRef:\n    name: onelogin\n  app:\n    oneLogin:\n      appId: {}\n  scopes:\n    - area-{}:read\n    - area-{}:write\n",
+            "{}spec:\n  targetRef:\n    name: onelogin\n  app:\n    oneLogin:\n      appId: {}\n  scopes:\n    - area-{}:read\n    - area-{}:read\n",
             head("AppScopeSet"),
             index + 1,
-            index + 1,
             index + 2,
+            index + 3,
         ),
         1 => format!(
             "{}spec:\n  scopeRef:\n    name: object-{}\n  roles:\n    - support\n    - sales\n",

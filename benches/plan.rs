@@ -9,7 +9,9 @@ use scopeward::model::{
     Applied, Consumers, DeletionPolicy, DesiredRoles, DesiredScope, DesiredTarget, Live,
     LiveIdentity, LiveScope, Origin, Owned, OwnedScope, RemoteId, ScopeName, Source, SourceFile,
     Target, TargetId,
-    target::{AuthorizationServer, Endpoint},
+    target::{
+        Adoption, Approval, AuthorizationServer, Drift, Endpoint, Limits, Policy, Thresholds, Tls,
+    },
 };
 use scopeward::plan::{Mode, NewInventory, PlanOptions, plan_target};
 
@@ -36,15 +38,15 @@ fn target() -> Target {
             server: AuthorizationServer::Id(1),
         },
         credential: "bench".to_owned(),
-        policy: Default::default(),
+        policy: Policy::default(),
         suspend: false,
-        approval: Default::default(),
+        approval: Approval::default(),
         approved_plan: None,
-        limits: Default::default(),
-        safety: Default::default(),
-        tls: Default::default(),
-        adoption: Default::default(),
-        drift: Default::default(),
+        limits: Limits::default(),
+        safety: Thresholds::default(),
+        tls: Tls::default(),
+        adoption: Adoption::default(),
+        drift: Drift::default(),
     }
 }
 

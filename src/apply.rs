@@ -21,7 +21,7 @@ use crate::inventory::{Inventory, InventoryError};
 use crate::model::{Live, LiveApp, LiveIdentity, PastRemoval, Record, RemoteId, Reread, TargetId};
 use crate::plan::change::{Change, Level};
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
-use crate::plan::{ObjectKind, PlannedChange, SkipReason, TargetPlan};
+use crate::plan::{Failure, ObjectKind, PlannedChange, SkipReason, TargetPlan};
 use crate::provider::error::Fate;
 use crate::provider::{Interest, Interrupt, Provider, ProviderError};
 
@@ -42,17 +42,6 @@ pub enum Outcome {
     Skipped(SkipReason),
     /// It was sent, and neither the answer nor a reading told what became of it.
     Unknown(Failure),
-}
-
-/// Why a change failed, for people and programs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// `unauthorized`, `rate_limited`, ...
-    pub reason: &'static str,
-    /// The whole sentence, the server's own words included.
-    pub message: String,
-    /// What to do, where that is known.
-    pub help: Option<String>,
 }
 
 /// What became of a target.
@@ -144,11 +133,7 @@ pub async fn run_target(
         writes: 0,
         converged: None,
         remaining: None,
-        error: plan.error.as_ref().map(|message| Failure {
-            reason: "observe",
-            message: message.clone(),
-            help: None,
-        }),
+        error: plan.error.clone(),
     };
     let Some(identity) = plan.identity.as_ref() else {
         report.outcomes = vec![Outcome::Skipped(SkipReason::DependencyFailed); plan.changes.len()];
@@ -297,9 +282,9 @@ impl TargetRun<'_> {
                 .copied()
                 .filter(|on| here.contains(on))
                 .collect();
-            needs
-                .iter()
-                .for_each(|on| waiters.entry(*on).or_default().push(index));
+            for on in &needs {
+                waiters.entry(*on).or_default().push(index);
+            }
             if needs.is_empty() {
                 ready.push_back(index);
             } else {
@@ -616,6 +601,7 @@ fn holds(change: &Change, live: &Live) -> bool {
 pub fn failure(error: &ProviderError) -> Failure {
     Failure {
         reason: error.reason(),
+        status: error.status(),
         message: format!("{error}: {}", error.cause),
         help: error.help.clone(),
     }
@@ -627,6 +613,7 @@ fn inventory_failure(error: &InventoryError) -> Failure {
         .unwrap_or_default();
     Failure {
         reason: "inventory",
+        status: None,
         message: format!("{error}{source}"),
         help: None,
     }

@@ -136,7 +136,7 @@ struct JournalLine {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Step {
-    Record(Record),
+    Record(Box<Record>),
     Removal(PastRemoval),
 }
 
@@ -244,7 +244,7 @@ impl Snapshot {
         });
         known.target = line.target;
         match line.step {
-            Step::Record(record) => known.owned.record(record),
+            Step::Record(record) => known.owned.record(*record),
             Step::Removal(removal) => known.removals.0.push(removal),
         }
     }
@@ -412,8 +412,14 @@ impl Inventory {
         target: &TargetId,
         records: impl IntoIterator<Item = Record>,
     ) -> Result<(), InventoryError> {
-        self.append(identity, target, records.into_iter().map(Step::Record))
-            .await
+        self.append(
+            identity,
+            target,
+            records
+                .into_iter()
+                .map(|record| Step::Record(Box::new(record))),
+        )
+        .await
     }
 
     /// Remembers removals that nobody approved.
@@ -459,7 +465,9 @@ impl Inventory {
         };
         inner.journal.write_all(&text).await.map_err(failed)?;
         inner.journal.flush().await.map_err(failed)?;
-        lines.into_iter().for_each(|line| inner.snapshot.take(line));
+        for line in lines {
+            inner.snapshot.take(line);
+        }
         inner.moved = true;
         Ok(())
     }
@@ -599,9 +607,16 @@ fn read_limited(path: &Path) -> Result<Option<String>, InventoryError> {
         Err(error) => return Err(failed(error)),
     };
     let mut text = String::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(failed)?;
+    match file.take(MAX_BYTES + 1).read_to_string(&mut text) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(InventoryError::Malformed {
+                path: path.to_owned(),
+                why: "it is not UTF-8 text".to_owned(),
+            });
+        }
+        Err(error) => return Err(failed(error)),
+    }
     if text.len() as u64 > MAX_BYTES {
         return Err(InventoryError::Malformed {
             path: path.to_owned(),

@@ -1,4 +1,14 @@
 //! Scopeward keeps OAuth scopes, their role bindings and the scope sets of apps the way Git says they should be.
+//!
+//! ```text
+//!  YAML files --manifest--> Desired --+
+//!                                     +--> plan --> Plan --guard--> ApprovedPlan --apply--> Report --> render
+//!  provider.observe() ----> Live -----+
+//!  inventory -------------> Owned ----+
+//! ```
+//!
+//! The picture is the reading order: [`model`], [`plan`], [`provider`], then one of the providers. What may import what
+//! stands in `docs/architecture.md`, and `tests/it/architecture.rs` checks it.
 
 pub mod apply;
 pub mod cli;

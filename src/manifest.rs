@@ -177,7 +177,11 @@ pub fn read(texts: &[(SourceFile, String)], options: &Options) -> Loaded {
                     }
                 }
             };
-            match document::read(&value, *chunk, file, &checker, options, &mut diagnostics) {
+            // A document's own, since their number is bounded for each document by itself.
+            let mut found = Vec::new();
+            let reading = document::read(&value, *chunk, file, &checker, options, &mut found);
+            diagnostics.append(&mut found);
+            match reading {
                 Reading::Manifest(mut document) => {
                     document.valid &= parsed;
                     complete &= document.valid;

@@ -279,6 +279,19 @@ pub struct PlannedChange {
     pub record: Record,
 }
 
+/// Why something failed, for people and programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// `unauthorized`, `rate_limited`, ...
+    pub reason: &'static str,
+    /// The status of the server's answer, where there was one that says so.
+    pub status: Option<u16>,
+    /// The whole sentence, the server's own words included.
+    pub message: String,
+    /// What to do, where that is known.
+    pub help: Option<String>,
+}
+
 /// The plan of one target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TargetPlan {
@@ -297,7 +310,7 @@ pub struct TargetPlan {
     /// Whether nothing is done because the manifest says `suspend`.
     pub suspended: bool,
     /// Why the live state could not be read, if so: nothing is written here.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// How many requests the reading took.
     pub requests: u64,
     /// The inventory's count of writes.

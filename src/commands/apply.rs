@@ -177,7 +177,7 @@ async fn plan(
     });
     let readings = session.read(observers).await;
     let snapshot = inventory.snapshot().await;
-    let approved = session::judged(session, &readings, &snapshot, options, planning);
+    let approved = session::judged(&readings, &snapshot, options, planning);
     (readings, approved)
 }
 
@@ -282,11 +282,7 @@ fn nothing_run(plan: &crate::plan::TargetPlan) -> apply::TargetReport {
         writes: 0,
         converged: None,
         remaining: None,
-        error: plan.error.clone().map(|message| apply::Failure {
-            reason: "credential",
-            message,
-            help: None,
-        }),
+        error: plan.error.clone(),
     }
 }
 
@@ -326,10 +322,9 @@ async fn finish(
     let result = render::run_result(report, invalid);
     let mut closing = render::text::report(report, invalid, text);
     if matches!(result, RunResult::Applied | RunResult::Partial) {
-        closing.push_str(&format!(
-            "Inventory: {}\n",
-            session.inventory_path.display()
-        ));
+        closing.push_str("Inventory: ");
+        closing.push_str(&session.inventory_path.display().to_string());
+        closing.push('\n');
     }
     if let Some(embedded) = &session.embedded {
         closing.push_str(&embedded.next_steps(&planning.reach.inputs.paths, result));

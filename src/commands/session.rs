@@ -16,7 +16,9 @@ use crate::inventory::{InventoryError, Snapshot};
 use crate::manifest::{self, LoadError, Loaded};
 use crate::model::{AppRef, DesiredTarget, Live, LiveIdentity, Owned, SourceFile, TargetId};
 use crate::plan::guard::{ApprovedPlan, Limits};
-use crate::plan::{Mode, NewInventory, Plan, PlanOptions, SkipReason, TargetPlan, plan_target};
+use crate::plan::{
+    Failure, Mode, NewInventory, Plan, PlanOptions, SkipReason, TargetPlan, plan_target,
+};
 use crate::provider::{
     self, Connect, CredentialStore, Interest, Interrupt, Observe, Provider, ProviderError,
     SecretDocument,
@@ -66,7 +68,8 @@ impl Session {
         let inventory = inventory_argument(reach.inventory.as_deref())?;
         let mut loaded = load(&reach.inputs).await?;
         findings(&loaded.diagnostics);
-        let targets = select(&loaded, &reach.target)?;
+        let bases = bases_of(&reach.inputs.paths).await;
+        let targets = select(&loaded, &reach.target, &bases)?;
         let narrowed = targets.len() < loaded.desired.targets.len();
         let root = root_of(&reach.inputs.paths).await;
         let embedded = if reach.sandbox {
@@ -208,79 +211,6 @@ impl Session {
         }
     }
 
-    /// Plans every target that was read.
-    pub(super) fn plan(
-        &self,
-        readings: &[Reading],
-        snapshot: &Snapshot,
-        options: &PlanOptions,
-        paths: &[String],
-    ) -> Plan {
-        let shared = shared_identities(readings);
-        let targets = readings.iter().map(|reading| {
-            let mut plan = match &reading.result {
-                Ok(_) if reading.desired.target.suspend => {
-                    TargetPlan::empty(&reading.desired, options.mode)
-                }
-                Ok(live) => match shared.get(&live.identity) {
-                    Some(others) => {
-                        let mut plan = TargetPlan::empty(&reading.desired, options.mode);
-                        plan.error = Some(format!(
-                            "targets {others} are one live place; keep one of them"
-                        ));
-                        plan
-                    }
-                    None => plan_target(
-                        &reading.desired,
-                        live,
-                        &snapshot.owned(&live.identity),
-                        options,
-                    ),
-                },
-                Err(error) => {
-                    let mut plan = TargetPlan::empty(&reading.desired, options.mode);
-                    let why = failure(error);
-                    let help = why
-                        .help
-                        .map(|help| format!("\n               help: {help}"))
-                        .unwrap_or_default();
-                    plan.error = Some(format!("{}{help}", why.message));
-                    plan
-                }
-            };
-            plan.requests = reading.requests;
-            plan
-        });
-        Plan {
-            mode: options.mode,
-            paths: paths.to_vec(),
-            targets: targets.collect(),
-        }
-    }
-
-    /// What the guard measures each target against.
-    pub(super) fn limits(
-        &self,
-        readings: &[Reading],
-        snapshot: &Snapshot,
-    ) -> BTreeMap<TargetId, Limits> {
-        let limits = |reading: &Reading| {
-            let window = match &reading.result {
-                Ok(live) => snapshot.removals(&live.identity),
-                Err(_) => crate::model::Removals::default(),
-            };
-            let target = &reading.desired.target;
-            (
-                target.id.clone(),
-                Limits {
-                    thresholds: target.safety,
-                    window,
-                },
-            )
-        };
-        readings.iter().map(limits).collect()
-    }
-
     /// What the inventory holds for identities that no manifest leads to any more: reported, never deleted.
     pub(super) fn orphaned_identities(&self, readings: &[Reading], snapshot: &Snapshot) {
         if self.narrowed || self.invalid() {
@@ -313,17 +243,82 @@ impl Session {
     }
 }
 
+/// Plans every target that was read.
+fn plan(
+    readings: &[Reading],
+    snapshot: &Snapshot,
+    options: &PlanOptions,
+    paths: &[String],
+) -> Plan {
+    let shared = shared_identities(readings);
+    let targets = readings.iter().map(|reading| {
+        let mut plan = match &reading.result {
+            Ok(_) if reading.desired.target.suspend => {
+                TargetPlan::empty(&reading.desired, options.mode)
+            }
+            Ok(live) => match shared.get(&live.identity) {
+                Some(others) => {
+                    let mut plan = TargetPlan::empty(&reading.desired, options.mode);
+                    plan.error = Some(Failure {
+                        reason: "shared_identity",
+                        status: None,
+                        message: format!("targets {others} are one live place"),
+                        help: Some("keep one of them".to_owned()),
+                    });
+                    plan
+                }
+                None => plan_target(
+                    &reading.desired,
+                    live,
+                    &snapshot.owned(&live.identity),
+                    options,
+                ),
+            },
+            Err(error) => {
+                let mut plan = TargetPlan::empty(&reading.desired, options.mode);
+                plan.error = Some(failure(error));
+                plan
+            }
+        };
+        plan.requests = reading.requests;
+        plan
+    });
+    Plan {
+        mode: options.mode,
+        paths: paths.to_vec(),
+        targets: targets.collect(),
+    }
+}
+
+/// What the guard measures each target against.
+fn limits(readings: &[Reading], snapshot: &Snapshot) -> BTreeMap<TargetId, Limits> {
+    let limits = |reading: &Reading| {
+        let window = match &reading.result {
+            Ok(live) => snapshot.removals(&live.identity),
+            Err(_) => crate::model::Removals::default(),
+        };
+        let target = &reading.desired.target;
+        (
+            target.id.clone(),
+            Limits {
+                thresholds: target.safety,
+                window,
+            },
+        )
+    };
+    readings.iter().map(limits).collect()
+}
+
 /// Plans and judges in one step.
 pub(super) fn judged(
-    session: &Session,
     readings: &[Reading],
     snapshot: &Snapshot,
     options: &PlanOptions,
     planning: &Planning,
 ) -> ApprovedPlan {
-    let plan = session.plan(readings, snapshot, options, &planning.reach.inputs.paths);
+    let plan = plan(readings, snapshot, options, &planning.reach.inputs.paths);
     plan.approve(
-        &session.limits(readings, snapshot),
+        &limits(readings, snapshot),
         &planning.approve_plan,
         options.now,
     )
@@ -396,7 +391,11 @@ fn shared_identities(readings: &[Reading]) -> BTreeMap<LiveIdentity, String> {
 }
 
 /// The targets that `--target` names, or all.
-fn select(loaded: &Loaded, names: &[String]) -> Result<Vec<Arc<DesiredTarget>>, Stop> {
+fn select(
+    loaded: &Loaded,
+    names: &[String],
+    bases: &[PathBuf],
+) -> Result<Vec<Arc<DesiredTarget>>, Stop> {
     let all = &loaded.desired.targets;
     let named = |target: &DesiredTarget, name: &String| {
         target.target.id.name == *name || target.target.id.to_string() == *name
@@ -420,7 +419,38 @@ fn select(loaded: &Loaded, names: &[String]) -> Result<Vec<Arc<DesiredTarget>>, 
     let chosen = all
         .iter()
         .filter(|target| names.is_empty() || names.iter().any(|name| named(target, name)));
-    Ok(chosen.cloned().map(Arc::new).collect())
+    Ok(chosen
+        .cloned()
+        .map(|mut target| {
+            place_authorities(&mut target, bases);
+            Arc::new(target)
+        })
+        .collect())
+}
+
+/// Leads `tls.caFile` from where the process is: manifests write it relative to their own folder.
+fn place_authorities(target: &mut DesiredTarget, bases: &[PathBuf]) {
+    let Some(written) = &target.target.tls.ca_file else {
+        return;
+    };
+    let manifest = Path::new(target.target.source.file.as_str());
+    let base = bases.iter().find(|base| base.join(manifest).is_file());
+    let folder = base.and_then(|base| base.join(manifest).parent().map(Path::to_owned));
+    if let Some(file) = folder.map(|folder| folder.join(written)) {
+        Arc::make_mut(&mut target.target).tls.ca_file = Some(file);
+    }
+}
+
+/// The folders that the names of the inputs' files are relative to.
+async fn bases_of(paths: &[String]) -> Vec<PathBuf> {
+    let paths = paths.to_vec();
+    let found = tokio::task::spawn_blocking(move || {
+        let bases = paths
+            .iter()
+            .map(|path| manifest::base_folder(Path::new(path)));
+        bases.flatten().collect()
+    });
+    found.await.unwrap_or_default()
 }
 
 fn inventory_argument(argument: Option<&str>) -> Result<Option<PathBuf>, Stop> {

@@ -84,7 +84,7 @@ static OBJECT_NAME: LazyLock<Regex> =
 static NAMESPACE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(crd::NAMESPACE).expect("the pattern is a regular expression"));
 
-/// Reads a document, and says everything that is wrong with it by itself.
+/// Reads a document, and says everything that is wrong with it by itself. `found` holds the findings of this document alone.
 pub(super) fn read(
     value: &Value,
     chunk: Chunk<'_>,
@@ -110,7 +110,6 @@ pub(super) fn read(
             return Reading::Broken(source);
         }
     };
-    let before = found.len();
     let kind = match identify(members, &source, options, found) {
         Identity::Ours(kind) => Some(kind),
         Identity::Secret => None,
@@ -125,7 +124,7 @@ pub(super) fn read(
     check_metadata(members.get("metadata"), &source, found);
     let Some(kind) = kind else {
         let secret = SecretDocument::read(value, &source, found);
-        return match secret.filter(|_| found.len() == before) {
+        return match secret.filter(|_| found.is_empty()) {
             Some(secret) => Reading::Secret(secret),
             None => Reading::Broken(source),
         };
@@ -155,7 +154,7 @@ pub(super) fn read(
     };
     checker.check(&SCHEMAS[kind as usize], "spec", spec, &source, found);
     let hold_until = annotations(members.get("metadata"), kind, &source, options.now, found);
-    let valid = !found[before..].iter().any(Diagnostic::is_error);
+    let valid = !found.iter().any(Diagnostic::is_error);
 
     let body = match kind {
         Kind::Target => TargetSpec::deserialize(spec).map(|spec| Body::Target(Box::new(spec))),
@@ -413,6 +412,7 @@ fn annotations(
     for (key, value) in annotations
         .iter()
         .filter(|(key, _)| key.starts_with("scopeward.dev/"))
+        .take(super::MAX_FINDINGS)
     {
         let mut pointer = "/metadata/annotations".to_owned();
         locate::push_key(&mut pointer, key);

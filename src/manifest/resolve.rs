@@ -34,7 +34,7 @@ pub(super) struct Resolved {
 
 /// How many names "did you mean" may look at in one run, so that ten thousand dangling references do not look at ten
 /// thousand names each.
-const SUGGESTION_BUDGET: usize = 500_000;
+const SUGGESTION_BUDGET: usize = 50_000;
 
 /// Resolves the documents of a run.
 ///

@@ -152,7 +152,8 @@ impl Default for Checker {
 }
 
 impl Checker {
-    /// Checks the value of `key` of a document, and says everything that is wrong with it.
+    /// Checks the value of `key` of a document, and says everything that is wrong with it, up to [`MAX_FINDINGS`]. `found`
+    /// holds the findings of this document alone.
     pub(super) fn check(
         &self,
         schema: &Schema,

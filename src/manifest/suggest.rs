@@ -11,10 +11,13 @@ pub(super) fn nearest<'a>(
     }
     let lower = word.to_lowercase();
     // A third of the letters may be wrong; one letter always may where there are three.
-    let limit = (lower.chars().count() / 3).max(1);
+    let length = lower.chars().count();
+    let limit = (length / 3).max(1);
     candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= 255)
+        // No text of another length is nearer than the difference, and counting is quicker than comparing.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= limit)
         .map(|candidate| {
             let distance = strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
             (distance, candidate)

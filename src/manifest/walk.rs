@@ -1,6 +1,6 @@
 //! PATHs into files: the only part of reading manifests that touches the file system.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
@@ -20,20 +20,18 @@ pub(super) struct Files {
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads every manifest file under `paths`.
+/// Reads every manifest file under `paths`, each once, whatever links lead to it.
 ///
 /// # Errors
 /// The first PATH that does not exist.
 pub(super) fn read(paths: &[PathBuf]) -> Result<Files, PathBuf> {
-    let mut files = Files::default();
-    let mut seen = BTreeSet::new();
+    let mut walk = Walk::default();
     for path in paths {
         if path.as_os_str() == "-" {
             let file = SourceFile::new("-");
-            files.roots.push(file.clone());
-            if seen.insert(file.clone()) {
-                let read = read_text(io::stdin().lock());
-                files.take(file, read);
+            if !walk.files.roots.contains(&file) {
+                walk.files.take(file.clone(), read_text(io::stdin().lock()));
+                walk.files.roots.push(file);
             }
             continue;
         }
@@ -41,80 +39,99 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Files, PathBuf> {
         let Some(real) = real(path) else {
             return Err(path.clone());
         };
-        let base = base(&real);
-        let root = name(&real, &base);
-        files.roots.push(root.clone());
+        walk.base = base(&real);
+        walk.files.roots.push(name(&real, &walk.base));
         if real.is_dir() {
-            files.walk(&real, &base, &mut BTreeSet::new(), &mut seen);
-        } else if seen.insert(root.clone()) {
-            files.take(root, File::open(&real).and_then(read_text));
+            walk.folder(&real);
+            // Links come last, so that what is there by itself goes by its own name.
+            while let Some(link) = walk.links.pop_front() {
+                walk.entry(&link);
+            }
+        } else {
+            walk.file(&real);
         }
     }
-    files.texts.sort();
-    Ok(files)
+    walk.files.texts.sort();
+    Ok(walk.files)
 }
 
-impl Files {
-    fn walk(
-        &mut self,
-        folder: &Path,
-        base: &Path,
-        // The real folders on the way here: a link back to one of them is a loop.
-        above: &mut BTreeSet<PathBuf>,
-        seen: &mut BTreeSet<SourceFile>,
-    ) {
-        let real = match fs::canonicalize(folder) {
-            Ok(real) => real,
-            Err(error) => return self.unreadable(name(folder, base), &error),
-        };
-        if !above.insert(real.clone()) {
-            return;
+/// A walk through folders.
+#[derive(Default)]
+struct Walk {
+    files: Files,
+    /// The folder that names are relative to.
+    base: PathBuf,
+    /// The real files and folders that were read: links may go round in circles, and lead to one place many times.
+    seen: BTreeSet<PathBuf>,
+    /// The names that were given.
+    names: BTreeSet<SourceFile>,
+    /// Links that were not followed yet.
+    links: VecDeque<PathBuf>,
+}
+
+impl Walk {
+    fn folder(&mut self, folder: &Path) {
+        match fs::canonicalize(folder).map(|real| self.seen.insert(real)) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return self.unreadable(folder, &error),
         }
         let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        match entries {
-            Err(error) => self.unreadable(name(folder, base), &error),
-            Ok(mut entries) => {
-                entries.sort_by_key(fs::DirEntry::file_name);
-                for entry in entries {
-                    self.entry(&entry.path(), base, above, seen);
-                }
+        let mut entries = match entries {
+            Ok(entries) => entries,
+            Err(error) => return self.unreadable(folder, &error),
+        };
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            // `.git`, `.scopeward`, and the `..data` of a mounted ConfigMap, whose files are linked beside it.
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                continue;
+            }
+            if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                self.links.push_back(entry.path());
+            } else {
+                self.entry(&entry.path());
             }
         }
-        above.remove(&real);
     }
 
-    fn entry(
-        &mut self,
-        path: &Path,
-        base: &Path,
-        above: &mut BTreeSet<PathBuf>,
-        seen: &mut BTreeSet<SourceFile>,
-    ) {
-        let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-        // `.git`, `.scopeward`, and the `..data` of a mounted ConfigMap, whose files are linked beside it.
-        if file_name.starts_with('.') {
-            return;
-        }
-        let manifest = matches!(
-            path.extension().and_then(|e| e.to_str()),
-            Some("yaml" | "yml")
-        );
-        let file = || name(path, base);
+    fn entry(&mut self, path: &Path) {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let manifest = matches!(extension, Some("yaml" | "yml"));
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => self.walk(path, base, above, seen),
-            Ok(_) if !manifest || file_name == "sandbox.yaml" => {}
-            Ok(metadata) if metadata.is_file() => {
-                if seen.insert(file()) {
-                    self.take(file(), File::open(path).and_then(read_text));
-                }
-            }
+            Ok(metadata) if metadata.is_dir() => self.folder(path),
+            Ok(_) if !manifest || path.ends_with("sandbox.yaml") => {}
+            Ok(metadata) if metadata.is_file() => self.file(path),
             // A pipe or a device would never end.
-            Ok(_) => self.unreadable(file(), &io::Error::other("it is not a regular file")),
-            Err(error) if manifest => self.unreadable(file(), &error),
+            Ok(_) => self.unreadable(path, &io::Error::other("it is not a regular file")),
+            // What is not there any more may have been a folder of manifests.
+            Err(error) if manifest || extension.is_none() => self.unreadable(path, &error),
             Err(_) => {}
         }
     }
 
+    fn file(&mut self, path: &Path) {
+        match fs::canonicalize(path).map(|real| self.seen.insert(real)) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return self.unreadable(path, &error),
+        }
+        let file = name(path, &self.base);
+        if self.names.insert(file.clone()) {
+            let read = File::open(path).and_then(read_text);
+            self.files.take(file, read);
+        } else {
+            let error = "a file of another repository has the same name there: run them apart";
+            self.unreadable(path, &io::Error::other(error));
+        }
+    }
+
+    fn unreadable(&mut self, path: &Path, error: &io::Error) {
+        self.files.unreadable(name(path, &self.base), error);
+    }
+}
+
+impl Files {
     fn take(&mut self, file: SourceFile, read: io::Result<Result<String, Diagnostic>>) {
         match read {
             Ok(Ok(text)) => self.texts.push((file, text)),

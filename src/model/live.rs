@@ -52,6 +52,10 @@ pub enum Consumers {
 
 /// An app as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are present, so that a box would only cost"
+)]
 pub enum LiveApp {
     /// It is not there (or its key is not, or no single key could be told); the sentence says what and what the server
     /// said. On OneLogin an app that is no client of the server has no entry at all.

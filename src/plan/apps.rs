@@ -393,6 +393,9 @@ impl<'a> Planner<'_, 'a> {
             }
             return;
         }
+        if self.holds_stale(desired, live, &object, &resolved.after) {
+            return;
+        }
         let mut refusals = refusals(desired, live, &object, &resolved);
         if desired.foreign == ForeignScopes::Fail && !resolved.foreign.is_empty() {
             refusals.push(foreign(&object, &resolved.foreign));
@@ -442,6 +445,39 @@ impl<'a> Planner<'_, 'a> {
             },
             object,
         });
+    }
+
+    /// Whether a list would keep an entry that no product has any more; Apigee refuses any list with one.
+    fn holds_stale(
+        &mut self,
+        desired: &DesiredApp,
+        live: &LiveAppScopes,
+        object: &ObjectRef,
+        after: &BTreeSet<ScopeName>,
+    ) -> bool {
+        let allowed = live.allowed.as_ref();
+        let stale: BTreeSet<ScopeName> = allowed
+            .map(|allowed| after.difference(allowed).cloned().collect())
+            .unwrap_or_default();
+        if stale.is_empty() {
+            return false;
+        }
+        let held = list(&texts(&stale));
+        self.plan.diagnostics.push(
+            Diagnostic::error(
+                Code("SW114"),
+                format!(
+                    "key {} holds {held}, which no API product of it has any more",
+                    object.label
+                ),
+            )
+            .at(&desired.source, "/spec/scopes")
+            .label("Apigee would refuse the whole list (InvalidScopes)")
+            .help(
+                "give it to a product again, or let `sync` take it away (`foreignScopes: Remove`)",
+            ),
+        );
+        true
     }
 
     /// Records what is known of an app that needs no write, in the names that the inventory has now: those that this plan

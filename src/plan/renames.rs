@@ -5,7 +5,7 @@
 //!
 //! | a claim | when |
 //! |---|---|
-//! | means nothing | the place that it leaves is declared and stays, or the one that it goes to is its manifest's own |
+//! | means nothing | the place that it leaves is declared and stays, or the one that it goes to is its manifest's own, or nothing of an exchange is ours |
 //! | is stopped | a rule forbids it, or its new place is taken by something that does not leave |
 //! | holds | else |
 //!
@@ -55,6 +55,8 @@ pub(super) struct Claims {
     pub(super) held: BTreeMap<ScopeName, Claim>,
     /// Those that are not, and why.
     pub(super) stopped: BTreeMap<ScopeName, (Claim, Obstacle)>,
+    /// Declared names whose claim another one has for now.
+    pub(super) outbid: BTreeSet<ScopeName>,
 }
 
 /// Finds the claims among the declared scopes. `obstacle` says what forbids one, whatever the others are.
@@ -64,14 +66,16 @@ pub(super) fn claims(
     obstacle: impl Fn(&DesiredScope, &LiveScope, Reason) -> Option<Obstacle>,
 ) -> Claims {
     let live = &context.live.scopes;
-    let mut wished = wished(context, ownership);
-    let by_source: BTreeMap<ScopeName, ScopeName> = wished
-        .iter()
-        .map(|(to, claim)| (claim.from.clone(), to.clone()))
-        .collect();
-    drop_void(&mut wished, &by_source, context, ownership);
-
     let mut claims = Claims::default();
+    let mut wishes = wishes(context, ownership);
+    drop_void(&mut wishes, context, ownership);
+    let Wishes {
+        first: wished,
+        by_source,
+        outbid,
+        ..
+    } = wishes;
+    claims.outbid = outbid;
     for (to, claim) in wished {
         match obstacle(
             &context.desired.scopes[&to],
@@ -105,7 +109,42 @@ pub(super) fn claims(
 }
 
 /// What each declared scope claims, no two of them the same.
-fn wished(context: &Context<'_>, ownership: &Ownership<'_>) -> BTreeMap<ScopeName, Claim> {
+#[derive(Default)]
+struct Wishes {
+    /// The claims.
+    first: BTreeMap<ScopeName, Claim>,
+    /// The declared name that claims a live one.
+    by_source: BTreeMap<ScopeName, ScopeName>,
+    /// Where else a declared scope may be, should its first claim mean nothing: older previous names.
+    further: BTreeMap<ScopeName, VecDeque<ScopeName>>,
+    /// Declared names whose claim another one has.
+    outbid: BTreeSet<ScopeName>,
+}
+
+impl Wishes {
+    fn claim(&mut self, to: &ScopeName, from: &ScopeName, reason: Reason) -> bool {
+        if self.by_source.contains_key(from) {
+            return false;
+        }
+        let from = from.clone();
+        self.by_source.insert(from.clone(), to.clone());
+        self.first.insert(to.clone(), Claim { from, reason });
+        true
+    }
+
+    fn drop(&mut self, to: &ScopeName) -> Option<Claim> {
+        let claim = self.first.remove(to)?;
+        self.by_source.remove(&claim.from);
+        Some(claim)
+    }
+
+    /// Whether the live scope of that name is claimed.
+    fn leaves(&self, name: &ScopeName) -> bool {
+        self.by_source.contains_key(name)
+    }
+}
+
+fn wishes(context: &Context<'_>, ownership: &Ownership<'_>) -> Wishes {
     let desired = &context.desired.scopes;
     let live = &context.live.scopes;
     let in_place =
@@ -123,64 +162,80 @@ fn wished(context: &Context<'_>, ownership: &Ownership<'_>) -> BTreeMap<ScopeNam
         at.filter(|at| *at != name && !desired.contains_key(*at) && !on_its_way.contains(at))
     };
 
-    let mut wished = BTreeMap::new();
-    let mut taken: BTreeSet<&ScopeName> = BTreeSet::new();
+    let at = |name| moved(name).or_else(|| live.get_key_value(name).map(|(at, _)| at));
+    let mut wishes = Wishes::default();
     for (name, scope) in desired {
         let honoured = ownership
             .of_live
             .get(name)
             .map(|(_, entry)| &entry.renamed_from);
-        let previous = || {
-            let open = scope
-                .previous_names
-                .iter()
-                .filter(|p| *p != name && honoured.is_none_or(|h| !h.contains(*p)));
-            let at = |name| moved(name).or_else(|| live.get_key_value(name).map(|(at, _)| at));
-            open.filter_map(at).find(|from| *from != name)
-        };
+        let is_open = |previous: &&ScopeName| honoured.is_none_or(|h| !h.contains(*previous));
+        let mut previous: VecDeque<ScopeName> = scope
+            .previous_names
+            .iter()
+            .filter(is_open)
+            .filter_map(at)
+            .filter(|from| *from != name)
+            .cloned()
+            .collect();
         let claim = if let Some(from) = parked.get(name).filter(|from| **from != name) {
-            Some((*from, Reason::SwapOfNames))
+            Some(((*from).clone(), Reason::SwapOfNames))
         } else if let Some(from) = moved(name).filter(|_| in_place) {
-            Some((from, Reason::RenamedLive))
+            Some((from.clone(), Reason::RenamedLive))
         } else {
-            previous().map(|from| (from, Reason::RenamedFrom))
+            previous.pop_front().map(|from| (from, Reason::RenamedFrom))
         };
-        if let Some((from, reason)) = claim
-            && taken.insert(from)
-        {
-            let from = from.clone();
-            wished.insert(name.clone(), Claim { from, reason });
+        let Some((from, reason)) = claim else {
+            continue;
+        };
+        if !wishes.claim(name, &from, reason) {
+            wishes.outbid.insert(name.clone());
+        } else if reason == Reason::RenamedFrom {
+            wishes.further.insert(name.clone(), previous);
         }
     }
-    wished
+    wishes
 }
 
 /// Takes out the claims that mean nothing. One that goes may make others mean nothing: the one on its own place, and the
 /// one for the place that it would have left.
-fn drop_void(
-    wished: &mut BTreeMap<ScopeName, Claim>,
-    by_source: &BTreeMap<ScopeName, ScopeName>,
-    context: &Context<'_>,
-    ownership: &Ownership<'_>,
-) {
+fn drop_void(wishes: &mut Wishes, context: &Context<'_>, ownership: &Ownership<'_>) {
     let desired = &context.desired.scopes;
-    let mut queue: VecDeque<ScopeName> = wished.keys().cloned().collect();
+    let mut queue: VecDeque<ScopeName> = wishes.first.keys().cloned().collect();
     while let Some(to) = queue.pop_front() {
-        let Some(claim) = wished.get(&to) else {
+        let Some(claim) = wishes.first.get(&to) else {
             continue;
         };
-        let from_stays = desired.contains_key(&claim.from) && !wished.contains_key(&claim.from);
-        let to_stays = context.live.scopes.contains_key(&to)
-            && by_source
-                .get(&to)
-                .is_none_or(|goal| !wished.contains_key(goal));
+        let from_stays =
+            desired.contains_key(&claim.from) && !wishes.first.contains_key(&claim.from);
+        let to_stays = context.live.scopes.contains_key(&to) && !wishes.leaves(&to);
         let to_is_its_own =
             ownership.of_live.contains_key(&to) || !ownership.of_live.contains_key(&claim.from);
         let half_done = claim.reason == Reason::SwapOfNames;
-        if from_stays || (to_stays && to_is_its_own && !half_done) {
-            queue.push_back(claim.from.clone());
-            queue.extend(by_source.get(&to).cloned());
-            wished.remove(&to);
+        let is_there = to_stays && to_is_its_own && !half_done;
+        if !from_stays && !is_there {
+            continue;
+        }
+        queue.extend(wishes.drop(&to).map(|claim| claim.from));
+        let further = wishes.further.remove(&to).filter(|_| !is_there);
+        if let Some(mut further) = further {
+            while let Some(from) = further.pop_front() {
+                if wishes.claim(&to, &from, Reason::RenamedFrom) {
+                    queue.push_back(to.clone());
+                    break;
+                }
+            }
+            wishes.further.insert(to.clone(), further);
+        }
+        queue.extend(wishes.by_source.get(&to).cloned());
+    }
+    // Scopes that exchange their names and are none of ours may have done so long ago, and an inventory was lost since.
+    for cycle in cycles(&wishes.first) {
+        let is_ours = |to: &ScopeName| ownership.of_live.contains_key(&wishes.first[to].from);
+        if !cycle.iter().any(is_ours) {
+            for to in &cycle {
+                wishes.drop(to);
+            }
         }
     }
 }

@@ -251,8 +251,8 @@ struct Planner<'p, 'a> {
     claims: Claims,
     plan: &'p mut TargetPlan,
     maker: BTreeMap<ScopeName, usize>,
-    /// Live names that this plan puts under a temporary name first, and that name.
-    parked: BTreeMap<ScopeName, ScopeName>,
+    /// Live names that this plan puts under a temporary name first, that name, and the change.
+    parked: BTreeMap<ScopeName, (ScopeName, usize)>,
     /// Live names that are not deleted, because the rename that they wait for is stopped.
     keep: BTreeSet<ScopeName>,
 }
@@ -323,8 +323,7 @@ impl<'a> Planner<'_, 'a> {
                     replaces: Some(replaces),
                 },
             });
-            self.maker.insert(temporary.clone(), change);
-            self.parked.insert(first.clone(), temporary);
+            self.parked.insert(first.clone(), (temporary, change));
         }
     }
 
@@ -481,10 +480,7 @@ impl<'a> Planner<'_, 'a> {
         } else {
             Vec::new()
         };
-        let fallback = scope
-            .display_name
-            .clone()
-            .unwrap_or_else(|| name.as_str().to_owned());
+        let fallback = stand_in(scope);
         let after = ScopeState {
             name: name.clone(),
             display_name: self.capabilities.display_name.then(|| fallback.clone()),
@@ -504,7 +500,7 @@ impl<'a> Planner<'_, 'a> {
             Origin::Created,
             None,
             applied_roles.filter(|_| self.capabilities.roles),
-            None,
+            self.honoured(scope, owned),
         );
         let intent = Intent::CreateScope {
             name: name.clone(),
@@ -596,7 +592,7 @@ impl<'a> Planner<'_, 'a> {
             origin,
             live.remote_id.clone(),
             applied_roles,
-            Some(entry),
+            self.honoured(scope, Some(entry)),
         );
 
         let mut withheld: BTreeMap<SkipReason, Vec<String>> = BTreeMap::new();
@@ -701,6 +697,17 @@ impl<'a> Planner<'_, 'a> {
         }
     }
 
+    /// The previous names that are no wish any more: all of them once there is an object of the declared name, and else two
+    /// scopes that were made afresh would swap their names for having had each other's somewhere else.
+    fn honoured(&self, scope: &DesiredScope, entry: Option<&OwnedScope>) -> BTreeSet<ScopeName> {
+        if self.claims.outbid.contains(&scope.name) {
+            return entry
+                .map(|entry| entry.renamed_from.clone())
+                .unwrap_or_default();
+        }
+        scope.previous_names.iter().cloned().collect()
+    }
+
     /// What counts as last applied to a scope that is not ours yet: under `adoption: Always` all that is live, so that
     /// what its manifest leaves out goes; else nothing.
     fn assumed(&self, scope: &DesiredScope, live: &LiveScope) -> OwnedScope {
@@ -788,9 +795,10 @@ impl<'a> Planner<'_, 'a> {
             }
             _ => live.clone(),
         };
+        let wanted = scope.description.clone().filter(|d| !d.trim().is_empty());
         let mut description = text(
             "description",
-            &scope.description,
+            &wanted,
             &entry.applied.description,
             &live.description,
         );
@@ -817,11 +825,7 @@ impl<'a> Planner<'_, 'a> {
             || ordered != live.roles;
         // WSO2 breaks on a blank description: whoever writes the object has to give it one.
         if writes && description.as_deref().unwrap_or_default().trim().is_empty() {
-            description = Some(
-                display_name
-                    .clone()
-                    .unwrap_or_else(|| scope.name.as_str().to_owned()),
-            );
+            description = Some(stand_in(scope));
         }
         (
             ScopeState {
@@ -900,7 +904,7 @@ impl<'a> Planner<'_, 'a> {
         let entry = owner.map_or(&assumed, |(_, entry)| entry);
         let roles = self.roles(scope, live, entry);
         let (after, _) = self.after(scope, live, entry, &roles);
-        let parked = self.parked.get(from).cloned();
+        let (parked, after_parking) = self.parked.get(from).cloned().unzip();
         let before = ScopeState {
             name: parked.clone().unwrap_or_else(|| from.clone()),
             ..state(live)
@@ -908,16 +912,17 @@ impl<'a> Planner<'_, 'a> {
         let may = self.may_rename(live);
         let refusals = self.takeover_unless(may, scope, live, "rename it");
         let origin = if may { entry.origin } else { Origin::Adopted };
-        let mut new_entry = entry_of(
+        let honoured = match reason {
+            Reason::RenamedLive => entry.renamed_from.clone(),
+            _ => scope.previous_names.iter().cloned().collect(),
+        };
+        let new_entry = entry_of(
             scope,
             origin,
             Some(id.clone()),
             entry.applied.roles.clone(),
-            Some(entry),
+            honoured,
         );
-        if reason != Reason::RenamedLive {
-            new_entry.renamed_from = scope.previous_names.iter().cloned().collect();
-        }
         let replaces = parked
             .clone()
             .unwrap_or_else(|| owner.map_or(from, |(old, _)| old).clone());
@@ -927,10 +932,7 @@ impl<'a> Planner<'_, 'a> {
             }
             _ => String::new(),
         };
-        let depends_on = parked
-            .and_then(|name| self.maker.get(&name).copied())
-            .into_iter()
-            .collect();
+        let depends_on = after_parking.into_iter().collect();
         let change = self.push(PlannedChange {
             object: ObjectRef::scope(&scope.name, Some(&id)),
             manifest: Some(scope.source.clone()),
@@ -1108,6 +1110,12 @@ impl<'a> Planner<'_, 'a> {
     }
 }
 
+/// What stands for a description that is not given, and for a display name.
+fn stand_in(scope: &DesiredScope) -> String {
+    let name = || scope.name.as_str().to_owned();
+    scope.display_name.clone().unwrap_or_else(name)
+}
+
 /// `1 app`, `3 apps`.
 pub(super) fn count(n: usize, noun: &str) -> String {
     if n == 1 {
@@ -1173,7 +1181,7 @@ fn entry_of(
     origin: Origin,
     remote_id: Option<crate::model::RemoteId>,
     roles: Option<BTreeMap<RoleName, BTreeSet<SourceFile>>>,
-    before: Option<&OwnedScope>,
+    renamed_from: BTreeSet<ScopeName>,
 ) -> OwnedScope {
     OwnedScope {
         origin,
@@ -1187,9 +1195,7 @@ fn entry_of(
             roles,
         },
         hold_until: scope.hold_until,
-        renamed_from: before
-            .map(|entry| entry.renamed_from.clone())
-            .unwrap_or_default(),
+        renamed_from,
         parked_for: None,
         vanished_at: None,
     }

@@ -64,9 +64,10 @@ fn intents(live: &Live, owned: &Owned) -> Vec<Record> {
         .values()
         .filter_map(|entry| entry.remote_id.as_ref())
         .collect();
-    let is_owned = |found: &LiveScope| match &found.remote_id {
-        Some(id) => owned_ids.contains(id),
-        None => owned.scopes.contains_key(&found.name),
+    // Where a scope has no id, what is there now appeared since the intent, whatever was known by its name before.
+    let is_owned = |found: &LiveScope| {
+        let id = found.remote_id.as_ref();
+        id.is_some_and(|id| owned_ids.contains(id))
     };
     // Of two scopes of one name nobody can tell which is the one that was written.
     let scope = |name: &ScopeName| {

@@ -114,10 +114,10 @@ impl Credential {
         if missing.is_empty() {
             return Ok(keys.map(|key| self.get(key).expect("checked a moment ago")));
         }
-        Err(refusal(
-            target,
-            format!("{self} lacks {}", missing.join(" and ")),
-        ))
+        Err(
+            refusal(target, format!("{self} lacks {}", missing.join(" and ")))
+                .with_help("add it where the credential's other keys are"),
+        )
     }
 
     /// The URL of the token server, where the credential names one.

@@ -123,6 +123,18 @@ impl ProviderError {
         (&self.cause).into()
     }
 
+    /// The status of the server's answer, where that is why it failed.
+    pub fn status(&self) -> Option<u16> {
+        let (Cause::Unauthorized { status, .. }
+        | Cause::NotFound { status, .. }
+        | Cause::RateLimited { status, .. }
+        | Cause::Status { status, .. }) = &self.cause
+        else {
+            return None;
+        };
+        status.split(' ').next()?.parse().ok()
+    }
+
     /// Whether the same call may work a little later.
     pub fn is_retryable(&self) -> bool {
         matches!(

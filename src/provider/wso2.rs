@@ -171,6 +171,10 @@ impl TokenSource for PasswordGrant {
             .await?;
         let read = TokenAnswer::read(&answer)?;
         self.granted.set(read.scope.clone());
+        // It is not used, and no text may hold it all the same.
+        if let Some(refresh) = &read.refresh_token {
+            calls.learn(&SecretString::from(refresh.clone()));
+        }
         Ok(read.into_token())
     }
 }
@@ -199,7 +203,9 @@ impl List<'_> {
                 list.total(),
                 list.rows()
             );
-            return Err(failed(Cause::ObserveIncomplete(why)));
+            return Err(failed(Cause::ObserveIncomplete(why)).with_help(
+                "run it again; where it stays so, something before the server shortens its lists",
+            ));
         }
         list.into_scopes(self.system)
             .map_err(|why| failed(Cause::UnexpectedAnswer(why)))

@@ -6,7 +6,7 @@ use super::{run_result, text};
 use crate::apply::{Outcome, Report, TargetReport, outcome_words};
 use crate::diagnostic::Diagnostic;
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
-use crate::plan::{PlannedChange, Refusal, Skipped, TargetPlan};
+use crate::plan::{Failure, PlannedChange, Refusal, Skipped, TargetPlan};
 
 /// The version of both formats: a field is added freely, renamed or removed only with a new one.
 pub const FORMAT_VERSION: &str = "1.0";
@@ -65,7 +65,7 @@ fn target_plan(
         "digest": verdict.digest(),
         "complete": target.error.is_none() && !target.suspended,
         "suspended": target.suspended,
-        "error": target.error,
+        "error": target.error.as_ref().map(failure),
         "requests": result.map_or(target.requests, |result| result.requests),
         "population": target.population,
         "unchanged": target.unchanged,
@@ -79,7 +79,7 @@ fn target_plan(
         value["writes"] = result.writes.into();
         value["converged"] = result.converged.into();
         if let Some(error) = &result.error {
-            value["error"] = json!({ "reason": error.reason, "message": error.message });
+            value["error"] = failure(error);
         }
         let remaining = result
             .remaining
@@ -108,16 +108,23 @@ fn change(planned: &PlannedChange, outcome: Option<&Outcome>) -> Value {
     value["outcome"] = word.into();
     match outcome {
         Outcome::Done { remote_id } => {
-            value["remoteId"] = json!(remote_id.as_ref().or(planned.object.remote_id.as_ref()))
+            value["remoteId"] = json!(remote_id.as_ref().or(planned.object.remote_id.as_ref()));
         }
-        Outcome::Failed(failure) | Outcome::Unknown(failure) => {
-            value["error"] = json!({ "reason": failure.reason, "message": failure.message });
-        }
+        Outcome::Failed(error) | Outcome::Unknown(error) => value["error"] = failure(error),
         Outcome::Skipped(reason) => {
-            value["error"] = json!({ "reason": reason, "message": text::skip_words(*reason) })
+            value["error"] = json!({ "reason": reason, "message": text::skip_words(*reason) });
         }
     }
     value
+}
+
+fn failure(failure: &Failure) -> Value {
+    json!({
+        "reason": failure.reason,
+        "status": failure.status,
+        "message": failure.message,
+        "help": failure.help,
+    })
 }
 
 fn skipped(skip: &Skipped) -> Value {

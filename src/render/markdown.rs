@@ -38,7 +38,9 @@ pub fn plan(approved: &ApprovedPlan, diagnostics: &[Diagnostic], command: &str) 
             summary_words(&target.summary())
         );
         if let Some(error) = &target.error {
-            let _ = writeln!(out, "**Not read:** {}\n", escape(error));
+            let help = error.help.iter().map(|help| format!(" ({help})"));
+            let text = error.message.clone() + &help.collect::<String>();
+            let _ = writeln!(out, "**Not read:** {}\n", escape(&text));
         }
         for planned in &target.changes {
             let _ = writeln!(

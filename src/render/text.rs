@@ -7,12 +7,12 @@ use anstyle::Style;
 
 use super::style::{ADD, CHANGE, DIM, HEAD, REMOVE, paint};
 use super::{count, done_summary, run_result, summary_words, target_label};
-use crate::apply::{Failure, Outcome, Report, TargetReport};
+use crate::apply::{Outcome, Report, TargetReport};
 use crate::plan::access::Grant;
 use crate::plan::change::{Change, FieldChange, FieldValue};
 use crate::plan::digest::Digest;
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
-use crate::plan::{Plan, PlannedChange, Refusal, SkipReason, Skipped, TargetPlan};
+use crate::plan::{Failure, Plan, PlannedChange, Refusal, SkipReason, Skipped, TargetPlan};
 
 /// The width that lines aim at.
 const WIDTH: usize = 100;
@@ -73,7 +73,10 @@ fn target_plan(
         paint(DIM, &line[head.len()..])
     );
     if let Some(error) = &target.error {
-        let _ = writeln!(out, "  {} {error}", paint(REMOVE, "! not read"));
+        let _ = writeln!(out, "  {} {}", paint(REMOVE, "! not read"), error.message);
+        if let Some(help) = &error.help {
+            let _ = writeln!(out, "               help: {help}");
+        }
         let _ = writeln!(out, "               nothing is planned or written here");
     }
     for (index, planned) in target.changes.iter().enumerate() {
@@ -505,6 +508,11 @@ fn closing(out: &mut String, report: &Report, invalid: bool) {
         .filter(|target| is_clean(target))
         .count();
     let of_targets = format!("{clean} of {} targets as declared", plan.targets.len());
+    let manifests = if invalid {
+        "; the manifests have errors (see above)"
+    } else {
+        ""
+    };
     let interrupted = if report.interrupted {
         "Interrupted. "
     } else {
@@ -517,14 +525,16 @@ fn closing(out: &mut String, report: &Report, invalid: bool) {
         ),
         RunResult::Applied => format!("Done: {}.", done_words(&done)),
         RunResult::Partial => format!(
-            "{interrupted}Done in part: {}{refusals}; {of_targets}.",
+            "{interrupted}Done in part: {}{refusals}{manifests}; {of_targets}.",
             done_words(&done)
         ),
         RunResult::Refused => format!(
             "Refused{}: nothing was written{refusals}.",
             if invalid { " in part" } else { "" }
         ),
-        RunResult::Failed => format!("{interrupted}Failed: nothing was written; {of_targets}."),
+        RunResult::Failed => {
+            format!("{interrupted}Failed: nothing was written{manifests}; {of_targets}.")
+        }
         RunResult::Stale => {
             "Stale: what the plan rests on moved; nothing was written. Run it again.".to_owned()
         }

@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;
-#[cfg(unix)]
 mod documents;
+#[cfg(unix)]
+#[cfg(unix)]
+mod failures;
 mod kills;
 mod manifests;
 mod provider_apigee;
@@ -15,4 +17,6 @@ mod recordings;
 mod safety;
 mod sandbox;
 mod sandbox_apigee;
+#[cfg(unix)]
+mod secrets;
 mod support;

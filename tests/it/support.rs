@@ -25,6 +25,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+#[cfg(unix)]
+pub(crate) mod busy;
 pub(crate) mod manifest;
 pub(crate) mod place;
 #[cfg(unix)]

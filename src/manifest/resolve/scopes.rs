@@ -195,8 +195,8 @@ impl<'a> Resolver<'a> {
                     .iter()
                     .flat_map(|name| declared[name].iter().map(|wish| wish.document))
                     .collect();
-                let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
-                let message = format!("{} on \"{id}\" differ only in case", names.join(" and "));
+                let names = listed(names, |name| format!("{name:?}"));
+                let message = format!("the names {names} on \"{id}\" differ only in case");
                 self.report_all(&documents, codes::NAMES_DIFFER_IN_CASE, &message);
             }
             for (previous, claims) in &claims {

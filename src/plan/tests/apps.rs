@@ -204,6 +204,21 @@ fn a_scope_outside_the_products_stops_the_list_before_any_write() {
 }
 
 #[test]
+fn an_entry_that_no_product_has_any_more_goes_or_stops_the_list() {
+    let world = |mode| {
+        World::apigee()
+            .has_key(&key("k"), "r z", "r w")
+            .owns_app(&key("k"), "r")
+            .wants_app_so(&key("k"), "r w", foreign(mode))
+    };
+    let gone = ["replace shop / k [r z] with [r w]"];
+    assert_eq!(world(ForeignScopes::Remove).says(), gone);
+    assert_eq!(world(ForeignScopes::Keep).says(), ["SW114"]);
+    let apply = world(ForeignScopes::Remove).mode(Mode::Apply);
+    assert_eq!(apply.says(), ["SW114", "no_delete: shop / k (z)"]);
+}
+
+#[test]
 fn a_scope_that_will_not_be_there_stops_the_list() {
     let world = |scopes| {
         World::onelogin()

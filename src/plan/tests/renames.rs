@@ -201,12 +201,14 @@ fn a_swap_of_what_somebody_else_made_waits_for_a_word_as_a_whole() {
         simulator.run_to_the_end(&half);
         assert_eq!(places(&simulator), ["a is at a", "b is at b"]);
     }
-    let mut foreign = swap();
-    foreign.owned.scopes.clear();
-    let world = foreign.adoption(crate::model::target::Adoption::Always);
-    let mut simulator = Simulator::of(&world);
-    simulator.run_to_the_end(&world);
+    let mut half = swap().adoption(crate::model::target::Adoption::Always);
+    half.owned.scopes.remove(&name("a"));
+    let mut simulator = Simulator::of(&half);
+    simulator.run_to_the_end(&half);
     assert_eq!(places(&simulator), ["b is at a", "a is at b"]);
+    // It may have been made before the inventory was lost: nothing is exchanged then.
+    half.owned.scopes.clear();
+    assert_eq!(half.says(), ["= adopted a", "= adopted b"]);
 }
 
 #[test]
@@ -297,7 +299,7 @@ fn a_new_name_that_is_ours_makes_the_previous_one_meaningless() {
         .wants_so("b", was("a"))
         .made("a")
         .made("b");
-    assert_eq!(world.says(), ["delete a"]);
+    assert_eq!(world.says(), ["delete a", "= created b"]);
 }
 
 #[test]
@@ -339,6 +341,47 @@ fn a_previous_name_is_honoured_once() {
 }
 
 #[test]
+fn scopes_that_are_made_afresh_do_not_swap_for_the_names_that_they_had_elsewhere() {
+    let nothing: [&str; 0] = [];
+    let swap = || {
+        World::onelogin()
+            .wants_so("a", was("b"))
+            .wants_so("b", was("a"))
+    };
+    for world in [
+        swap(),
+        swap().has("a"),
+        swap().made("a"),
+        swap().has("a").has("b"),
+    ] {
+        let mut simulator = Simulator::of(&world);
+        simulator.run_to_the_end(&world);
+        assert_eq!(simulator.world(&world).says(), nothing);
+    }
+}
+
+#[test]
+fn a_swap_waits_while_one_of_its_scopes_is_brought_back() {
+    let mut world = swap().has_so("z", at("a"));
+    world.live.scopes.remove(&name("a"));
+    assert_eq!(world.says()[0], "rename z to a");
+    let mut simulator = Simulator::of(&world);
+    simulator.run(&world, false);
+    simulator.run_to_the_end(&world);
+    assert_eq!(places(&simulator), ["b is at a", "a is at b"]);
+}
+
+#[test]
+fn a_previous_name_that_another_scope_has_for_good_gives_way_to_an_older_one() {
+    let world = World::onelogin()
+        .made("old")
+        .made("kept")
+        .wants_so("new", was("kept old"))
+        .wants("kept");
+    assert_eq!(world.says(), ["rename old to new"]);
+}
+
+#[test]
 fn the_newest_previous_name_that_is_live_counts() {
     let world = World::onelogin()
         .wants_so("c", was("b a"))
@@ -356,9 +399,10 @@ fn a_system_that_cannot_rename_says_so_where_the_old_name_is_live() {
             world.clone().made("a").says(),
             ["SW204", "rename_blocked: a"]
         );
-        assert_eq!(world.clone().made("b").says(), Vec::<String>::new());
+        assert_eq!(world.clone().made("b").says(), ["= created b"]);
         // Both are there and ours: the old one goes as any other.
-        assert_eq!(world.made("a").made("b").says(), ["delete a"]);
+        let both = world.made("a").made("b");
+        assert_eq!(both.says(), ["delete a", "= created b"]);
     }
 }
 
@@ -388,7 +432,7 @@ fn whoever_takes_a_name_waits_for_the_one_that_leaves_it() {
         .wants_so("b", was("a"))
         .wants_so("a", was("x"));
     let plan = chain.plan();
-    assert_eq!(says(&plan), ["create b"]);
+    assert_eq!(says(&plan), ["create b", "= created a"]);
 }
 
 #[test]

@@ -101,6 +101,7 @@ struct TokenAnswer {
     access_token: String,
     created_at: Option<Timestamp>,
     expires_in: Option<u32>,
+    refresh_token: Option<String>,
 }
 
 impl TokenAnswer {
@@ -127,6 +128,10 @@ impl TokenSource for ClientCredentials {
             .await?;
         let token: TokenAnswer =
             serde_json::from_slice(answer.body()).map_err(|_| answer.no_token())?;
+        // It is not used, and no text may hold it all the same.
+        if let Some(refresh) = token.refresh_token.clone() {
+            calls.learn(&refresh.into());
+        }
         Ok(Token {
             expires_at: token.expires_at(),
             secret: token.access_token.into(),

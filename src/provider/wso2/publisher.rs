@@ -226,7 +226,8 @@ impl Publisher {
              4.2 and later v4",
             self.version
         );
-        error.with_help(help)
+        let found = error.help.clone().map(|found| format!("{found}; "));
+        error.with_help(found.unwrap_or_default() + &help)
     }
 
     /// Says what 401 can mean here: Publisher answers it to a wrong password and to a right one that may not do this alike.

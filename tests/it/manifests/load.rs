@@ -179,8 +179,47 @@ fn a_file_that_cannot_be_read_stops_every_removal() {
 #[test]
 fn a_link_to_nowhere_is_a_file_that_cannot_be_read() {
     let folder = repository(&[("targets.yaml", TARGET)]);
-    std::os::unix::fs::symlink("nowhere", folder.path().join("lost.yaml")).expect("a link");
+    for link in ["lost.yaml", "lost-folder", "lost.txt"] {
+        std::os::unix::fs::symlink("nowhere", folder.path().join(link)).expect("a link");
+    }
     let loaded = load(folder.path().to_owned());
+    assert_eq!(super::codes(&loaded), [codes::UNREADABLE.0; 2]);
+    assert!(!loaded.complete);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_links_lead_to_is_read_once_under_its_own_name() {
+    let orders = scope("orders");
+    let folder = repository(&[("b/targets.yaml", TARGET), ("b/orders.yaml", &orders)]);
+    // Each level doubles the ways down: without an end to it, this would be a thousand million of them.
+    for level in 0..30 {
+        for side in ["left", "right"] {
+            let from = folder.path().join(format!("a{level}"));
+            fs::create_dir_all(&from).expect("a folder");
+            let to = match level {
+                29 => folder.path().join("b"),
+                _ => folder.path().join(format!("a{}", level + 1)),
+            };
+            std::os::unix::fs::symlink(to, from.join(side)).expect("a link");
+        }
+    }
+    let loaded = load(folder.path().to_owned());
+    assert_eq!(finding::findings(&loaded.diagnostics, false), "");
+    assert_eq!(
+        scopes(&loaded),
+        [("orders".to_owned(), "b/orders.yaml".to_owned())]
+    );
+}
+
+#[test]
+fn files_of_two_repositories_with_one_name_are_not_taken_for_one() {
+    let (one, two) = (
+        repository(&[("t.yaml", TARGET)]),
+        repository(&[("t.yaml", &scope("orders"))]),
+    );
+    let paths = [one.path().to_owned(), two.path().to_owned()];
+    let loaded = manifest::load(&paths, &options()).expect("there are manifests");
     assert_eq!(super::codes(&loaded), [codes::UNREADABLE.0]);
     assert!(!loaded.complete);
 }

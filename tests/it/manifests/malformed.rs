@@ -51,3 +51,67 @@ fn malformed_manifests_get_every_finding_in_one_run() {
         }
     });
 }
+
+/// A finding of each of many manifests that names all the others would make megabytes of them.
+#[test]
+fn a_finding_stays_short_however_many_manifests_contradict_each_other() {
+    let document = |kind: &str, name: &str, spec: &str| {
+        format!(
+            "apiVersion: scopeward.dev/v1alpha1\nkind: {kind}\nmetadata: {{ name: {name} }}\nspec: {spec}\n"
+        )
+    };
+    let target = |name: &str| {
+        let spec = "{ oneLogin: { url: https://acme.onelogin.com, authorizationServer: { id: 1 } }, credentialsRef: { name: a } }";
+        document("Target", name, spec)
+    };
+    let spelled = |index: usize| -> String {
+        let letter = |bit: usize| if index >> bit & 1 == 1 { 'A' } else { 'a' };
+        (0..9).map(letter).collect()
+    };
+    let many = |make: &dyn Fn(usize) -> String| (0..512).map(make).collect::<Vec<_>>();
+    let scope = |name: &str, more: &str| {
+        document(
+            "Scope",
+            name,
+            &format!("{{ targetRefs: [{{ name: t }}], {more} }}"),
+        )
+    };
+    let cases = [
+        many(&|_| scope("a", "protected: true")),
+        many(&|index| scope(&format!("a{index}"), "name: same")),
+        many(&|index| scope(&format!("a{index}"), "previousNames: [same]")),
+        many(&|index| scope(&format!("a{index}"), &format!("name: {}", spelled(index)))),
+        many(&|index| target(&format!("t{index}"))),
+        many(&|index| {
+            let spec = "{ targetRef: { name: t }, app: { oneLogin: { appId: 1 } }, scopes: [] }";
+            document("AppScopeSet", &format!("a{index}"), spec)
+        }),
+    ];
+    for documents in cases {
+        let text = format!("{}---\n{}", target("t"), documents.join("---\n"));
+        let loaded = super::read(&text);
+        assert!(loaded.diagnostics.len() >= 512, "{}", documents[0]);
+        for finding in &loaded.diagnostics {
+            assert!(finding.message.len() < 200, "{}", finding.message);
+            assert!(
+                finding.notes.iter().all(|(_, fact)| fact.len() < 300),
+                "{:?}",
+                finding.notes
+            );
+        }
+    }
+}
+
+#[test]
+fn every_broken_manifest_of_many_is_found_and_left_out() {
+    let document = |index: usize| {
+        format!(
+            "apiVersion: scopeward.dev/v1alpha1\nkind: Scope\nmetadata: {{ name: a{index} }}\nspec: {{ targetRefs: [{{ name: t }}], description: \" \" }}\n"
+        )
+    };
+    let target = "apiVersion: scopeward.dev/v1alpha1\nkind: Target\nmetadata: { name: t }\nspec: { oneLogin: { url: https://acme.onelogin.com, authorizationServer: { id: 1 } }, credentialsRef: { name: a } }\n";
+    let documents: Vec<String> = (0..300).map(document).collect();
+    let loaded = super::read(&format!("{target}---\n{}", documents.join("---\n")));
+    assert_eq!(loaded.diagnostics.len(), 300);
+    assert!(loaded.desired.targets[0].scopes.is_empty());
+}

@@ -147,3 +147,34 @@ impl Running {
 pub(crate) fn sorted(list: &Value) -> Vec<String> {
     texts(list)
 }
+
+/// A sandbox served by the binary itself.
+pub(crate) struct Served {
+    running: Running,
+    pub(crate) url: String,
+}
+
+impl Served {
+    /// Starts `scopeward sandbox ARGS` on a free port, and returns when it serves.
+    pub(crate) fn start(case: &Case, args: &[&str]) -> Self {
+        let args = [&["sandbox", "--listen", "127.0.0.1:0"], args].concat();
+        let mut running = case.start(&args, None);
+        let stdout = running.child.stdout.as_mut().unwrap();
+        let mut url = Vec::new();
+        let mut byte = [0];
+        while !url.ends_with(b"\n") {
+            assert_eq!(stdout.read(&mut byte).unwrap(), 1, "it never served");
+            url.push(byte[0]);
+        }
+        Self {
+            running,
+            url: String::from_utf8(url).unwrap().trim().to_owned(),
+        }
+    }
+
+    /// Ends it as a supervisor does.
+    pub(crate) fn stop(self) -> Ran {
+        kill_process(Pid::from_child(&self.running.child), Signal::TERM).unwrap();
+        self.running.finish()
+    }
+}
