@@ -33,7 +33,7 @@ pub(super) fn of(plan: &TargetPlan, live: &Live) -> Access {
     for planned in &plan.changes {
         match &planned.change {
             Change::CreateScope { after } => {
-                access.roles(&after.name, None, Some(&after.roles), open)
+                access.roles(&after.name, None, Some(&after.roles), open);
             }
             Change::UpdateScope { before, after, .. } => {
                 access.roles(&after.name, Some(&before.roles), Some(&after.roles), open);
@@ -54,7 +54,7 @@ pub(super) fn of(plan: &TargetPlan, live: &Live) -> Access {
                 }
             }
             Change::AttachApp { app, after } => {
-                access.app(&subject(app, live), &BTreeSet::new(), after)
+                access.app(&subject(app, live), &BTreeSet::new(), after);
             }
             Change::ReplaceAppScopes {
                 app, before, after, ..
@@ -66,7 +66,7 @@ pub(super) fn of(plan: &TargetPlan, live: &Live) -> Access {
                 access.app(&subject(app, live), &effective(before), &effective(after));
             }
             Change::DetachApp { app, before } => {
-                access.app(&subject(app, live), before, &BTreeSet::new())
+                access.app(&subject(app, live), before, &BTreeSet::new());
             }
         }
     }

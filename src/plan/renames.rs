@@ -280,7 +280,8 @@ pub(super) fn temporary_name(
             && !context.desired.scopes.contains_key(candidate)
             && !given.contains(candidate)
     };
-    (0u32..)
+    let taken = context.live.scopes.len() + context.desired.scopes.len() + given.len();
+    (0..=taken)
         .map(|n| {
             ScopeName::observed(if n == 0 {
                 format!("{stem}.swap")
@@ -289,5 +290,5 @@ pub(super) fn temporary_name(
             })
         })
         .find(free)
-        .expect("only finitely many names are taken")
+        .expect("there is one candidate more than names are taken")
 }

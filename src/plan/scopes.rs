@@ -260,7 +260,7 @@ struct Planner<'p, 'a> {
 /// A scope of ours under its live name, with the inventory's name for it.
 type Owner<'a> = Option<(&'a ScopeName, &'a OwnedScope)>;
 
-impl<'a> Planner<'_, 'a> {
+impl Planner<'_, '_> {
     /// Gives every cycle of renames a start: one object goes under a temporary name. It goes only if the others may go as
     /// well, so that none is left under that name for want of somebody's word.
     fn cycles(&mut self) {

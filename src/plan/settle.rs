@@ -32,7 +32,9 @@ pub(super) fn settle<'a>(
 fn take(records: &[Record], owned: &mut Cow<'_, Owned>) {
     if !records.is_empty() {
         let owned = owned.to_mut();
-        records.iter().for_each(|r| owned.record(r.clone()));
+        for record in records {
+            owned.record(record.clone());
+        }
     }
 }
 
@@ -75,6 +77,7 @@ fn intents(live: &Live, owned: &Owned) -> Vec<Record> {
             .get(name)
             .filter(|_| !live.duplicates.contains(name))
     };
+    let nothing = |name: &ScopeName| Record::SettledScope { name: name.clone() };
     let settle = |intent: &Intent| match intent {
         Intent::CreateScope {
             name,
@@ -83,9 +86,11 @@ fn intents(live: &Live, owned: &Owned) -> Vec<Record> {
             roles,
             entry,
         } => scope(name)
-            .filter(|found| !is_owned(found) && is_as_sent(found, display_name, description, roles))
-            .map(|found| ours(found, entry))
-            .unwrap_or_else(|| Record::SettledScope { name: name.clone() }),
+            .filter(|found| {
+                !is_owned(found)
+                    && is_as_sent(found, display_name.as_ref(), description.as_ref(), roles)
+            })
+            .map_or_else(|| nothing(name), |found| ours(found, entry)),
         Intent::UpdateScope {
             name,
             display_name,
@@ -95,10 +100,9 @@ fn intents(live: &Live, owned: &Owned) -> Vec<Record> {
         } => scope(name)
             .filter(|found| {
                 found.remote_id == entry.remote_id
-                    && is_as_sent(found, display_name, description, roles)
+                    && is_as_sent(found, display_name.as_ref(), description.as_ref(), roles)
             })
-            .map(|found| ours(found, entry))
-            .unwrap_or_else(|| Record::SettledScope { name: name.clone() }),
+            .map_or_else(|| nothing(name), |found| ours(found, entry)),
         Intent::RenameScope {
             name,
             entry,
@@ -106,7 +110,7 @@ fn intents(live: &Live, owned: &Owned) -> Vec<Record> {
         } => scope(name)
             .filter(|found| found.remote_id.is_some() && found.remote_id == entry.remote_id)
             .map_or_else(
-                || Record::SettledScope { name: name.clone() },
+                || nothing(name),
                 |_| Record::Scope {
                     name: name.clone(),
                     entry: entry.clone(),
@@ -140,13 +144,13 @@ fn ours(found: &LiveScope, entry: &OwnedScope) -> Record {
 
 fn is_as_sent(
     found: &LiveScope,
-    display_name: &Option<String>,
-    description: &Option<String>,
+    display_name: Option<&String>,
+    description: Option<&String>,
     roles: &BTreeSet<RoleName>,
 ) -> bool {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    text(description) == text(&found.description)
-        && (display_name.is_none() || *display_name == found.display_name)
+    let text = |text: Option<&String>| text.cloned().unwrap_or_default();
+    text(description) == text(found.description.as_ref())
+        && (display_name.is_none() || display_name == found.display_name.as_ref())
         && *roles == found.roles.iter().cloned().collect()
 }
 

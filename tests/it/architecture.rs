@@ -190,7 +190,7 @@ fn a_path_counts_however_it_is_written() {
         ("use super::super::plan::{Plan, Rule};", 2, &["plan::Plan", "plan::Rule"]),
         ("mod tests { use super::super::plan; }", 1, &["plan"]),
         ("// use crate::plan;\n/* crate::plan\n */ const R: &str = \"*/*\";", 1, &[]),
-        (r##"const A: &str = "crate::plan \" // crate::plan"; const B: &str = r#"crate::plan "quoted""#;"##, 1, &[]),
+        ("const A: &str = \"crate::plan \\\" // crate::plan\"; const B: &str = r#\"crate::plan \"quoted\"\"#;", 1, &[]),
         ("fn f<'a>(c: char) -> bool { c == '\"' || c == '\\'' } use crate::plan;", 1, &["plan"]),
     ];
     for (text, depth, expected) in table {
@@ -303,17 +303,15 @@ impl Words {
     }
 
     fn mentions(&self, word: &str) -> bool {
-        match word.strip_prefix("::") {
+        if let Some(wanted) = word.strip_prefix("::") {
             // Of a type: a test's own `now()` is a constant.
-            Some(wanted) => matches!(&self.segments[..], [.., owner, last]
-                if last == wanted && owner.starts_with(char::is_uppercase)),
-            None => {
-                let wanted: Vec<&str> = word.split("::").collect();
-                self.segments
-                    .windows(wanted.len())
-                    .any(|some| some == wanted)
-            }
+            return matches!(&self.segments[..], [.., owner, last]
+                if last == wanted && owner.starts_with(char::is_uppercase));
         }
+        let wanted: Vec<&str> = word.split("::").collect();
+        self.segments
+            .windows(wanted.len())
+            .any(|some| some == wanted)
     }
 }
 

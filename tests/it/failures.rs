@@ -258,7 +258,7 @@ fn an_inventory_that_cannot_be_used_stops_a_run_before_it_reads() {
             let args = [verb, &["--inventory", &inventory]].concat();
             let ran = case.run_in(&[], &args).exits(FAILED);
             assert_eq!(ran.stdout, "");
-            text.push_str(&format!("{} {file}\n{}\n", verb[0], ran.stderr));
+            text.extend([verb[0], " ", file, "\n", &ran.stderr, "\n"]);
         }
     }
     assert_eq!(case.requests(), 0);

@@ -89,11 +89,8 @@ async fn replay(file: &str) {
         Err(error) => {
             // Not by a macro: what those print, nobody sees of a test that passes.
             let path = path.display();
-            writeln!(
-                std::io::stderr(),
-                "{file} is not replayed, since {path} cannot be read: {error}"
-            )
-            .unwrap();
+            let why = format!("{file} is not replayed, since {path} cannot be read: {error}\n");
+            std::io::stderr().write_all(why.as_bytes()).unwrap();
             return;
         }
     };

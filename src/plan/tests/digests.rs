@@ -52,7 +52,7 @@ fn what_is_no_part_of_the_changes_does_not_matter() {
         world().options(|options| options.now = in_hours(5)),
         world().has("unmanaged"),
         world().options(|options| {
-            options.roots = vec![crate::model::SourceFile::new("here/all.yaml")]
+            options.roots = vec![crate::model::SourceFile::new("here/all.yaml")];
         }),
     ];
     for other in quiet {

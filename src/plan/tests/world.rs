@@ -476,7 +476,8 @@ pub(super) fn says(plan: &TargetPlan) -> Vec<String> {
             let mut line = change(&planned.change);
             for refusal in &planned.refusals {
                 let word: &str = refusal.rule.into();
-                line.push_str(&format!("; {word}"));
+                line.push_str("; ");
+                line.push_str(word);
             }
             line
         })

@@ -289,7 +289,7 @@ pub(crate) fn second_manifests(case: &Case) {
     case.write("apigee.yaml", keys("[B, C]"));
 }
 
-/// An AppScopeSet for every key.
+/// An `AppScopeSet` for every key.
 fn keys(scopes: &str) -> String {
     let spec = |n| {
         format!(
