@@ -92,7 +92,7 @@ fn error(status: u16, message: &str) -> ResponseTemplate {
 fn token() -> ResponseTemplate {
     ok(json!({
         "access_token": TOKEN, "created_at": jiff::Timestamp::now().to_string(), "expires_in": 36000,
-        "refresh_token": "r", "token_type": "bearer", "account_id": 1,
+        "refresh_token": "refresh-t0ken", "token_type": "bearer", "account_id": 1,
     }))
 }
 
