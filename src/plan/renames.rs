@@ -164,7 +164,18 @@ fn wishes(context: &Context<'_>, ownership: &Ownership<'_>) -> Wishes {
 
     let at = |name| moved(name).or_else(|| live.get_key_value(name).map(|(at, _)| at));
     let mut wishes = Wishes::default();
+    // What is known by its name comes before what had another's name once.
+    for name in desired.keys() {
+        if let Some(from) = parked.get(name).filter(|from| **from != name) {
+            wishes.claim(name, from, Reason::SwapOfNames);
+        } else if let Some(from) = moved(name).filter(|_| in_place) {
+            wishes.claim(name, from, Reason::RenamedLive);
+        }
+    }
     for (name, scope) in desired {
+        if wishes.first.contains_key(name) {
+            continue;
+        }
         let honoured = ownership
             .of_live
             .get(name)
@@ -178,20 +189,13 @@ fn wishes(context: &Context<'_>, ownership: &Ownership<'_>) -> Wishes {
             .filter(|from| *from != name)
             .cloned()
             .collect();
-        let claim = if let Some(from) = parked.get(name).filter(|from| **from != name) {
-            Some(((*from).clone(), Reason::SwapOfNames))
-        } else if let Some(from) = moved(name).filter(|_| in_place) {
-            Some((from.clone(), Reason::RenamedLive))
-        } else {
-            previous.pop_front().map(|from| (from, Reason::RenamedFrom))
-        };
-        let Some((from, reason)) = claim else {
+        let Some(from) = previous.pop_front() else {
             continue;
         };
-        if !wishes.claim(name, &from, reason) {
-            wishes.outbid.insert(name.clone());
-        } else if reason == Reason::RenamedFrom {
+        if wishes.claim(name, &from, Reason::RenamedFrom) {
             wishes.further.insert(name.clone(), previous);
+        } else {
+            wishes.outbid.insert(name.clone());
         }
     }
     wishes

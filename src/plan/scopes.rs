@@ -500,7 +500,7 @@ impl Planner<'_, '_> {
             Origin::Created,
             None,
             applied_roles.filter(|_| self.capabilities.roles),
-            self.honoured(scope, owned),
+            scope.previous_names.iter().cloned().collect(),
         );
         let intent = Intent::CreateScope {
             name: name.clone(),
@@ -592,7 +592,7 @@ impl Planner<'_, '_> {
             origin,
             live.remote_id.clone(),
             applied_roles,
-            self.honoured(scope, Some(entry)),
+            self.honoured(scope, entry),
         );
 
         let mut withheld: BTreeMap<SkipReason, Vec<String>> = BTreeMap::new();
@@ -699,11 +699,9 @@ impl Planner<'_, '_> {
 
     /// The previous names that are no wish any more: all of them once there is an object of the declared name, and else two
     /// scopes that were made afresh would swap their names for having had each other's somewhere else.
-    fn honoured(&self, scope: &DesiredScope, entry: Option<&OwnedScope>) -> BTreeSet<ScopeName> {
+    fn honoured(&self, scope: &DesiredScope, entry: &OwnedScope) -> BTreeSet<ScopeName> {
         if self.claims.outbid.contains(&scope.name) {
-            return entry
-                .map(|entry| entry.renamed_from.clone())
-                .unwrap_or_default();
+            return entry.renamed_from.clone();
         }
         scope.previous_names.iter().cloned().collect()
     }

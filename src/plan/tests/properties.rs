@@ -15,7 +15,8 @@ use crate::model::{
     LiveScope, Origin, Owned, OwnedScope, RemoteId, RoleName, ScopeName, SourceFile, System,
 };
 use crate::plan::change::Change;
-use crate::plan::{Mode, PlannedChange, Rule, SkipReason};
+use crate::plan::guard::ApprovedPlan;
+use crate::plan::{Mode, PlannedChange, Reason, Rule, SkipReason};
 
 /// Throws, until all is zero.
 struct Dice<'d>(std::slice::Iter<'d, u8>);
@@ -196,8 +197,11 @@ fn owned_scope(dice: &mut Dice<'_>, world: &mut World, name: &ScopeName, names: 
     if has_ids(system) && world.owned.scopes.values().any(is_known) {
         return;
     }
+    // What a swap has put aside is ours, and goes by the name that it was put aside under.
+    let parked = of == *name && name.as_str().ends_with(".swap") && dice.rarely(3);
+    let origins = [Origin::Created, Origin::Adopted, Origin::Matched];
     let entry = OwnedScope {
-        origin: dice.pick(&[Origin::Created, Origin::Adopted, Origin::Matched]),
+        origin: dice.pick(if parked { &origins[..1] } else { &origins }),
         remote_id: has_ids(system).then_some(remote_id),
         source: source_file(dice),
         deletion_policy: deletion(dice),
@@ -216,10 +220,7 @@ fn owned_scope(dice: &mut Dice<'_>, world: &mut World, name: &ScopeName, names: 
         },
         hold_until: hold(dice),
         renamed_from: BTreeSet::new(),
-        parked_for: dice
-            .rarely(10)
-            .then(|| dice.pick(names))
-            .filter(|_| has_ids(system)),
+        parked_for: parked.then(|| dice.pick(names)),
         vanished_at: None,
     };
     world.owned.scopes.insert(name.clone(), entry);
@@ -406,7 +407,7 @@ fn kills() -> impl Strategy<Value = (usize, Kill)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn no_change_does_what_no_rule_allows(thrown in worlds()) {
@@ -419,11 +420,9 @@ proptest! {
 
     #[test]
     fn what_is_wanted_comes_to_be_and_stays(thrown in worlds(), approve: bool) {
-        let world = thrown.world();
+        let world = without_thresholds(thrown.world());
         let mut simulator = Simulator::of(&world);
-        simulator.run(&world, approve);
-        let again = simulator.judge(&world, approve);
-        prop_assert!(!again.has_runs(), "left: {:#?}", says(&again.plan().targets[0]));
+        let again = run_down(&mut simulator, &world, approve)?;
         if approve {
             prop_assert!(again.plan().targets[0].changes.is_empty());
         }
@@ -518,21 +517,50 @@ proptest! {
 
     #[test]
     fn a_killed_run_is_finished_by_the_next(thrown in worlds(), (writes, kill) in kills(), approve: bool) {
-        // The thresholds depend on how many objects there are, and so on what was made before the kill.
-        let world = thrown.world().target(|target| {
-            target.safety = Thresholds { max_removal_percent: 100, min_population: 0, ..Thresholds::default() };
-        });
+        let world = without_thresholds(thrown.world());
         let mut whole = Simulator::of(&world);
-        whole.run(&world, approve);
+        run_down(&mut whole, &world, approve)?;
         let mut killed = Simulator::of(&world);
         let first = killed.judge(&world, approve);
         killed.carry_out(&first, Some((writes, kill)));
-        killed.run(&world, approve);
-        let again = killed.judge(&world, approve);
-        prop_assert!(!again.has_runs(), "left: {:#?}", says(&again.plan().targets[0]));
+        run_down(&mut killed, &world, approve)?;
         prop_assert_eq!(live_of(&killed), live_of(&whole));
         prop_assert_eq!(owned_of(&killed, &world), owned_of(&whole, &world));
     }
+}
+
+/// Runs until nothing is left to run, and gives what is withheld then. One run does it, but where scopes that are to change
+/// their names were moved behind our back: they are brought back first.
+fn run_down(
+    simulator: &mut Simulator,
+    world: &World,
+    approve: bool,
+) -> Result<ApprovedPlan, TestCaseError> {
+    let moves = |plan: &ApprovedPlan| {
+        let changes = &plan.plan().targets[0].changes;
+        changes
+            .iter()
+            .any(|planned| planned.reason == Reason::RenamedLive)
+    };
+    for _ in 0..3 {
+        let first = simulator.run(world, approve);
+        let left = simulator.judge(world, approve);
+        if !left.has_runs() {
+            return Ok(left);
+        }
+        prop_assert!(moves(&first), "left: {:#?}", says(&left.plan().targets[0]));
+    }
+    Err(TestCaseError::fail("it goes on and on"))
+}
+
+/// Thresholds depend on how many objects are ours, and so on what an earlier run made or let go.
+fn without_thresholds(world: World) -> World {
+    let never = Thresholds {
+        max_removal_percent: 100,
+        min_population: 0,
+        ..Thresholds::default()
+    };
+    world.target(|target| target.safety = never)
 }
 
 /// The entry of a live scope.

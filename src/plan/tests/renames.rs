@@ -382,6 +382,16 @@ fn a_previous_name_that_another_scope_has_for_good_gives_way_to_an_older_one() {
 }
 
 #[test]
+fn what_is_known_by_its_name_is_not_taken_for_what_had_that_name_once() {
+    let world = World::onelogin()
+        .wants("d")
+        .owns("d", Created)
+        .has_so("a", at("d"))
+        .wants_so("c", was("a"));
+    assert_eq!(world.says(), ["rename a to d", "create c"]);
+}
+
+#[test]
 fn the_newest_previous_name_that_is_live_counts() {
     let world = World::onelogin()
         .wants_so("c", was("b a"))
