@@ -927,6 +927,7 @@ impl<'a> Planner<'_, 'a> {
             .clone()
             .unwrap_or_else(|| owner.map_or(from, |(old, _)| old).clone());
         let holders = match &live.consumers {
+            Consumers::Apps(apps) if apps.len() == 1 => ", 1 app keeps it".to_owned(),
             Consumers::Apps(apps) if !apps.is_empty() => {
                 format!(", {} keep it", count(apps.len(), "app"))
             }
