@@ -42,7 +42,7 @@ mod settle;
 mod tests;
 
 use crate::diagnostic::Diagnostic;
-use crate::model::target::{Approval, Policy};
+use crate::model::target::{Approval, Policy, Target};
 use crate::model::{
     AppRef, Counted, DesiredTarget, Intent, Live, LiveIdentity, Owned, Record, RemoteId, Removal,
     Source, SourceFile, System, TargetId,
@@ -502,7 +502,7 @@ pub fn plan_target(
     if !is_known {
         plan.records.insert(0, Record::Start);
         if options.mode == Mode::Sync && has_live {
-            new_inventory(options.new_inventory, &mut plan);
+            new_inventory(options.new_inventory, &desired.target, &mut plan);
         }
     }
     plan
@@ -562,7 +562,7 @@ fn conflict(object: ObjectRef, label: &str, holder: &SourceFile, source: &Source
     }
 }
 
-fn new_inventory(choice: NewInventory, plan: &mut TargetPlan) {
+fn new_inventory(choice: NewInventory, target: &Target, plan: &mut TargetPlan) {
     let message = format!(
         "the inventory does not know {}, so nothing there is ours yet, and what earlier runs made would never be deleted",
         plan.target
@@ -571,6 +571,7 @@ fn new_inventory(choice: NewInventory, plan: &mut TargetPlan) {
         NewInventory::Allow => {}
         NewInventory::Warn => plan.diagnostics.push(
             Diagnostic::warning(crate::diagnostic::Code("SW210"), message)
+                .at(&target.source, "/metadata/name")
                 .help("`sync` asks for --new-inventory here, or for the inventory that knows this target (--inventory)"),
         ),
         NewInventory::Refuse => plan.refusals.push(Refusal {

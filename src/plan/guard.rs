@@ -93,11 +93,20 @@ impl ApprovedTarget {
         self.runs.len()
     }
 
-    /// Whether the inventory may learn from this run: not while the target is not to be started, or waits for a word.
+    /// Whether the inventory may learn from this run: not while the target is not to be started, waits for a word, or is
+    /// stopped by numbers. What was learned would raise the population, and the same plan would pass the next time.
     pub fn may_record(&self) -> bool {
-        let waits =
-            |refusal: &Refusal| matches!(refusal.rule, Rule::NewInventory | Rule::ManualApproval);
-        !self.refusals.iter().any(waits)
+        let stops = |refusal: &Refusal| {
+            matches!(
+                refusal.rule,
+                Rule::NewInventory
+                    | Rule::ManualApproval
+                    | Rule::MaxRemovals
+                    | Rule::MaxRemovalPercent
+                    | Rule::MoreThanHalf
+            )
+        };
+        !self.refusals.iter().any(stops)
     }
 
     /// Whether a refusal of what did not run can be lifted.

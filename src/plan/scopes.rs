@@ -925,6 +925,7 @@ impl Planner<'_, '_> {
             .clone()
             .unwrap_or_else(|| owner.map_or(from, |(old, _)| old).clone());
         let holders = match &live.consumers {
+            Consumers::Apps(apps) if apps.len() == 1 => ", 1 app keeps it".to_owned(),
             Consumers::Apps(apps) if !apps.is_empty() => {
                 format!(", {} keep it", count(apps.len(), "app"))
             }

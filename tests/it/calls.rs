@@ -10,7 +10,7 @@ const ONELOGIN_SCOPES: &str = "GET /api/2/api_authorizations/{id}/scopes 200";
 const ONELOGIN_CLIENTS: &str = "GET /api/2/api_authorizations/{id}/clients 200";
 const ONELOGIN_TOKEN: &str = "POST /auth/oauth2/v2/token 200";
 const REGISTRATION: &str = "GET /api/auth/scope-registration/v1.0/scopes 200";
-const PUBLISHER: &str = "GET /api/am/publisher/v4/scopes 200";
+const PUBLISHER: &str = "GET /api/am/publisher/scopes 200";
 
 /// Manifests for so many scopes `s-0001`, ...
 fn many(target: &str, count: usize, more: &str) -> String {
@@ -156,17 +156,31 @@ fn shops(apps: usize, declared: usize, edition: &str) -> Case {
 fn apigee_is_asked_for_one_app_and_lists_many() {
     const APP: &str = "GET /v1/organizations/{organization}/developers/{developer}/apps/{app} 200";
     const APPS: &str = "GET /v1/organizations/{organization}/apps 200";
+    // The listed apps name their developers by id alone: one page tells whose they are.
+    const DEVELOPERS: &str = "GET /v1/organizations/{organization}/developers 200";
     const PRODUCT: &str = "GET /v1/organizations/{organization}/apiproducts/{product} 200";
     const PRODUCTS: &str = "GET /v1/organizations/{organization}/apiproducts 200";
     for (apps, declared, expected) in [
-        (1, 1, vec![format!("1 x {APP}"), format!("1 x {PRODUCT}")]),
-        (5, 1, vec![format!("1 x {APP}"), format!("1 x {PRODUCT}")]),
-        (5, 5, vec![format!("1 x {PRODUCTS}"), format!("1 x {APPS}")]),
+        (1, 1, vec![format!("1 x {PRODUCT}"), format!("1 x {APP}")]),
+        (5, 1, vec![format!("1 x {PRODUCT}"), format!("1 x {APP}")]),
+        (
+            5,
+            5,
+            vec![
+                format!("1 x {PRODUCTS}"),
+                format!("1 x {APPS}"),
+                format!("1 x {DEVELOPERS}"),
+            ],
+        ),
         // Two pages of apps and of products are fewer than the fifteen hundred of each.
         (
             1_500,
             1_500,
-            vec![format!("2 x {PRODUCTS}"), format!("2 x {APPS}")],
+            vec![
+                format!("1 x {DEVELOPERS}"),
+                format!("2 x {PRODUCTS}"),
+                format!("2 x {APPS}"),
+            ],
         ),
     ] {
         let case = shops(apps, declared, "X");
@@ -207,7 +221,7 @@ fn products_that_many_keys_share_are_read_once() {
 fn a_sync_takes_its_reading_its_writes_and_one_more_reading() {
     let case = Case::of([
         one_login("scopes: [{ id: 1, value: old, description: Old }]"),
-        wso2("scopes: [{ name: old, description: Old, bindings: [a] }]"),
+        wso2("scopes: [{ name: past, description: Old, bindings: [a] }]"),
     ]);
     case.write(
         "onelogin.yaml",
@@ -215,7 +229,7 @@ fn a_sync_takes_its_reading_its_writes_and_one_more_reading() {
     );
     case.write(
         "wso2.yaml",
-        scope("wso2", "old", "description: Old, bindings: [a]"),
+        scope("wso2", "past", "description: Old, bindings: [a]"),
     );
     case.sync(&["--new-inventory"]).exits(DONE);
     case.forget_requests();
@@ -238,7 +252,7 @@ fn a_sync_takes_its_reading_its_writes_and_one_more_reading() {
     // Role lists are replaced as a whole: one list before the level.
     case.write(
         "wso2.yaml",
-        scope("wso2", "old", "description: Old, bindings: [a, b]"),
+        scope("wso2", "past", "description: Old, bindings: [a, b]"),
     );
     case.sync(&[]).exits(DONE);
     assert_eq!(
@@ -273,6 +287,7 @@ fn a_keys_list_is_read_just_before_it_is_replaced() {
         [
             "2 x GET /v1/organizations/{organization}/apiproducts 200",
             "2 x GET /v1/organizations/{organization}/apps 200",
+            "2 x GET /v1/organizations/{organization}/developers 200",
             "6 x GET /v1/organizations/{organization}/developers/{developer}/apps/{app}/keys/{key} 200",
             "6 x PUT /v1/organizations/{organization}/developers/{developer}/apps/{app}/keys/{key} 200",
         ]

@@ -59,7 +59,7 @@ fn a_rename_keeps_the_id_and_says_who_keeps_it() {
     let plan = world.plan();
     assert_eq!(says(&plan), ["rename a to b"]);
     let remark = plan.changes[0].remark.as_deref();
-    assert_eq!(remark, Some("id id of a stays, 1 app keep it"));
+    assert_eq!(remark, Some("id id of a stays, 1 app keeps it"));
     let Record::Scope {
         name,
         entry,

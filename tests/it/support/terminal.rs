@@ -30,6 +30,7 @@ impl Case {
         let slave = File::from(slave);
         let mut command = self.command(args);
         command
+            .env("TERM", "xterm-256color")
             .stdin(slave.try_clone().unwrap())
             .stdout(slave.try_clone().unwrap())
             .stderr(slave);
