@@ -476,7 +476,10 @@ fn one_system_that_fails_does_not_keep_the_others() {
         (case.scopes_of("onelogin"), case.scopes_of("wso2")),
         (vec![], vec!["b".to_owned()])
     );
-    insta::assert_snapshot!(case.stable(&ran.to_string()));
+    // A list that fails ends the one beside it, before or after it was sent.
+    let calls = regex::Regex::new(r" \d calls,").unwrap();
+    let text = case.stable(&ran.to_string());
+    insta::assert_snapshot!(calls.replace(&text, " N calls,"));
 }
 
 /// Every kind of write: where it goes, by system and method.

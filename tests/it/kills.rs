@@ -102,6 +102,7 @@ fn what_a_killed_run_made_is_ours_and_goes_with_its_manifest() {
             busy.case.rename(file, &format!("aside/{file}"));
         }
         // What is left to be declared: the targets and the keys.
+        let _ = fs::remove_dir_all(busy.case.path().join(".aside"));
         fs::rename(
             busy.case.path().join("aside"),
             busy.case.path().join(".aside"),
