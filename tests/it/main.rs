@@ -1,4 +1,9 @@
 //! The one integration test binary: every module tests the crate from outside.
+#![expect(
+    clippy::format_collect,
+    clippy::format_push_string,
+    reason = "tests put texts together where that reads best"
+)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;

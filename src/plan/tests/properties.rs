@@ -198,7 +198,7 @@ fn owned_scope(dice: &mut Dice<'_>, world: &mut World, name: &ScopeName, names: 
         return;
     }
     // What a swap has put aside is ours, and goes by the name that it was put aside under.
-    let parked = of == *name && name.as_str().ends_with(".swap") && dice.rarely(3);
+    let parked = of == *name && name.as_str().contains(".swap") && dice.rarely(3);
     let origins = [Origin::Created, Origin::Adopted, Origin::Matched];
     let entry = OwnedScope {
         origin: dice.pick(if parked { &origins[..1] } else { &origins }),
