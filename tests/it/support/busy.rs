@@ -31,7 +31,7 @@ pub(crate) const SYSTEMS: [&str; 4] = ["onelogin", "wso2", "publisher", "apigee"
 const KEYS: std::ops::Range<u32> = 0..6;
 
 impl Busy {
-    /// `limits` are members of every Target's spec.
+    /// Has made the sync once; `in_flight` is how many calls a target has at once.
     pub(crate) fn new(in_flight: u32) -> Self {
         let mut keys = String::new();
         for n in KEYS {
@@ -55,7 +55,7 @@ impl Busy {
                  limits: {{ requestsPerSecond: 0, maxInFlight: {in_flight} }}"
             );
             let text = case.target_manifest(system, system, "");
-            let text = text.replace("limits: { requestsPerSecond: 0 }, ", &format!("{more}, "));
+            let text = text.replace("limits: { requestsPerSecond: 0 }", &more);
             case.write(&format!("targets/{system}.yaml"), text);
         }
         first_manifests(&case);
@@ -63,17 +63,14 @@ impl Busy {
         case.keep_inventory("kept");
         let worlds = case.worlds();
         second_manifests(&case);
-        let mut busy = Self {
+        let ran = case.sync(&[]).exits(DONE);
+        assert_eq!(ran.changes().len(), 34, "{ran}");
+        Self {
             goal: Goal::of(&case),
+            requests: case.requests(),
             case,
             worlds,
-            requests: 0,
-        };
-        let ran = busy.case.sync(&[]).exits(DONE);
-        assert_eq!(ran.changes().len(), 34, "{ran}");
-        busy.goal = Goal::of(&busy.case);
-        busy.requests = busy.case.requests();
-        busy
+        }
     }
 
     /// Puts everything back to before the sync.
