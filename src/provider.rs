@@ -15,6 +15,7 @@ pub mod connect;
 pub mod credential;
 pub mod error;
 mod http;
+pub mod memory;
 mod oauth;
 mod onelogin;
 mod wso2;

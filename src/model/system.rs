@@ -132,7 +132,10 @@ impl System {
                             .to_owned(),
                     );
                 }
-                if text == "swagger.yaml" || text.contains("swagger.yaml") {
+                if matches!(text, "." | "..") {
+                    return Some("no path leads to a name of dots: it can be created but never read, changed or deleted again".to_owned());
+                }
+                if text.contains("swagger.yaml") {
                     return Some(
                         "the path of `swagger.yaml` is taken by the API's own description"
                             .to_owned(),
@@ -195,6 +198,8 @@ mod tests {
             "a|b",
             "swagger.yaml",
             "a^",
+            ".",
+            "..",
         ] {
             assert!(refuses(System::Wso2ScopeRegistration, name), "{name}");
         }

@@ -9,6 +9,7 @@
 mod architecture;
 #[cfg(unix)]
 mod calls;
+mod conformance;
 mod documents;
 #[cfg(unix)]
 #[cfg(unix)]
