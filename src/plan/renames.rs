@@ -272,27 +272,25 @@ pub(super) fn cycles(held: &BTreeMap<ScopeName, Claim>) -> Vec<Vec<ScopeName>> {
     found
 }
 
-/// A name for the time of a swap: neither live nor declared nor given already.
-pub(super) fn temporary_name(
-    name: &ScopeName,
-    context: &Context<'_>,
-    given: &BTreeSet<ScopeName>,
-) -> ScopeName {
+/// Names that mean something already: live ones, declared ones, and those that a manifest says were its own before.
+pub(super) fn known_names(context: &Context<'_>) -> BTreeSet<ScopeName> {
+    let desired = &context.desired.scopes;
+    let previous = desired.values().flat_map(|scope| &scope.previous_names);
+    let names = context.live.scopes.keys().chain(desired.keys());
+    names.chain(previous).cloned().collect()
+}
+
+/// A name for the time of a swap that is not among the known ones.
+pub(super) fn temporary_name(name: &ScopeName, known: &BTreeSet<ScopeName>) -> ScopeName {
     let stem: String = name.as_str().chars().take(240).collect();
-    let free = |candidate: &ScopeName| {
-        !context.live.scopes.contains_key(candidate)
-            && !context.desired.scopes.contains_key(candidate)
-            && !given.contains(candidate)
-    };
-    let taken = context.live.scopes.len() + context.desired.scopes.len() + given.len();
-    (0..=taken)
-        .map(|n| {
-            ScopeName::observed(if n == 0 {
-                format!("{stem}.swap")
-            } else {
-                format!("{stem}.swap{n}")
-            })
+    let candidate = |n| {
+        ScopeName::observed(match n {
+            0 => format!("{stem}.swap"),
+            n => format!("{stem}.swap{n}"),
         })
-        .find(free)
-        .expect("there is one candidate more than names are taken")
+    };
+    (0..=known.len())
+        .map(candidate)
+        .find(|candidate| !known.contains(candidate))
+        .expect("there is one candidate more than names are known")
 }

@@ -264,8 +264,12 @@ impl Planner<'_, '_> {
     /// Gives every cycle of renames a start: one object goes under a temporary name. It goes only if the others may go as
     /// well, so that none is left under that name for want of somebody's word.
     fn cycles(&mut self) {
-        let mut given: BTreeSet<ScopeName> = BTreeSet::new();
-        for cycle in renames::cycles(&self.claims.held) {
+        let cycles = renames::cycles(&self.claims.held);
+        if cycles.is_empty() {
+            return;
+        }
+        let mut known = renames::known_names(self.context);
+        for cycle in cycles {
             let (Some(first), Some(last)) = (cycle.first(), cycle.last()) else {
                 continue;
             };
@@ -274,8 +278,8 @@ impl Planner<'_, '_> {
             let Some(id) = live.remote_id.clone() else {
                 continue;
             };
-            let temporary = renames::temporary_name(first, self.context, &given);
-            given.insert(temporary.clone());
+            let temporary = renames::temporary_name(first, &known);
+            known.insert(temporary.clone());
             let refusals = cycle
                 .iter()
                 .flat_map(|to| {

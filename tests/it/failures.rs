@@ -470,7 +470,10 @@ fn one_system_that_fails_does_not_keep_the_others() {
     let case = Case::of([one_login(""), wso2("")]);
     case.write("a.yaml", scope("onelogin", "a", "description: A"));
     case.write("b.yaml", scope("wso2", "b", "description: B"));
-    case.fail(json!([{ "system": "onelogin", "method": "GET", "fault": { "status": { "code": 500, "body": "{\"message\":\"Internal Server Error\"}" } } }]));
+    case.fail(json!([{
+        "system": "onelogin", "method": "GET", "route": "/api/2/api_authorizations/{id}/scopes",
+        "fault": { "status": { "code": 500, "body": "{\"message\":\"Internal Server Error\"}" } },
+    }]));
     let ran = case.sync(&["--new-inventory"]).exits(PARTIAL);
     assert_eq!(
         (case.scopes_of("onelogin"), case.scopes_of("wso2")),

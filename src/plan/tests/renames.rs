@@ -133,6 +133,34 @@ fn a_swap_goes_through_a_temporary_name() {
 }
 
 #[test]
+fn a_temporary_name_is_none_that_a_manifest_names() {
+    let world = swap()
+        .wants("a.swap")
+        .wants_so("c", was("a.swap1"))
+        .made("c");
+    assert_eq!(world.says()[0], "rename a to a.swap2");
+}
+
+#[test]
+fn an_approved_swap_of_what_was_not_ours_is_finished_however_it_is_killed() {
+    let world = swap().owns("a", Matched).owns("b", Matched);
+    let steps = world.plan().changes.len();
+    for kill in [Kill::BeforeSend, Kill::BeforeRecord, Kill::AfterRecord] {
+        for writes in 0..steps {
+            let mut simulator = Simulator::of(&world);
+            let approved = simulator.judge(&world, true);
+            simulator.carry_out(&approved, Some((writes, kill)));
+            simulator.run(&world, true);
+            assert_eq!(
+                places(&simulator),
+                ["b is at a", "a is at b"],
+                "{kill:?} {writes}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_swap_that_was_made_is_not_made_again() {
     let world = swap();
     let mut simulator = Simulator::of(&world);
