@@ -402,7 +402,8 @@ impl Inventory {
         self.inner.lock().await.snapshot.owned(identity)
     }
 
-    /// Takes steps, on disk before it returns.
+    /// Takes steps. They are in the journal before it returns, so that a kill does not lose them; they are not synced to the
+    /// disk.
     ///
     /// # Errors
     /// The journal cannot be written: the caller must not write to the system then.

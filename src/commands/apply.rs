@@ -336,7 +336,8 @@ async fn finish(
             let command = session::command("sync", planning);
             render::markdown::plan(&report.approved, &all, &command)
         }
-    })?;
+    })
+    .await?;
     if !output::is_text(&planning.output) {
         output::note(closing.trim_end());
     }

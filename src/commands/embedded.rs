@@ -1,9 +1,11 @@
 //! The sandbox inside `--sandbox`: the manifests' targets, served in this process.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use tokio::fs;
 use url::Url;
 
 use super::sandbox::read_world;
@@ -39,7 +41,7 @@ impl Embedded {
             }
         }
         if let Some(folder) = state.parent() {
-            let made = tokio::fs::create_dir_all(folder).await;
+            let made = fs::create_dir_all(folder).await;
             made.map_err(|error| {
                 Stop::failed(format!("cannot make \"{}\": {error}", folder.display()))
             })?;
@@ -130,25 +132,28 @@ async fn systems_of(state: &Path, paths: &[String]) -> Result<Vec<Value>, Stop> 
             }
         }
     };
-    if let Ok(text) = tokio::fs::read(state).await {
-        let world = World::from_json(&text).map_err(|error| {
-            Stop::failed(format!(
-                "the sandbox's state \"{}\" cannot be used: {}",
-                state.display(),
-                sentence(&error)
-            ))
-            .help("remove it to start afresh")
-        })?;
-        add(&world);
+    let cannot = |error: &dyn std::error::Error| {
+        Stop::failed(format!(
+            "the sandbox's state \"{}\" cannot be used: {}",
+            state.display(),
+            sentence(error)
+        ))
+        .help("remove it to start afresh")
+    };
+    match fs::read(state).await {
+        Ok(text) => add(&World::from_json(&text).map_err(|error| cannot(&error))?),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(cannot(&error)),
     }
     for path in paths.iter().map(Path::new) {
-        let folder = if path.is_dir() {
+        let is_folder = fs::metadata(path).await.is_ok_and(|found| found.is_dir());
+        let folder = if is_folder {
             path
         } else {
             path.parent().unwrap_or(path)
         };
         let file = folder.join("sandbox.yaml");
-        if file.is_file() {
+        if fs::try_exists(&file).await.unwrap_or(true) {
             add(&read_world(&file).await?);
         }
     }

@@ -6,8 +6,11 @@ use super::Stop;
 use crate::cli::{Format, Output};
 
 /// Writes a result in every format that was asked for; text to standard output where none was.
-pub(super) fn write(outputs: &[Output], render: impl Fn(Format) -> String) -> Result<(), Stop> {
-    if !outputs.iter().any(|output| output.file.is_none()) && outputs.is_empty() {
+pub(super) async fn write(
+    outputs: &[Output],
+    render: impl Fn(Format) -> String,
+) -> Result<(), Stop> {
+    if outputs.is_empty() {
         return print(&render(Format::Text));
     }
     for output in outputs {
@@ -16,7 +19,7 @@ pub(super) fn write(outputs: &[Output], render: impl Fn(Format) -> String) -> Re
             None => print(&text)?,
             Some(file) => {
                 let plain = anstream::adapter::strip_str(&text).to_string();
-                std::fs::write(file, plain).map_err(|error| {
+                tokio::fs::write(file, plain).await.map_err(|error| {
                     Stop::failed(format!("cannot write \"{}\": {error}", file.display()))
                 })?;
             }

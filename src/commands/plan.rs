@@ -49,7 +49,8 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
         Format::Text => render::text::plan(&approved, &text),
         Format::Json => output::json(&render::json::plan(&approved, &all)),
         Format::Markdown => render::markdown::plan(&approved, &all, &command),
-    })?;
+    })
+    .await?;
     if let Some(embedded) = session.embedded {
         embedded.stop().await?;
     }

@@ -69,7 +69,7 @@ impl Session {
         let mut loaded = load(&reach.inputs).await?;
         findings(&loaded.diagnostics);
         let bases = bases_of(&reach.inputs.paths).await;
-        let targets = select(&loaded, &reach.target, &bases)?;
+        let targets = select(&loaded, &reach.target, &bases).await?;
         let narrowed = targets.len() < loaded.desired.targets.len();
         let root = root_of(&reach.inputs.paths).await;
         let embedded = if reach.sandbox {
@@ -391,7 +391,7 @@ fn shared_identities(readings: &[Reading]) -> BTreeMap<LiveIdentity, String> {
 }
 
 /// The targets that `--target` names, or all.
-fn select(
+async fn select(
     loaded: &Loaded,
     names: &[String],
     bases: &[PathBuf],
@@ -416,28 +416,31 @@ fn select(
             )));
         }
     }
-    let chosen = all
-        .iter()
-        .filter(|target| names.is_empty() || names.iter().any(|name| named(target, name)));
-    Ok(chosen
-        .cloned()
-        .map(|mut target| {
-            place_authorities(&mut target, bases);
-            Arc::new(target)
-        })
-        .collect())
+    let mut chosen = Vec::new();
+    for target in all {
+        if names.is_empty() || names.iter().any(|name| named(target, name)) {
+            let mut target = target.clone();
+            place_authorities(&mut target, bases).await;
+            chosen.push(Arc::new(target));
+        }
+    }
+    Ok(chosen)
 }
 
 /// Leads `tls.caFile` from where the process is: manifests write it relative to their own folder.
-fn place_authorities(target: &mut DesiredTarget, bases: &[PathBuf]) {
+async fn place_authorities(target: &mut DesiredTarget, bases: &[PathBuf]) {
     let Some(written) = &target.target.tls.ca_file else {
         return;
     };
     let manifest = Path::new(target.target.source.file.as_str());
-    let base = bases.iter().find(|base| base.join(manifest).is_file());
-    let folder = base.and_then(|base| base.join(manifest).parent().map(Path::to_owned));
-    if let Some(file) = folder.map(|folder| folder.join(written)) {
-        Arc::make_mut(&mut target.target).tls.ca_file = Some(file);
+    for base in bases {
+        let manifest = base.join(manifest);
+        let is_there = tokio::fs::try_exists(&manifest).await.unwrap_or(false);
+        if let Some(folder) = manifest.parent().filter(|_| is_there) {
+            let file = folder.join(written);
+            Arc::make_mut(&mut target.target).tls.ca_file = Some(file);
+            return;
+        }
     }
 }
 

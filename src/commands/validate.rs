@@ -44,7 +44,8 @@ pub(super) async fn run(args: cli::Validate) -> Result<Exit, Stop> {
             text.push('\n');
             text
         }
-    })?;
+    })
+    .await?;
     Ok(if errors > 0 || !loaded.complete {
         Exit::Failed
     } else {

@@ -385,7 +385,18 @@ fn footer(out: &mut String, approved: &ApprovedPlan) {
         let _ = write!(line, "; {} not read", count(errors as u64, "target"));
     }
     line.push('.');
-    let _ = writeln!(out, "{}   digest {}", paint(HEAD, line), approved.digest());
+    // A digest of nothing is no sign that a target is as it was.
+    let part = if errors > 0 {
+        " (of what was read)"
+    } else {
+        ""
+    };
+    let _ = writeln!(
+        out,
+        "{}   digest {}{part}",
+        paint(HEAD, line),
+        approved.digest()
+    );
 }
 
 /// What became of a run: failures, what is left, and a last line that says what happened.

@@ -12,8 +12,8 @@ mod calls;
 mod conformance;
 mod documents;
 #[cfg(unix)]
-#[cfg(unix)]
 mod failures;
+#[cfg(unix)]
 mod kills;
 mod manifests;
 mod provider_apigee;
