@@ -34,12 +34,12 @@ mod apps;
 pub mod change;
 pub mod digest;
 pub mod guard;
-mod renames;
 mod scopes;
 mod sets;
 mod settle;
 #[cfg(test)]
 mod tests;
+pub(crate) mod words;
 
 use crate::diagnostic::Diagnostic;
 use crate::model::target::{Approval, Policy, Target};
@@ -50,6 +50,7 @@ use crate::model::{
 use access::Access;
 use change::Change;
 use digest::Digest;
+use words::printable;
 
 /// Whether what no manifest declares is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -490,7 +491,7 @@ pub fn plan_target(
     };
     let scopes = scopes::plan(&context, &mut plan);
     apps::plan(&context, &scopes, &mut plan);
-    scopes::delete(&context, &scopes, &mut plan);
+    scopes::removals::delete(&context, &scopes, &mut plan);
     order(&mut plan);
     plan.access = access::of(&plan, live);
 
@@ -646,11 +647,4 @@ impl ObjectRef {
             remote_id: None,
         }
     }
-}
-
-/// A live name may hold anything, and must not steer a terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
-        .collect()
 }

@@ -11,6 +11,7 @@ pub mod text;
 
 use crate::apply::{Outcome, Report, TargetReport};
 use crate::plan::guard::ApprovedPlan;
+pub(crate) use crate::plan::words::count;
 use crate::plan::{Plan, Summary, TargetPlan};
 
 /// The word for a whole run, as the report's JSON has it.
@@ -56,16 +57,6 @@ pub(crate) fn target_label(plan: &Plan, target: &TargetPlan) -> String {
         target.target.to_string()
     }
 }
-
-/// `1 call`, `2 calls`.
-pub(crate) fn count(n: u64, noun: &str) -> String {
-    if n == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{n} {noun}s")
-    }
-}
-
 /// `1 create, 2 updates`, or `no changes`.
 pub(crate) fn summary_words(summary: &Summary) -> String {
     let Summary {

@@ -280,7 +280,7 @@ fn lists<K>(apps: &mut BTreeMap<K, LiveApp>) -> impl Iterator<Item = &mut LiveAp
 }
 
 fn state(live: &LiveScope) -> ScopeState {
-    super::super::scopes::state(live)
+    super::super::scopes::values::state(live)
 }
 
 fn with(state: &ScopeState, remote_id: Option<RemoteId>, consumers: Consumers) -> LiveScope {

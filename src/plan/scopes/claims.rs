@@ -13,8 +13,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{Context, Reason, SkipReason};
 use crate::model::{DesiredScope, LiveScope, OwnedScope, ScopeName};
+use crate::plan::{Context, Reason, SkipReason};
 
 /// Who owns which live scope.
 pub(super) struct Ownership<'a> {

@@ -1,0 +1,237 @@
+//! What becomes of scopes that no manifest declares.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::claims::Claim;
+use super::values::state;
+use super::{Planner, Scopes};
+use crate::model::{
+    AppRef, Consumers, Counted, DeletionPolicy, LiveApp, LiveScope, OwnedScope, Record, Removal,
+    ScopeName,
+};
+use crate::plan::change::Change;
+use crate::plan::words::list;
+use crate::plan::{
+    Context, ObjectRef, PlannedChange, Reason, Refusal, Rule, SkipReason, TOMBSTONE, TargetPlan,
+};
+
+impl Planner<'_, '_> {
+    /// What no manifest declares.
+    pub(super) fn rest(mut self) -> Scopes {
+        let desired = &self.context.desired.scopes;
+        let sources: BTreeSet<ScopeName> = self
+            .claims
+            .held
+            .values()
+            .map(|claim| claim.from.clone())
+            .collect();
+        let mut leaving = BTreeMap::new();
+        for (name, live) in &self.context.live.scopes {
+            if desired.contains_key(name) || sources.contains(name) || self.keep.contains(name) {
+                continue;
+            }
+            let Some((entry_name, entry)) = self.ownership.of_live.get(name).copied() else {
+                self.skip(name, SkipReason::Unmanaged, Vec::new());
+                continue;
+            };
+            if let Some(reason) = self.why_kept(live, entry_name, entry) {
+                self.skip(name, reason, Vec::new());
+                if reason == SkipReason::Orphaned {
+                    self.plan.records.push(Record::ForgetScope {
+                        name: entry_name.clone(),
+                    });
+                }
+                continue;
+            }
+            if entry.protected {
+                let id = entry.remote_id.clone();
+                self.plan.refusals.push(Refusal {
+                    rule: Rule::Protected,
+                    object: Some(ObjectRef::scope(name, id.as_ref())),
+                    message: format!("{name} is protected, and no manifest declares it any more"),
+                    limit: None,
+                    actual: None,
+                    way_through:
+                        "bring its manifest back, with `protected: false` first if it is to go"
+                            .to_owned(),
+                    liftable: false,
+                });
+                continue;
+            }
+            leaving.insert(name.clone(), entry_name.clone());
+        }
+        self.tombstones();
+        let (mut renamed, mut entries) = (BTreeMap::new(), BTreeMap::new());
+        for (to, Claim { from, .. }) in &self.claims.held {
+            let owner = self.ownership.of_live.get(from);
+            entries.insert(owner.map_or(from, |(name, _)| *name).clone(), to.clone());
+            renamed.insert(from.clone(), to.clone());
+        }
+        Scopes {
+            renamed,
+            entries,
+            maker: self.maker,
+            leaving,
+        }
+    }
+
+    /// Why an object of ours that no manifest declares is not deleted.
+    pub(super) fn why_kept(
+        &self,
+        live: &LiveScope,
+        entry_name: &ScopeName,
+        entry: &OwnedScope,
+    ) -> Option<SkipReason> {
+        let desired = &self.context.desired.scopes;
+        let is_wanted = |name: &ScopeName| desired.contains_key(name);
+        if self.context.live.duplicates.contains(&live.name) {
+            Some(SkipReason::Duplicate)
+        } else if live.inherited {
+            Some(SkipReason::Inherited)
+        } else if is_wanted(entry_name) || entry.parked_for.as_ref().is_some_and(is_wanted) {
+            // It goes by another name, and could not be renamed: its manifest is not gone.
+            Some(SkipReason::RenameBlocked)
+        } else if !entry.origin.may_remove() {
+            Some(SkipReason::Matched)
+        } else if !self.context.covers(&entry.source) {
+            Some(SkipReason::OtherSource)
+        } else if let Some(reason) = self.context.removal_gate() {
+            Some(reason)
+        } else if self.context.held(entry.hold_until) {
+            Some(SkipReason::Held)
+        } else if entry.deletion_policy == DeletionPolicy::Orphan {
+            Some(SkipReason::Orphaned)
+        } else {
+            None
+        }
+    }
+
+    /// Entries whose object is gone: kept for a day, since a list may lag, then forgotten.
+    pub(super) fn tombstones(&mut self) {
+        let now = self.context.options.now;
+        for (name, entry) in &self.context.owned.scopes {
+            if self.context.desired.scopes.contains_key(name) {
+                continue;
+            }
+            if self.ownership.live_of.contains_key(name) {
+                // It was the list that lagged.
+                if entry.vanished_at.is_some() {
+                    self.plan.records.push(Record::Scope {
+                        name: name.clone(),
+                        entry: OwnedScope {
+                            vanished_at: None,
+                            ..entry.clone()
+                        },
+                        replaces: None,
+                    });
+                }
+                continue;
+            }
+            match entry.vanished_at {
+                None => self.plan.records.push(Record::Scope {
+                    name: name.clone(),
+                    entry: OwnedScope {
+                        vanished_at: Some(now),
+                        ..entry.clone()
+                    },
+                    replaces: None,
+                }),
+                Some(since) if now.duration_since(since) > TOMBSTONE => {
+                    self.plan
+                        .records
+                        .push(Record::ForgetScope { name: name.clone() });
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// Plans the deletions, now that the lists of apps are planned.
+pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut TargetPlan) {
+    let lists = lists_after(plan);
+    for (name, entry_name) in &scopes.leaving {
+        let live = &context.live.scopes[name];
+        let object = ObjectRef::scope(name, live.remote_id.as_ref());
+        let mut depends_on = BTreeSet::new();
+        let mut facts = BTreeSet::new();
+        let mut users = Vec::new();
+        match &live.consumers {
+            Consumers::Unknown => {
+                facts.insert("consumers: unknown".to_owned());
+            }
+            Consumers::Usages(0) => {}
+            Consumers::Usages(count) => {
+                facts.insert(format!("consumers: {count} usages"));
+                users.push(format!("{count} API operations"));
+            }
+            Consumers::Apps(apps) => {
+                for app in apps {
+                    facts.insert(format!("consumer: {}", app.path()));
+                    match lists.get(app) {
+                        Some((change, after)) if !after.contains(name) => {
+                            depends_on.insert(*change);
+                        }
+                        _ => users.push(format!("app {}", label(context, app))),
+                    }
+                }
+            }
+        }
+        let mut refusals = Vec::new();
+        if !users.is_empty() {
+            refusals.push(Refusal {
+                rule: Rule::UnmanagedConsumers,
+                object: Some(object.clone()),
+                message: format!("{name} is used by {}, which would lose it", list(&users)),
+                limit: Some(0),
+                actual: Some(users.len() as u64),
+                way_through: "take it from them, declare it again, or approve this plan".to_owned(),
+                liftable: true,
+            });
+        }
+        let remark = match (&live.consumers, users.is_empty()) {
+            (Consumers::Unknown, _) => "no manifest declares it; consumers: unknown".to_owned(),
+            (_, true) => "no manifest declares it".to_owned(),
+            (_, false) => format!("no manifest declares it; {} still use it", list(&users)),
+        };
+        plan.changes.push(PlannedChange {
+            change: Change::DeleteScope {
+                id: live.remote_id.clone(),
+                before: state(live),
+            },
+            object,
+            manifest: None,
+            reason: Reason::NotInManifests,
+            remark: Some(remark),
+            facts,
+            refusals,
+            depends_on,
+            removals: vec![Removal {
+                counted: Counted::Scopes,
+                holder: None,
+                count: 1,
+            }],
+            intent: None,
+            record: Record::ForgetScope {
+                name: entry_name.clone(),
+            },
+        });
+    }
+}
+
+/// The lists that apps will hold, each with the change that makes it so.
+pub(super) fn lists_after(plan: &TargetPlan) -> BTreeMap<AppRef, (usize, BTreeSet<ScopeName>)> {
+    let list = |(index, planned): (usize, &PlannedChange)| match &planned.change {
+        Change::ReplaceAppScopes { app, after, .. } => Some((app.clone(), (index, after.clone()))),
+        Change::DetachApp { app, .. } => Some((app.clone(), (index, BTreeSet::new()))),
+        _ => None,
+    };
+    plan.changes.iter().enumerate().filter_map(list).collect()
+}
+
+pub(super) fn label(context: &Context<'_>, app: &AppRef) -> String {
+    match context.live.apps.get(app) {
+        Some(LiveApp::Present(live)) => ObjectRef::app(app, live.name.as_deref()).label,
+        _ => app.to_string(),
+    }
+}

@@ -1,0 +1,266 @@
+//! Carries out the claims that hold: renames in place, in chains and swaps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Planner;
+use super::claims::{self, Claim, Obstacle, Ownership};
+use super::values::{entry_of, state};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::model::target::{Drift, Policy};
+use crate::model::{
+    Consumers, DesiredScope, Intent, LiveScope, Origin, OwnedScope, Record, Rename, ScopeName,
+};
+use crate::plan::change::{Change, ScopeState};
+use crate::plan::words::count;
+use crate::plan::{Context, ObjectRef, PlannedChange, Reason, Refusal, Rule, SkipReason};
+
+impl Planner<'_, '_> {
+    /// Gives every cycle of renames a start: one object goes under a temporary name. It goes only if the others may go as
+    /// well, so that none is left under that name for want of somebody's word.
+    pub(super) fn cycles(&mut self) {
+        let cycles = claims::cycles(&self.claims.held);
+        if cycles.is_empty() {
+            return;
+        }
+        let mut known = claims::known_names(self.context);
+        for cycle in cycles {
+            let (Some(first), Some(last)) = (cycle.first(), cycle.last()) else {
+                continue;
+            };
+            let (desired, live_scopes) = (&self.context.desired.scopes, &self.context.live.scopes);
+            let (goal, live) = (&desired[last], &live_scopes[first]);
+            let Some(id) = live.remote_id.clone() else {
+                continue;
+            };
+            let temporary = claims::temporary_name(first, &known);
+            known.insert(temporary.clone());
+            let refusals = cycle
+                .iter()
+                .flat_map(|to| {
+                    let live = &live_scopes[&self.claims.held[to].from];
+                    let may = self.may_rename(live);
+                    self.takeover_unless(may, &desired[to], live, "rename it")
+                })
+                .collect();
+            let assumed = self.assumed(goal, live);
+            let owner = self.ownership.of_live.get(first).copied();
+            let entry = OwnedScope {
+                origin: if self.may_rename(live) {
+                    owner.map_or(Origin::Adopted, |(_, entry)| entry.origin)
+                } else {
+                    Origin::Adopted
+                },
+                remote_id: Some(id.clone()),
+                parked_for: Some(last.clone()),
+                ..owner.map_or(&assumed, |(_, entry)| entry).clone()
+            };
+            let replaces = owner.map_or(first, |(old, _)| old).clone();
+            let before = state(live);
+            let after = ScopeState {
+                name: temporary.clone(),
+                ..before.clone()
+            };
+            let change = self.push(PlannedChange {
+                change: Change::RenameScope { id, before, after },
+                object: ObjectRef::scope(first, live.remote_id.as_ref()),
+                manifest: Some(goal.source.clone()),
+                reason: Reason::SwapOfNames,
+                remark: Some("a temporary name, for a swap".to_owned()),
+                facts: BTreeSet::new(),
+                refusals,
+                depends_on: BTreeSet::new(),
+                removals: Vec::new(),
+                intent: Some(Intent::RenameScope {
+                    name: temporary.clone(),
+                    entry: entry.clone(),
+                    replaces: replaces.clone(),
+                }),
+                record: Record::Scope {
+                    name: temporary.clone(),
+                    entry,
+                    replaces: Some(replaces),
+                },
+            });
+            self.parked.insert(first.clone(), (temporary, change));
+        }
+    }
+
+    /// Whether a live scope is ours to rename.
+    pub(super) fn may_rename(&self, live: &LiveScope) -> bool {
+        let owner = self.ownership.of_live.get(&live.name);
+        owner.is_some_and(|(_, entry)| entry.origin.may_remove())
+    }
+
+    /// A declared scope whose object is live under another name and may not be renamed: both places are left alone.
+    pub(super) fn stopped(&mut self, scope: &DesiredScope, claim: &Claim, obstacle: Obstacle) {
+        let (name, from) = (&scope.name, &claim.from);
+        self.keep.insert(from.clone());
+        let reason = match obstacle {
+            Obstacle::Skip(reason) => reason,
+            Obstacle::Waits => SkipReason::RenameBlocked,
+            Obstacle::NoRename => {
+                self.plan.diagnostics.push(
+                    Diagnostic::error(
+                        Code("SW204"),
+                        format!("{} cannot rename yet, and \"{from}\" is live", self.plan.system.label()),
+                    )
+                    .at(&scope.source, "/spec/previousNames")
+                    .help(format!("keep the name \"{from}\", or take previousNames out and move its users yourself")),
+                );
+                SkipReason::RenameBlocked
+            }
+            Obstacle::Conflict => {
+                let holder = self.ownership.of_live.get(from).copied();
+                self.conflict(scope, holder.map(|(_, entry)| &entry.source));
+                return;
+            }
+            Obstacle::Taken => {
+                let live = self.context.live.scopes.get(name);
+                let id = live.and_then(|live| live.remote_id.as_ref());
+                self.plan.refusals.push(Refusal {
+                    rule: Rule::Takeover,
+                    object: Some(ObjectRef::scope(name, id)),
+                    message: format!("{from} cannot be renamed to {name}: a scope of that name is live and not ours"),
+                    limit: None,
+                    actual: None,
+                    way_through: match claim.reason {
+                        Reason::RenamedFrom => {
+                            format!("delete or rename the live {name}, or take previousNames out of its manifest")
+                        }
+                        _ => format!("delete or rename the live {name}"),
+                    },
+                    liftable: false,
+                });
+                return;
+            }
+        };
+        if reason == SkipReason::Held
+            && let Some((old, entry)) = self.ownership.of_live.get(from).copied()
+        {
+            self.hold(old, entry, scope);
+        }
+        self.skip(from, reason, Vec::new());
+    }
+
+    /// A declared scope that is live under another name.
+    pub(super) fn rename(&mut self, scope: &DesiredScope, from: &ScopeName, reason: Reason) {
+        let live = &self.context.live.scopes[from];
+        let Some(id) = live.remote_id.clone() else {
+            return;
+        };
+        let owner = self.ownership.of_live.get(from).copied();
+        let assumed = self.assumed(scope, live);
+        let entry = owner.map_or(&assumed, |(_, entry)| entry);
+        let roles = self.roles(scope, live, entry);
+        let (after, _) = self.after(scope, live, entry, &roles);
+        let (parked, after_parking) = self.parked.get(from).cloned().unzip();
+        let before = ScopeState {
+            name: parked.clone().unwrap_or_else(|| from.clone()),
+            ..state(live)
+        };
+        let may = self.may_rename(live);
+        let refusals = self.takeover_unless(may, scope, live, "rename it");
+        let origin = if may { entry.origin } else { Origin::Adopted };
+        let honoured = match reason {
+            Reason::RenamedLive => entry.renamed_from.clone(),
+            _ => scope.previous_names.iter().cloned().collect(),
+        };
+        let new_entry = entry_of(
+            scope,
+            origin,
+            Some(id.clone()),
+            entry.applied.roles.clone(),
+            honoured,
+        );
+        let replaces = parked
+            .clone()
+            .unwrap_or_else(|| owner.map_or(from, |(old, _)| old).clone());
+        let holders = match &live.consumers {
+            Consumers::Apps(apps) if apps.len() == 1 => ", 1 app keeps it".to_owned(),
+            Consumers::Apps(apps) if !apps.is_empty() => {
+                format!(", {} keep it", count(apps.len() as u64, "app"))
+            }
+            _ => String::new(),
+        };
+        let depends_on = after_parking.into_iter().collect();
+        let change = self.push(PlannedChange {
+            object: ObjectRef::scope(&scope.name, Some(&id)),
+            manifest: Some(scope.source.clone()),
+            reason,
+            remark: Some(format!("id {id} stays{holders}")),
+            change: Change::RenameScope { id, before, after },
+            facts: BTreeSet::new(),
+            refusals,
+            depends_on,
+            removals: Vec::new(),
+            intent: Some(Intent::RenameScope {
+                name: scope.name.clone(),
+                entry: new_entry.clone(),
+                replaces: replaces.clone(),
+            }),
+            record: Record::Scope {
+                name: scope.name.clone(),
+                entry: new_entry,
+                replaces: Some(replaces).filter(|old| *old != scope.name),
+            },
+        });
+        self.maker.insert(scope.name.clone(), change);
+    }
+
+    /// Whoever takes a live name waits for the one that leaves it. A temporary name is not live, and nobody waits for it.
+    pub(super) fn link_renames(&mut self) {
+        let live = &self.context.live.scopes;
+        let mut frees: BTreeMap<ScopeName, usize> = BTreeMap::new();
+        for (index, planned) in self.plan.changes.iter().enumerate() {
+            if let Change::RenameScope { before, .. } = &planned.change {
+                frees.insert(before.name.clone(), index);
+            }
+        }
+        for index in 0..self.plan.changes.len() {
+            let takes = match &self.plan.changes[index].change {
+                Change::RenameScope { after, .. } if live.contains_key(&after.name) => {
+                    frees.get(&after.name).copied()
+                }
+                _ => None,
+            };
+            if let Some(first) = takes.filter(|first| *first != index) {
+                self.plan.changes[index].depends_on.insert(first);
+            }
+        }
+    }
+}
+
+/// What forbids a rename, whatever becomes of the others.
+pub(super) fn obstacle(
+    context: &Context<'_>,
+    ownership: &Ownership<'_>,
+    scope: &DesiredScope,
+    live: &LiveScope,
+    reason: Reason,
+) -> Option<Obstacle> {
+    let target = &context.desired.target;
+    let holder = ownership
+        .of_live
+        .get(&live.name)
+        .map(|(_, entry)| &entry.source);
+    let skip = if target.system().capabilities().rename == Rename::No {
+        return Some(Obstacle::NoRename);
+    } else if context.conflict(holder, &scope.source).is_some() {
+        return Some(Obstacle::Conflict);
+    } else if live.inherited {
+        SkipReason::Inherited
+    } else if context.live.duplicates.contains(&live.name) {
+        SkipReason::Duplicate
+    } else if context.held(scope.hold_until) {
+        SkipReason::Held
+    } else if matches!(target.policy, Policy::CreateOnly | Policy::Observe) {
+        SkipReason::Policy
+    } else if reason == Reason::RenamedLive && target.drift == Drift::Report {
+        SkipReason::Drift
+    } else if live.remote_id.is_none() {
+        SkipReason::RenameBlocked
+    } else {
+        return None;
+    };
+    Some(Obstacle::Skip(skip))
+}

@@ -1,0 +1,289 @@
+//! What a scope is to hold: the declared values over the live ones, field by field, and what the inventory will say of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Planner;
+use crate::model::target::{Adoption, Drift};
+use crate::model::{
+    Applied, Counted, DeletionPolicy, DesiredScope, LiveScope, Origin, OwnedScope, RemoteId,
+    Removal, RoleName, ScopeName, SourceFile,
+};
+use crate::plan::change::ScopeState;
+use crate::plan::sets::{Resolved, ThreeWay};
+use crate::plan::words::list;
+use crate::plan::{ObjectRef, Refusal, Rule, SkipReason};
+
+impl Planner<'_, '_> {
+    /// The previous names that are no wish any more: all of them once there is an object of the declared name, and else two
+    /// scopes that were made afresh would swap their names for having had each other's somewhere else.
+    pub(super) fn honoured(&self, scope: &DesiredScope, entry: &OwnedScope) -> BTreeSet<ScopeName> {
+        if self.claims.outbid.contains(&scope.name) {
+            return entry.renamed_from.clone();
+        }
+        scope.previous_names.iter().cloned().collect()
+    }
+
+    /// What counts as last applied to a scope that is not ours yet: under `adoption: Always` all that is live, so that
+    /// what its manifest leaves out goes; else nothing.
+    pub(super) fn assumed(&self, scope: &DesiredScope, live: &LiveScope) -> OwnedScope {
+        let all = self.context.desired.target.adoption == Adoption::Always;
+        let roles = all.then(|| {
+            // Without `bindings` of its own, only what is contributed is managed: the rest stays somebody else's.
+            let own =
+                |role: &&RoleName| scope.roles.whole || scope.roles.entries.contains_key(*role);
+            let own = live.roles.iter().filter(own);
+            own.map(|r| (r.clone(), [scope.source.file.clone()].into()))
+                .collect()
+        });
+        OwnedScope {
+            origin: Origin::Matched,
+            remote_id: live.remote_id.clone(),
+            source: scope.source.file.clone(),
+            deletion_policy: DeletionPolicy::default(),
+            protected: false,
+            applied: Applied {
+                roles,
+                ..Applied::default()
+            },
+            hold_until: None,
+            renamed_from: BTreeSet::new(),
+            parked_for: None,
+            vanished_at: None,
+        }
+    }
+
+    pub(super) fn roles(
+        &self,
+        scope: &DesiredScope,
+        live: &LiveScope,
+        entry: &OwnedScope,
+    ) -> Resolved<RoleName> {
+        let live_roles: BTreeSet<RoleName> = live.roles.iter().cloned().collect();
+        let desired: BTreeSet<RoleName> = scope.roles.entries.keys().cloned().collect();
+        let incomplete = (!scope.roles.may_shrink).then_some(SkipReason::IncompleteManifests);
+        let unmanaged = !scope.roles.whole && desired.is_empty() && entry.applied.roles.is_none();
+        if unmanaged || !self.capabilities.roles {
+            return Resolved {
+                after: live_roles,
+                removed: BTreeSet::new(),
+                withheld: BTreeMap::new(),
+                drifted: BTreeSet::new(),
+                first_contact: BTreeSet::new(),
+                foreign: BTreeSet::new(),
+            };
+        }
+        ThreeWay {
+            desired: &desired,
+            last: entry.applied.roles.as_ref(),
+            live: &live_roles,
+            everything: None,
+            keep_foreign: !scope.roles.whole,
+            gate: self.context.removal_gate().or(incomplete),
+            covers: &|file| self.context.covers(file),
+            report_drift: self.context.desired.target.drift == Drift::Report,
+        }
+        .resolve()
+    }
+
+    /// The state to reach, and the fields whose change behind our back is only reported. Unmanaged fields keep their live
+    /// values, since every update replaces the object.
+    pub(super) fn after(
+        &self,
+        scope: &DesiredScope,
+        live: &LiveScope,
+        entry: &OwnedScope,
+        roles: &Resolved<RoleName>,
+    ) -> (ScopeState, Vec<&'static str>) {
+        let report = self.context.desired.target.drift == Drift::Report;
+        let mut drifted = Vec::new();
+        let mut text = |path,
+                        desired: &Option<String>,
+                        last: &Option<String>,
+                        live: &Option<String>| match desired {
+            Some(wanted) if live.as_ref() != Some(wanted) => {
+                if report && last.as_ref() == Some(wanted) {
+                    drifted.push(path);
+                    live.clone()
+                } else {
+                    Some(wanted.clone())
+                }
+            }
+            _ => live.clone(),
+        };
+        let wanted = scope.description.clone().filter(|d| !d.trim().is_empty());
+        let mut description = text(
+            "description",
+            &wanted,
+            &entry.applied.description,
+            &live.description,
+        );
+        let display_name = if self.capabilities.display_name {
+            text(
+                "displayName",
+                &scope.display_name,
+                &entry.applied.display_name,
+                &live.display_name,
+            )
+        } else {
+            live.display_name.clone()
+        };
+        let mut ordered: Vec<RoleName> = live
+            .roles
+            .iter()
+            .filter(|role| roles.after.contains(*role))
+            .cloned()
+            .collect();
+        let kept: BTreeSet<RoleName> = ordered.iter().cloned().collect();
+        ordered.extend(roles.after.difference(&kept).cloned());
+        let writes = description != live.description
+            || display_name != live.display_name
+            || ordered != live.roles;
+        // WSO2 breaks on a blank description: whoever writes the object has to give it one.
+        if writes && description.as_deref().unwrap_or_default().trim().is_empty() {
+            description = Some(stand_in(scope));
+        }
+        (
+            ScopeState {
+                name: scope.name.clone(),
+                display_name,
+                description,
+                roles: ordered,
+            },
+            drifted,
+        )
+    }
+
+    pub(super) fn role_refusals(
+        &self,
+        scope: &DesiredScope,
+        live: &LiveScope,
+        roles: &Resolved<RoleName>,
+        after: &ScopeState,
+    ) -> Vec<Refusal> {
+        let object = Some(ObjectRef::scope(&scope.name, live.remote_id.as_ref()));
+        let texts: Vec<String> = roles
+            .first_contact
+            .iter()
+            .map(|r| r.as_str().to_owned())
+            .collect();
+        let mut refusals = Vec::new();
+        if !texts.is_empty() {
+            refusals.push(Refusal {
+                rule: Rule::FirstContact,
+                object: object.clone(),
+                message: format!(
+                    "the roles of {} were never applied from here, and {} would go",
+                    scope.name,
+                    list(&texts)
+                ),
+                limit: Some(0),
+                actual: Some(texts.len() as u64),
+                way_through: format!(
+                    "scopeward adopt {} --only Scope/{}",
+                    scope.source.file, scope.source.name
+                ),
+                liftable: true,
+            });
+        }
+        if after.roles.is_empty() && !live.roles.is_empty() {
+            let opens = self.capabilities.empty_roles_open_to_all;
+            refusals.push(Refusal {
+                rule: if opens {
+                    Rule::OpensToAll
+                } else {
+                    Rule::LastEntry
+                },
+                object,
+                message: format!(
+                    "{} would have no role left, and a scope without roles is issued to any user",
+                    scope.name
+                ),
+                limit: Some(1),
+                actual: Some(0),
+                way_through: "keep a role, delete the scope instead, or approve this plan"
+                    .to_owned(),
+                liftable: true,
+            });
+        }
+        refusals
+    }
+}
+
+/// What stands for a description that is not given, and for a display name.
+pub(super) fn stand_in(scope: &DesiredScope) -> String {
+    let name = || scope.name.as_str().to_owned();
+    scope.display_name.clone().unwrap_or_else(name)
+}
+
+/// The managed roles with their sources, as the inventory will hold them: the wanted ones, and those of before that stay.
+///
+/// A set that was never applied and holds more than is wanted stays unknown while nothing may be taken out of it: what is
+/// there is a first contact still, for the run that may.
+pub(super) fn applied_roles(
+    scope: &DesiredScope,
+    roles: &Resolved<RoleName>,
+    entry: &OwnedScope,
+) -> Option<BTreeMap<RoleName, BTreeSet<SourceFile>>> {
+    if entry.applied.roles.is_none() && !roles.withheld.is_empty() {
+        return None;
+    }
+    let mut applied = scope.roles.entries.clone();
+    if let Some(last) = &entry.applied.roles {
+        for (role, sources) in last
+            .iter()
+            .filter(|(role, _)| roles.withheld.contains_key(*role))
+        {
+            applied
+                .entry(role.clone())
+                .or_insert_with(|| sources.clone());
+        }
+    }
+    (scope.roles.whole || !applied.is_empty()).then_some(applied)
+}
+
+pub(super) fn role_removals(name: &ScopeName, roles: &Resolved<RoleName>) -> Vec<Removal> {
+    if roles.removed.is_empty() {
+        return Vec::new();
+    }
+    vec![Removal {
+        counted: Counted::Roles,
+        holder: Some(name.as_str().to_owned()),
+        count: roles.removed.len() as u64,
+    }]
+}
+
+/// What the inventory will say of a declared scope.
+pub(super) fn entry_of(
+    scope: &DesiredScope,
+    origin: Origin,
+    remote_id: Option<RemoteId>,
+    roles: Option<BTreeMap<RoleName, BTreeSet<SourceFile>>>,
+    renamed_from: BTreeSet<ScopeName>,
+) -> OwnedScope {
+    OwnedScope {
+        origin,
+        remote_id,
+        source: scope.source.file.clone(),
+        deletion_policy: scope.deletion_policy,
+        protected: scope.protected,
+        applied: Applied {
+            display_name: scope.display_name.clone(),
+            description: scope.description.clone(),
+            roles,
+        },
+        hold_until: scope.hold_until,
+        renamed_from,
+        parked_for: None,
+        vanished_at: None,
+    }
+}
+
+/// The state of a live scope.
+pub(in crate::plan) fn state(live: &LiveScope) -> ScopeState {
+    ScopeState {
+        name: live.name.clone(),
+        display_name: live.display_name.clone(),
+        description: live.description.clone(),
+        roles: live.roles.clone(),
+    }
+}
