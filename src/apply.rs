@@ -475,6 +475,8 @@ async fn make_one(
         )
         .await?;
     let outcome = match provider.apply(&planned.change).await {
+        // Somebody else made it meanwhile: it is not ours, and the next picture says what it is.
+        Ok(done) if done.found => Outcome::Skipped(SkipReason::Stale),
         Ok(done) => Outcome::Done {
             remote_id: done.remote_id,
         },
@@ -523,10 +525,14 @@ fn outcome_records(planned: &PlannedChange, outcome: &Outcome) -> Vec<Record> {
             }]
         }
         (Outcome::Done { .. }, record) => vec![record],
-        (Outcome::Failed(_), Record::Scope { name, .. }) if planned.intent.is_some() => {
+        (Outcome::Failed(_) | Outcome::Skipped(_), Record::Scope { name, .. })
+            if planned.intent.is_some() =>
+        {
             vec![Record::SettledScope { name }]
         }
-        (Outcome::Failed(_), Record::App { app, .. }) if planned.intent.is_some() => {
+        (Outcome::Failed(_) | Outcome::Skipped(_), Record::App { app, .. })
+            if planned.intent.is_some() =>
+        {
             vec![Record::SettledApp { app }]
         }
         (Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::Unknown(_), _) => Vec::new(),

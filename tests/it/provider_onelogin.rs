@@ -287,7 +287,7 @@ async fn a_scope_of_that_name_that_differs_is_not_taken_for_ours() {
             .to_string()
             .contains("Value has already been taken")
     );
-    assert_eq!(error.fate, Fate::Unknown);
+    assert_eq!(error.fate, Fate::NotDone);
     assert!(error.help.unwrap().contains("its description is another"));
 }
 

@@ -42,6 +42,67 @@ fn what_is_declared_and_equal_is_matched_kept_equal_and_never_deleted() {
 }
 
 #[test]
+fn what_somebody_else_makes_between_plan_and_write_is_matched_and_not_created() {
+    let places = [
+        (
+            one_login(""),
+            "addScope",
+            json!({ "value": "a", "description": "A" }),
+        ),
+        (
+            wso2(""),
+            "addScope",
+            json!({ "name": "a", "description": "A" }),
+        ),
+        (
+            publisher(""),
+            "addSharedScope",
+            json!({ "name": "a", "displayName": "a", "description": "A" }),
+        ),
+    ];
+    for (place, verb, made) in places {
+        let name = place.name.clone();
+        let case = Case::of([place]);
+        case.write("a.yaml", scope(&name, "a", "description: A"));
+        case.fail(json!([{ "method": "POST", "token": false, "times": 1, "fault": { "drift": { "change": { verb: made } } } }]));
+        let ran = case.sync(&[]).exits(STALE);
+        assert_eq!(
+            (ran.changes(), case.owned()),
+            (
+                vec!["create a skipped".to_owned()],
+                vec!["a matched".to_owned()]
+            ),
+            "{name}"
+        );
+        case.remove("a.yaml");
+        case.forget_requests();
+        let ran = case.sync(&[]).exits(DONE);
+        assert_eq!(
+            (ran.skipped(), case.writes()),
+            (vec!["matched a".to_owned()], 0),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn an_app_that_somebody_else_attaches_between_plan_and_write_is_matched() {
+    let case = Case::of([one_login(DESCRIBED)]);
+    case.write("app.yaml", app(1, "[a]", "deletionPolicy: Delete"));
+    case.fail(json!([{ "method": "POST", "token": false, "times": 1,
+        "fault": { "drift": { "change": { "addClient": { "appId": 1, "scopes": ["a"] } } } } }]));
+    case.sync(&["--new-inventory"]).exits(STALE);
+    case.remove("app.yaml");
+    case.write("a.yaml", a("A"));
+    case.forget_requests();
+    let ran = case.sync(&[]).exits(DONE);
+    assert_eq!(
+        (ran.skipped(), case.writes()),
+        (vec!["matched 1".to_owned()], 0)
+    );
+}
+
+#[test]
 fn what_is_declared_and_differs_is_refused_until_it_is_adopted() {
     let case = Case::of([one_login(DESCRIBED)]);
     case.write("a.yaml", a("B"));
