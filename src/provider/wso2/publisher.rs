@@ -118,9 +118,14 @@ impl Publisher {
         let look = || self.list(&path).look(after, |live| live.remote_id.clone());
         let Settled { object: id, found } = settle_create(&self.http, send, look, is_conflict)
             .await
-            .map_err(|error| match error.fate {
-                Fate::NotDone if is_conflict(&error) => orphan(error, &after.name),
-                _ => error,
+            .map_err(|error| {
+                // Something of that name that is listed has been told of already.
+                let is_absent = error.fate == Fate::NotDone && error.help.is_none();
+                if is_absent && is_conflict(&error) {
+                    orphan(error, &after.name)
+                } else {
+                    error
+                }
             })?;
         if let Some(id) = &id {
             self.ids().insert(after.name.clone(), id.clone());

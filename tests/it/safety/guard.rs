@@ -78,6 +78,77 @@ fn no_more_than_the_most_may_go_whatever_their_share() {
 }
 
 #[test]
+fn a_removal_counts_from_when_it_is_sent_whatever_becomes_of_the_run() {
+    let case = shrunk("", 10, 10);
+    for left in [9, 8, 7] {
+        declare(&case, "onelogin", 0..left - 1);
+        case.fail(
+            json!([{ "method": "DELETE", "times": 1, "fault": { "hold": { "when": "after" } } }]),
+        );
+        let running = case.start(&["sync", ".", "--yes"], None);
+        case.wait_until_held();
+        running.kill();
+        case.wait_until_let_go();
+        case.heal();
+        assert_eq!(case.scopes().len(), left);
+    }
+    declare(&case, "onelogin", 0..5);
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["max_removal_percent"]);
+    assert_eq!(case.scopes().len(), 7);
+    let log = case.read(".scopeward/audit.jsonl");
+    let unknown = log.lines().filter(|line| {
+        line.contains("\"action\":\"delete\"") && line.contains("\"outcome\":\"unknown\"")
+    });
+    assert_eq!(unknown.count(), 3, "{log}");
+}
+
+#[test]
+fn a_removal_that_was_refused_does_not_count() {
+    let case = shrunk("", 10, 7);
+    case.fail(json!([{ "method": "DELETE", "fault": { "status": { "code": 403, "body": "{\"message\":\"no\"}" } } }]));
+    for _ in 0..3 {
+        case.sync(&[]).exits(FAILED);
+    }
+    case.heal();
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.scopes().len(), 7);
+}
+
+#[test]
+fn what_a_manifest_protects_is_protected_even_by_a_run_that_a_rule_stops() {
+    let case = shrunk("", 10, 3);
+    let keep = "description: The one that stays, protected: true";
+    case.write("keep.yaml", scope("onelogin", "keep", keep));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["max_removal_percent"]);
+    assert_eq!(case.entry("keep")["protected"], true);
+    declare(&case, "onelogin", 0..9);
+    case.remove("keep.yaml");
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["protected keep"]);
+    assert_eq!(case.scopes().len(), 10);
+}
+
+#[test]
+fn the_old_spelling_of_a_name_goes_only_after_the_new_one_is_made() {
+    let case = Case::of([one_login("")]);
+    case.write("a.yaml", scope("onelogin", "orders", "description: A"));
+    case.first_sync();
+    case.write("a.yaml", scope("onelogin", "Orders", "description: A"));
+    case.fail(json!([{ "method": "POST", "token": false, "fault": { "status": { "code": 422, "body": "{\"message\":\"no\"}" } } }]));
+    let ran = case.sync(&[]).exits(FAILED);
+    assert_eq!(
+        ran.changes(),
+        ["create Orders failed", "delete orders skipped"]
+    );
+    assert_eq!(case.scopes(), ["orders"]);
+    case.heal();
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.scopes(), ["Orders"]);
+}
+
+#[test]
 fn the_default_most_is_fifty() {
     let case = shrunk("safety: { maxRemovalPercent: 100 }", 60, 9);
     let ran = case.sync(&[]).exits(REFUSED);
