@@ -1,5 +1,7 @@
 //! Section 7: how much may go, and from whom.
 
+use std::ops::Range;
+
 use serde_json::json;
 
 use super::{declare, numbered};
@@ -274,6 +276,81 @@ fn roles_count_for_their_scope_and_apart_from_objects() {
     case.write("b.yaml", scope("wso2", "b", "description: B"));
     case.sync(&[]).exits(DONE);
     assert_eq!((case.roles("a").len(), case.scopes().len()), (2, 2));
+}
+
+#[test]
+fn the_roles_of_one_scope_are_counted_for_themselves() {
+    let case = Case::of([wso2("")]);
+    let many = "r01, r02, r03, r04, r05, r06, r07, r08, r09, r10, r11, r12, r13, r14, r15, r16";
+    case.write(
+        "b.yaml",
+        scope("wso2", "b", &format!("description: B, bindings: [{many}]")),
+    );
+    case.write(
+        "a.yaml",
+        scope("wso2", "a", "description: A, bindings: [x, xy, z, zz]"),
+    );
+    case.first_sync();
+    // Three of twenty roles, and three of the four of one scope.
+    case.write(
+        "a.yaml",
+        scope("wso2", "a", "description: A, bindings: [x]"),
+    );
+    let ran = case.sync(&[]).exits(REFUSED);
+    let message = refused(&ran, "more_than_half").2;
+    assert!(
+        message.starts_with("3 of 4 roles of scopes of a"),
+        "{message}"
+    );
+    assert_eq!(case.roles("a").len(), 4);
+}
+
+#[test]
+fn roles_trickle_no_more_than_objects() {
+    let case = Case::of([wso2("")]);
+    let bound = |roles: Range<usize>| {
+        scope(
+            "wso2",
+            "a",
+            &format!("description: A, bindings: {}", numbered(roles)),
+        )
+    };
+    case.write("a.yaml", bound(0..10));
+    case.first_sync();
+    case.write("a.yaml", bound(0..7));
+    case.sync(&[]).exits(DONE);
+    case.write("a.yaml", bound(0..6));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert!(
+        refused(&ran, "max_removal_percent")
+            .2
+            .starts_with("4 of 10 roles of scopes")
+    );
+    case.pass_hours(25);
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.roles("a").len(), 6);
+}
+
+#[test]
+fn detached_apps_count_at_once_and_one_after_the_other() {
+    let case = Case::of([one_login("scopes: [{ id: 1, value: a }]")]);
+    let apps = |ids: &[u64]| -> String {
+        ids.iter()
+            .map(|id| app(*id, "[a]", "deletionPolicy: Delete"))
+            .collect()
+    };
+    case.write("apps.yaml", apps(&[1, 2, 3]));
+    case.first_sync();
+    case.write("apps.yaml", apps(&[3]));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert!(refused(&ran, "more_than_half").2.starts_with("2 of 3 apps"));
+    assert_eq!((case.apps_of("onelogin").len(), case.writes()), (3, 0));
+    case.write("apps.yaml", apps(&[2, 3]));
+    case.sync(&[]).exits(DONE);
+    case.write("apps.yaml", apps(&[3]));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert!(refused(&ran, "more_than_half").2.starts_with("2 of 3 apps"));
+    assert_eq!(case.apps_of("onelogin").len(), 2);
 }
 
 #[test]

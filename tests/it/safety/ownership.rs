@@ -289,22 +289,32 @@ fn what_vanished_is_a_tombstone_for_a_day_and_ours_if_it_comes_back() {
 
 #[test]
 fn a_tombstone_goes_after_a_day() {
-    let case = Case::of([wso2("")]);
-    let one = |name| scope("wso2", name, "description: D");
-    case.write("a.yaml", one("a") + &one("b"));
-    case.first_sync();
-    case.write("a.yaml", one("b"));
-    case.drift(json!({ "deleteScope": "a" }));
-    case.sync(&[]).exits(DONE);
-    case.pass_hours(23);
-    case.sync(&[]).exits(DONE);
-    assert_eq!(case.owned(), ["a created", "b created"]);
-    case.pass_hours(2);
-    case.sync(&[]).exits(DONE);
-    assert_eq!(case.owned(), ["b created"]);
-    case.drift(json!({ "addScope": { "name": "a", "description": "D" } }));
-    case.sync(&[]).exits(DONE);
-    assert_eq!(case.scopes(), ["a", "b"]);
+    let again = json!({ "description": "D" });
+    for (place, remove, add, key) in [
+        (wso2(""), "deleteScope", "addScope", "name"),
+        (publisher(""), "deleteSharedScope", "addSharedScope", "name"),
+        (one_login(""), "deleteScope", "addScope", "value"),
+    ] {
+        let name = place.name.clone();
+        let case = Case::of([place]);
+        let one = |scope_name| scope(&name, scope_name, "description: D");
+        case.write("a.yaml", one("a") + &one("b"));
+        case.first_sync();
+        case.write("a.yaml", one("b"));
+        case.drift(json!({ remove: "a" }));
+        case.sync(&[]).exits(DONE);
+        case.pass_hours(23);
+        case.sync(&[]).exits(DONE);
+        assert_eq!(case.owned(), ["a created", "b created"], "{name}");
+        case.pass_hours(2);
+        case.sync(&[]).exits(DONE);
+        assert_eq!(case.owned(), ["b created"], "{name}");
+        let mut made = again.clone();
+        made[key] = json!("a");
+        case.drift(json!({ add: made }));
+        case.sync(&[]).exits(DONE);
+        assert_eq!(case.scopes(), ["a", "b"], "{name}");
+    }
 }
 
 // Remote ids.
