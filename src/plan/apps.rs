@@ -315,7 +315,9 @@ impl<'a> Planner<'_, 'a> {
             }
             return;
         }
-        if self.holds_stale(desired, live, &object, &resolved.after) {
+        if self.holds_stale(desired, live, &object, &resolved.after)
+            || self.cannot_be_emptied(desired, live, &object, &resolved.after)
+        {
             return;
         }
         let mut refusals = refusals(desired, live, &object, &resolved);

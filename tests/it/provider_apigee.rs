@@ -573,7 +573,7 @@ async fn a_list_is_replaced_as_a_whole_on_every_kind_of_key() {
             scopes(["WRITE"]),
             "{edition:?} {kind}"
         );
-        let sent = &place.log().await[0];
+        let sent = &place.log().await[1];
         assert_eq!(sent["method"], method);
         assert_eq!(provider.requests().writes, 1);
 
@@ -583,6 +583,76 @@ async fn a_list_is_replaced_as_a_whole_on_every_kind_of_key() {
         assert_eq!(list, &json!(["WRITE"]));
         *list = json!(["READ"]);
         assert_eq!(without_times(after), without_times(before));
+    }
+}
+
+#[tokio::test]
+async fn what_a_key_has_beside_its_list_is_sent_back_whether_a_replace_would_keep_it_or_not() {
+    let attributes = json!([{ "name": "tier", "value": "gold" }, { "name": "note", "value": "" }]);
+    let mut held = key("k3y", &["orders"], &["READ"]);
+    held["attributes"] = attributes.clone();
+    let apps = json!([{ "name": "shop", "keys": [held] }]);
+    for (edition, kind, field, owner) in [
+        (
+            Edition::Edge,
+            "developers",
+            "email",
+            AppOwner::Developer("ann@example.com".to_owned()),
+        ),
+        (
+            Edition::Edge,
+            "companies",
+            "name",
+            AppOwner::Company("bakers".to_owned()),
+        ),
+        (
+            Edition::X,
+            "developers",
+            "email",
+            AppOwner::Developer("ann@example.com".to_owned()),
+        ),
+        (
+            Edition::X,
+            "appGroups",
+            "name",
+            AppOwner::AppGroup("bakers".to_owned()),
+        ),
+    ] {
+        for answer in ["keep", "clear"] {
+            let name = if field == "email" {
+                "ann@example.com"
+            } else {
+                "bakers"
+            };
+            let mut system = json!({ kind: [{ field: name, "apps": apps }] });
+            system["switches"] = json!({ "keyPutWithoutAttributes": answer, "appGroupKeyOmittedAttributes": answer });
+            let place = place(edition, system).await;
+            let provider = open(&place, edition);
+            let app = of(owner.clone(), "shop", Some("k3y"));
+            let change = replace(app.clone(), scopes(["READ", "WRITE"]));
+
+            // After the look that every replace is preceded by, it is one request.
+            provider.observe(&reread(app.clone())).await.unwrap();
+            provider.apply(&change).await.unwrap();
+            assert_eq!(provider.requests().total, 2, "{edition:?} {kind}");
+            let list = |state: &Value| state[kind][0]["apps"][0]["keys"][0].clone();
+            let stored = list(&place.state().await);
+            assert_eq!(stored["scopes"], json!(["READ", "WRITE"]));
+            assert_eq!(
+                stored["attributes"], attributes,
+                "{edition:?} {kind} {answer}"
+            );
+
+            // Without one, it looks by itself.
+            let change = replace(app, scopes(["WRITE"]));
+            provider.apply(&change).await.unwrap();
+            assert_eq!(provider.requests().total, 4);
+            let stored = list(&place.state().await);
+            assert_eq!(
+                stored["attributes"], attributes,
+                "{edition:?} {kind} {answer}"
+            );
+        }
     }
 }
 

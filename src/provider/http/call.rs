@@ -53,6 +53,7 @@ pub(crate) struct Call<'a> {
     limit: usize,
     expected: &'a [u16],
     settling: bool,
+    logged: bool,
 }
 
 impl<'a> Call<'a> {
@@ -80,6 +81,7 @@ impl<'a> Call<'a> {
             limit,
             expected: &[],
             settling: false,
+            logged: true,
         }
     }
 
@@ -145,6 +147,12 @@ impl<'a> Call<'a> {
     /// Sends it even after an interrupt: it finds out what became of a request that was in flight.
     pub(crate) fn settling(mut self, settling: bool) -> Self {
         self.settling = settling;
+        self
+    }
+
+    /// Keeps its body out of the log at any level: it carries what somebody else wrote, and nobody knows how secret that is.
+    pub(crate) fn unlogged(mut self) -> Self {
+        self.logged = false;
         self
     }
 
@@ -255,7 +263,8 @@ impl<'a> Call<'a> {
         }
         match &self.body {
             Some(Payload::Json(bytes)) => {
-                if self.kind == Kind::Api && tracing::enabled!(tracing::Level::TRACE) {
+                let logged = self.logged && self.kind == Kind::Api;
+                if logged && tracing::enabled!(tracing::Level::TRACE) {
                     let body = http.redactor.redact(&String::from_utf8_lossy(bytes));
                     tracing::trace!(target_id = http.target, method = %self.method, body, "request body");
                 }
