@@ -67,7 +67,7 @@ pub(super) fn open(
         unreachable!("the caller chose by the endpoint");
     };
     let auth = match edition {
-        Edition::Edge => auth::edge(target, credential, *auth)?,
+        Edition::Edge => auth::edge(target, credential, *auth, connect.sandbox.is_some())?,
         Edition::X => auth::x(target, credential, *auth)?,
     };
     Ok(Box::new(Apigee {

@@ -268,6 +268,7 @@ impl Http {
                 let calls = TokenCalls {
                     http: self,
                     settling,
+                    after_refusal: refused.is_some(),
                 };
                 return self
                     .tokens
@@ -292,4 +293,4 @@ fn host_of(url: &Url) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

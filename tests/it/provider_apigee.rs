@@ -787,10 +787,13 @@ async fn edge_is_signed_in_to_in_four_ways() {
         present(&live, &app);
         assert_eq!(provider.requests().tokens, tokens, "{auth:?} {keys:?}");
     }
+    // Nobody but the credential says where a password may go, and this is not Apigee's own cloud.
     for (keys, auth) in [
         (TOKEN, ApigeeAuth::Basic),
         (&refresh[..], ApigeeAuth::Basic),
         (&[("username", "ann")][..], ApigeeAuth::OAuth),
+        (&password[..2], ApigeeAuth::OAuth),
+        (&refresh[..1], ApigeeAuth::OAuth),
     ] {
         let Err(error) = providing::try_open(endpoint(&place, Edition::Edge, Some(auth)), keys)
         else {
@@ -1029,6 +1032,61 @@ async fn a_listing_without_an_end_is_left() {
         let live = provider.observe(&interest).await.unwrap();
         assert_eq!(live.apps.len(), 10);
         assert_eq!(provider.requests().total, read + 10, "{edition:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_outlives_a_sign_in_host_that_is_out_of_order() {
+    use wiremock::matchers::{body_string_contains, method, path};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    let server = MockServer::start().await;
+    let token = |form: &str, times: u64, answer: ResponseTemplate| {
+        Mock::given(method("POST"))
+            .and(path("/oauth/token"))
+            .and(body_string_contains(form))
+            .respond_with(answer)
+            .up_to_n_times(times)
+            .mount(&server)
+    };
+    let given = || {
+        let body = json!({ "access_token": "acc3ss", "expires_in": 3600 });
+        ResponseTemplate::new(200).set_body_json(body)
+    };
+    // As often as a request is sent.
+    token("=r3fresh", 3, ResponseTemplate::new(503)).await;
+    token("=r3fresh", 1, given()).await;
+    token("=password", 9, given()).await;
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({ "consumerKey": "k" })))
+        .mount(&server)
+        .await;
+    let endpoint = Endpoint::Apigee {
+        url: server.uri().parse().unwrap(),
+        organization: "acme".to_owned(),
+        edition: Edition::Edge,
+        auth: None,
+    };
+    let url = format!("{}/oauth/token", server.uri());
+    let keys = [
+        ("refreshToken", "r3fresh"),
+        ("username", "ann"),
+        ("password", "s3cret"),
+        ("mfaToken", "123456"),
+        ("tokenUrl", url.as_str()),
+    ];
+    let provider = providing::open_to_look(endpoint, &keys);
+    let interest = reread(anns("shop", Some("k")));
+    let look = || provider.observe(&interest);
+    let error = look().await.unwrap_err();
+    assert_eq!(error.status(), Some(503));
+    look().await.unwrap();
+    let requests = server.received_requests().await.unwrap();
+    let bodies = requests
+        .iter()
+        .map(|request| String::from_utf8_lossy(&request.body));
+    for body in bodies {
+        assert!(!body.contains("s3cret"), "the password was sent: {body}");
     }
 }
 

@@ -308,7 +308,7 @@ async fn attaching_twice_is_settled_by_what_the_app_holds() {
         .apply(&attach(scopes(["orders:write"])))
         .await
         .unwrap_err();
-    assert_eq!(error.fate, Fate::Unknown);
+    assert_eq!(error.fate, Fate::NotDone);
 }
 
 #[tokio::test]

@@ -578,6 +578,24 @@ async fn a_wrong_password_is_named_and_not_shown() {
 }
 
 #[tokio::test]
+async fn a_password_that_oauth_refuses_is_not_tried_again_by_every_change() {
+    let place = place(json!({})).await;
+    let mut keys = CLIENT.to_vec();
+    keys[1] = ("password", "wr0ng-0ne");
+    let provider = providing::open(publisher(&place), &keys);
+    for name in ["a", "b", "c"] {
+        let change = create(state(name, "d", &[]));
+        let error = provider.apply(&change).await.unwrap_err();
+        assert!(said(&error).contains("400"), "{}", said(&error));
+        assert_eq!(error.fate, Fate::NotDone);
+    }
+    assert_eq!(
+        place.counted().await,
+        ["1 x POST /oauth2/token 400".to_owned()]
+    );
+}
+
+#[tokio::test]
 async fn a_scope_in_use_stays_with_the_servers_own_words() {
     let place = place(json!({ "sharedScopes": [
         { "id": "6f2c5b8e-3d43-4b0e-9d7f-2d6d3f5d1a11", "name": "s", "description": "d", "usedBy": ["Orders"] },

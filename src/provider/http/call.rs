@@ -302,9 +302,7 @@ impl<'a> Call<'a> {
                 redactor: Arc::clone(&http.redactor),
             });
         }
-        let asked_wait = matches!(status.as_u16(), 429 | 503)
-            .then(|| retry::asked_wait(response.headers(), Timestamp::now()))
-            .flatten();
+        let asked_wait = retry::asked_wait(status.as_u16(), response.headers(), Timestamp::now());
         let mut failure = if status.is_redirection() {
             redirected(url, &response)
         } else {
@@ -427,12 +425,14 @@ impl<D: Iterator<Item = Duration>> Tries<D> {
             return Err(error);
         };
         let wait = failure.asked_wait.unwrap_or(random);
-        let until = Instant::now() + wait;
-        if failure.ending == Ending::NotSent && until > self.reach_by {
+        // A server may ask for a longer wait than a clock can count.
+        let until = Instant::now().checked_add(wait);
+        let is_before = |end: Instant| until.filter(|until| *until <= end);
+        if failure.ending == Ending::NotSent && is_before(self.reach_by).is_none() {
             call.http.unreachable.store(true, Ordering::Relaxed);
             return Err(error);
         }
-        if until > self.deadline {
+        let Some(until) = is_before(self.deadline) else {
             return Err(match failure.asked_wait {
                 None => error,
                 Some(wait) => error.with_help(format!(
@@ -440,7 +440,7 @@ impl<D: Iterator<Item = Duration>> Tries<D> {
                     wait.as_secs()
                 )),
             });
-        }
+        };
         // The first repetitions pass unnoticed; whoever waits longer wants to know what for.
         if self.made == PATIENT_TRIES || wait > NOTICEABLE {
             tracing::warn!(

@@ -118,8 +118,13 @@ impl Publisher {
         let look = || self.list(&path).look(after, |live| live.remote_id.clone());
         let Settled { object: id, found } = settle_create(&self.http, send, look, is_conflict)
             .await
-            .map_err(|error| match error.fate {
-                Fate::NotDone if is_conflict(&error) => orphan(error, &after.name),
+            .map_err(|error| match error {
+                // With help, it was seen: it is listed, and differs.
+                ProviderError {
+                    fate: Fate::NotDone,
+                    help: None,
+                    ..
+                } if is_conflict(&error) => orphan(error, &after.name),
                 _ => error,
             })?;
         if let Some(id) = &id {
