@@ -7,6 +7,8 @@
 //! audit.jsonl              every write that was ever sent
 //! ```
 //!
+//! An inventory of another name has its own log: `orders.json` has `orders.json.audit.jsonl`.
+//!
 //! A run appends to the journal before and after each write, so that its cost does not grow with the inventory, and folds
 //! it into the file when it ends. A run that was killed leaves its journal, and the next one replays it. The journal
 //! names the generation of the file that it follows: one that was folded in already is never replayed.
@@ -370,7 +372,7 @@ impl Inventory {
         .expect("a number serialises");
         head.push(b'\n');
         file.write_all(&head).map_err(write(&journal))?;
-        let audit_path = path.with_file_name("audit.jsonl");
+        let audit_path = audit_of(path);
         let audit = OpenOptions::new()
             .create(true)
             .append(true)
@@ -482,7 +484,7 @@ impl Inventory {
         text.push('\n');
         let mut inner = self.inner.lock().await;
         let failed = |source| InventoryError::Write {
-            path: self.path.with_file_name("audit.jsonl"),
+            path: audit_of(&self.path),
             source,
         };
         inner
@@ -588,6 +590,19 @@ fn take_lock(path: &Path, holder: &str) -> Result<File, InventoryError> {
 
 fn journal_path(path: &Path) -> PathBuf {
     with_suffix(path, ".journal")
+}
+
+/// The audit log: the folder's own beside an inventory of the usual name, else the inventory's, so that two in one folder
+/// do not share one.
+fn audit_of(path: &Path) -> PathBuf {
+    if path
+        .file_name()
+        .is_some_and(|name| name == "inventory.json")
+    {
+        path.with_file_name("audit.jsonl")
+    } else {
+        with_suffix(path, ".audit.jsonl")
+    }
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -24,6 +24,7 @@
 //! a [`Refusal`] on it, so that the digest of a plan is the same before and after somebody approved it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -41,7 +42,7 @@ mod settle;
 mod tests;
 pub(crate) mod words;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Approval, Policy, Target};
 use crate::model::{
     AppRef, Counted, DesiredTarget, Intent, Live, LiveIdentity, Owned, Record, RemoteId, Removal,
@@ -50,7 +51,6 @@ use crate::model::{
 use access::Access;
 use change::Change;
 use digest::Digest;
-use words::printable;
 
 /// Whether what no manifest declares is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -195,9 +195,63 @@ pub struct Refusal {
     /// What was counted against it.
     pub actual: Option<u64>,
     /// What to do.
-    pub way_through: String,
+    pub way_through: WayThrough,
     /// Whether `--approve-plan` lifts it.
     pub liftable: bool,
+}
+
+/// What to do about a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WayThrough {
+    /// What these words say.
+    Words(String),
+    /// To adopt what a manifest declares. The whole command depends on how the run was called, which a plan does not know.
+    Adopt {
+        /// The manifest's kind.
+        kind: ObjectKind,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl WayThrough {
+    fn adopt(kind: ObjectKind, manifest: &Source) -> Self {
+        Self::Adopt {
+            kind,
+            namespace: manifest.namespace.clone(),
+            name: manifest.name.clone(),
+        }
+    }
+}
+
+impl From<&str> for WayThrough {
+    fn from(words: &str) -> Self {
+        Self::Words(words.to_owned())
+    }
+}
+
+impl From<String> for WayThrough {
+    fn from(words: String) -> Self {
+        Self::Words(words)
+    }
+}
+
+impl fmt::Display for WayThrough {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Words(words) => f.write_str(words),
+            Self::Adopt {
+                kind,
+                namespace,
+                name,
+            } => {
+                let kind: &str = kind.into();
+                write!(f, "adopt --only {kind}/{namespace}/{name}")
+            }
+        }
+    }
 }
 
 /// What a change, a skip or a refusal is about.
@@ -240,7 +294,7 @@ pub struct Skipped {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Populations(pub BTreeMap<(Counted, Option<String>), u64>);
 
-/// The numbers that head a plan.
+/// The numbers that head a plan: scopes, and apps with a list of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Population {
     /// Live objects.
@@ -558,7 +612,8 @@ fn conflict(object: ObjectRef, label: &str, holder: &SourceFile, source: &Source
         way_through: format!(
             "run over {holder} and {} together to hand it over, or run `scopeward adopt` for this manifest",
             source.file
-        ),
+        )
+        .into(),
         liftable: false,
     }
 }
@@ -571,7 +626,7 @@ fn new_inventory(choice: NewInventory, target: &Target, plan: &mut TargetPlan) {
     match choice {
         NewInventory::Allow => {}
         NewInventory::Warn => plan.diagnostics.push(
-            Diagnostic::warning(crate::diagnostic::Code("SW210"), message)
+            Diagnostic::warning(codes::NEW_INVENTORY, message)
                 .at(&target.source, "/metadata/name")
                 .help("`sync` asks for --new-inventory here, or for the inventory that knows this target (--inventory)"),
         ),
@@ -581,7 +636,7 @@ fn new_inventory(choice: NewInventory, target: &Target, plan: &mut TargetPlan) {
             message,
             limit: None,
             actual: None,
-            way_through: "pass --new-inventory to start one, or --inventory with the one that knows this target".to_owned(),
+            way_through: "pass --new-inventory to start one, or --inventory with the one that knows this target".into(),
             liftable: true,
         }),
     }
@@ -630,7 +685,7 @@ impl ObjectRef {
         Self {
             kind: ObjectKind::Scope,
             name: name.as_str().to_owned(),
-            label: printable(name.as_str()),
+            label: name.as_str().to_owned(),
             remote_id: remote_id.cloned(),
         }
     }
@@ -643,7 +698,7 @@ impl ObjectRef {
         Self {
             kind: ObjectKind::AppScopeSet,
             name: app.path(),
-            label: printable(&label),
+            label,
             remote_id: None,
         }
     }
