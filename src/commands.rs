@@ -159,7 +159,11 @@ async fn dispatch(command: Command) -> Result<Exit, Stop> {
         Command::Generate(Generate::Completions(_)) => later("generate completions"),
         Command::Generate(Generate::Man(_)) => later("generate man"),
         Command::Generate(Generate::Crds(into)) => generate::run(generate::crds(), into).await,
-        Command::Generate(Generate::Schema(into)) => generate::run(generate::schemas(), into).await,
+        Command::Generate(Generate::Schema(into)) => {
+            let mut files = generate::schemas();
+            files.extend(crate::render::json::schemas());
+            generate::run(files, into).await
+        }
         Command::Show(_) => later("show"),
         Command::Import(_) => later("import"),
         Command::Release(_) => later("release"),

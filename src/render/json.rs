@@ -1,5 +1,9 @@
 //! Plans and reports for programs: versioned, stable, and without any secret.
 
+mod schema;
+
+pub use schema::schemas;
+
 use serde_json::{Value, json};
 
 use super::{run_result, text};

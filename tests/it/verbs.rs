@@ -10,6 +10,7 @@ use crate::support::trouble::Served;
 use crate::support::*;
 
 mod adopting;
+mod formats;
 mod hostile;
 mod outputs;
 
