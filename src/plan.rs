@@ -128,6 +128,8 @@ pub enum SkipReason {
     IncompleteManifests,
     /// The run is narrowed by a selector, so nothing is removed.
     Selection,
+    /// Another Target may lead to the same place, and was not read, so nothing is removed here.
+    UnreadTarget,
     /// Its manifest said `deletionPolicy: Orphan`.
     Orphaned,
     /// `scopeward.dev/hold-until` is in the future.
@@ -596,31 +598,50 @@ impl Context<'_> {
         until.is_some_and(|until| until > self.options.now)
     }
 
-    /// The manifest that holds an object, where that is another one, outside this run's paths. When it is among them, it
-    /// does not declare the object any more, and the object is handed over.
-    fn conflict<'h>(
+    /// The manifest that holds an object, where that is another one that may still declare it. When all manifests were read
+    /// and it is among them, it does not declare the object any more, and the object is handed over.
+    fn holder<'h>(
         &self,
         holder: Option<&'h SourceFile>,
         source: &Source,
     ) -> Option<&'h SourceFile> {
-        holder.filter(|holder| **holder != source.file && !self.covers(holder))
+        let is_whole = self.options.removal_block.is_none();
+        holder.filter(|holder| **holder != source.file && !(is_whole && self.covers(holder)))
     }
-}
 
-/// A second manifest that declares what another holds is told so.
-fn conflict(object: ObjectRef, label: &str, holder: &SourceFile, source: &Source) -> Refusal {
-    Refusal {
-        rule: Rule::Conflict,
-        object: Some(object),
-        message: format!("{label} is held by {holder}, which this run does not read"),
-        limit: None,
-        actual: None,
-        way_through: format!(
-            "run over {holder} and {} together to hand it over, or run `scopeward adopt` for this manifest",
-            source.file
-        )
-        .into(),
-        liftable: false,
+    /// The refusal for a manifest that declares what another one holds, if it does.
+    fn conflict(
+        &self,
+        object: impl FnOnce() -> ObjectRef,
+        holder: Option<&SourceFile>,
+        source: &Source,
+    ) -> Option<Refusal> {
+        let holder = self.holder(holder, source)?;
+        let object = object();
+        let (why, way_through) = if self.covers(holder) {
+            (
+                "of which this run does not know the whole",
+                "correct what is wrong with the manifests and run over all of them to hand it over"
+                    .to_owned(),
+            )
+        } else {
+            (
+                "which this run does not read",
+                format!(
+                    "run over {holder} and {} together to hand it over, or run `scopeward adopt` for this manifest",
+                    source.file
+                ),
+            )
+        };
+        Some(Refusal {
+            rule: Rule::Conflict,
+            message: format!("{} is held by {holder}, {why}", object.label),
+            object: Some(object),
+            limit: None,
+            actual: None,
+            way_through: way_through.into(),
+            liftable: false,
+        })
     }
 }
 

@@ -86,6 +86,8 @@ pub struct Interest {
 pub struct Done {
     /// The id of what was made, where the system gives one.
     pub remote_id: Option<RemoteId>,
+    /// What was to be made was there already, just so: somebody else's, and nothing was written.
+    pub found: bool,
 }
 
 /// How many requests a provider sent.

@@ -211,3 +211,24 @@ pub(crate) fn done_summary(plan: &TargetPlan, report: &TargetReport) -> Summary 
     }
     summary
 }
+
+#[cfg(test)]
+mod tests {
+    use super::visible;
+
+    #[test]
+    fn what_is_invisible_is_written_out_and_the_rest_stays() {
+        #[rustfmt::skip]
+        let table = [
+            ("orders:read", "orders:read"),
+            ("Größe 日本 ❤ café", "Größe 日本 ❤ café"),
+            ("a\u{1b}[2Jb\n\tc\r", "a\\u{1b}[2Jb\\n\\tc\\r"),
+            ("\u{7f}\u{9b}31m", "\\u{7f}\\u{9b}31m"),
+            ("\u{202e}txet\u{2066}", "\\u{202e}txet\\u{2066}"),
+            ("a\u{200b}b\u{feff}\u{2028}\u{3164}", "a\\u{200b}b\\u{feff}\\u{2028}\\u{3164}"),
+        ];
+        for (text, shown) in table {
+            assert_eq!(visible(text), shown);
+        }
+    }
+}

@@ -174,7 +174,7 @@ async fn plan(
     });
     let readings = session.read(observers).await;
     let snapshot = inventory.snapshot().await;
-    let approved = session::judged(&readings, &snapshot, options, planning);
+    let approved = session::judged(session, &readings, &snapshot, options, planning);
     (readings, approved)
 }
 
@@ -222,16 +222,16 @@ async fn execute(
         interrupt: &session.interrupt,
         progress: &progress,
     };
-    let after = PlanOptions {
-        new_inventory: NewInventory::Allow,
-        ..options.clone()
-    };
     let each = approved.targets().zip(writers).zip(readings).map(
         async |(((plan, verdict), writer), reading)| {
             let Ok(provider) = writer else {
                 return nothing_run(plan);
             };
             let desired = &reading.desired;
+            let after = PlanOptions {
+                new_inventory: NewInventory::Allow,
+                ..reading.options(options)
+            };
             let replan = |live: &Live, owned: &Owned| {
                 plan_target(
                     desired,

@@ -33,7 +33,7 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
         NewInventory::Warn
     };
     let options = session.plan_options(mode, new_inventory);
-    let approved = session::judged(&readings, &snapshot, &options, planning);
+    let approved = session::judged(&session, &readings, &snapshot, &options, planning);
     let live = session::live_findings(&approved, &session);
     session::findings(&live);
     session.orphaned_identities(&readings, &snapshot);

@@ -44,7 +44,7 @@ pub(crate) use answer::Answer;
 pub(crate) use auth::{Auth, Token, TokenCalls, TokenSource};
 pub(crate) use call::Call;
 pub(crate) use client::is_loopback;
-pub(crate) use settle::{Found, settle_create};
+pub(crate) use settle::{Found, Settled, settle_create};
 
 use auth::{Signature, Tokens};
 use client::Clients;

@@ -143,7 +143,7 @@ impl State {
                     }
                 }
             }
-            Change::AttachApp { app, after } => self.attach(app, after)?,
+            Change::AttachApp { app, after } => return self.attach(app, after),
             Change::ReplaceAppScopes { app, after, .. } => {
                 self.check(app, after)?;
                 let list = lists(&mut self.live.apps).find(|list| list.app == *app);
@@ -155,12 +155,13 @@ impl State {
         Ok(Done::default())
     }
 
-    /// Makes a scope. An equal one that is there is what was to be made.
+    /// Makes a scope. An equal one that is there is found.
     fn create(&mut self, system: System, after: &ScopeState) -> Result<Done, Cause> {
         if let Some(live) = self.live.scopes.get(&after.name) {
             return if same(live, &held(system, after, live.remote_id.clone())) {
                 Ok(Done {
                     remote_id: live.remote_id.clone(),
+                    found: true,
                 })
             } else {
                 Err(conflict("it is there, and differs"))
@@ -171,7 +172,10 @@ impl State {
         let remote_id = has_ids.then(|| RemoteId::new(self.made.to_string()));
         let live = held(system, after, remote_id.clone());
         self.live.scopes.insert(after.name.clone(), live);
-        Ok(Done { remote_id })
+        Ok(Done {
+            remote_id,
+            found: false,
+        })
     }
 
     /// Replaces a scope; its id and its holders stay.
@@ -187,10 +191,13 @@ impl State {
         }
     }
 
-    fn attach(&mut self, app: &AppRef, after: &BTreeSet<ScopeName>) -> Result<(), Cause> {
+    fn attach(&mut self, app: &AppRef, after: &BTreeSet<ScopeName>) -> Result<Done, Cause> {
         self.check(app, after)?;
         match self.live.apps.get(app) {
-            Some(LiveApp::Present(list)) if list.scopes == *after => Ok(()),
+            Some(LiveApp::Present(list)) if list.scopes == *after => Ok(Done {
+                remote_id: None,
+                found: true,
+            }),
             Some(_) => Err(conflict("it is there, and differs")),
             None => {
                 let list = LiveAppScopes {
@@ -203,7 +210,7 @@ impl State {
                     unusable: None,
                 };
                 self.live.apps.insert(app.clone(), LiveApp::Present(list));
-                Ok(())
+                Ok(Done::default())
             }
         }
     }

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
 use self::api::{Api, Client, Scope, Server};
-use super::http::{Access, Answer, Found, Http, settle_create};
+use super::http::{Access, Answer, Found, Http, Settled, settle_create};
 use super::{
     Apply, Cause, Connect, Credential, Done, Interest, Observe, Provider, ProviderError, Requests,
 };
@@ -169,7 +169,7 @@ impl OneLogin {
 
     async fn create(&self, server: u64, after: &ScopeState) -> Result<Done, ProviderError> {
         let description = after.description.as_deref().unwrap_or(after.name.as_str());
-        let id = settle_create(
+        let Settled { object: id, found } = settle_create(
             self.api.http(),
             || self.api.create_scope(server, &after.name, description),
             || async {
@@ -182,6 +182,7 @@ impl OneLogin {
         self.ids().insert(after.name.clone(), id);
         Ok(Done {
             remote_id: Some(RemoteId::new(id.to_string())),
+            found,
         })
     }
 
@@ -217,7 +218,7 @@ impl OneLogin {
     ) -> Result<Done, ProviderError> {
         let app = app_id(app)?;
         let ids = self.ids_of(app, after)?;
-        settle_create(
+        let Settled { found, .. } = settle_create(
             self.api.http(),
             || self.api.create_client(server, app, &ids),
             || async {
@@ -227,7 +228,10 @@ impl OneLogin {
             is_taken,
         )
         .await?;
-        Ok(Done::default())
+        Ok(Done {
+            remote_id: None,
+            found,
+        })
     }
 
     /// Keeps the ids that lists gave. A whole list of scopes replaces what was known; clients only add to it.

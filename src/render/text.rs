@@ -267,6 +267,9 @@ pub(crate) fn skip_words(reason: SkipReason) -> &'static str {
         SkipReason::OtherSource => "from a file that this run does not read",
         SkipReason::IncompleteManifests => "not removed, since a document is invalid",
         SkipReason::Selection => "not removed, since the run is narrowed",
+        SkipReason::UnreadTarget => {
+            "not removed, since another Target may be this place and was not read"
+        }
         SkipReason::Orphaned => "deletionPolicy: Orphan; it stays, and is no longer ours",
         SkipReason::Held => "on hold (scopeward.dev/hold-until)",
         SkipReason::Drift => "changed behind our back; `drift: Report`",

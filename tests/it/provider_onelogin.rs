@@ -287,7 +287,7 @@ async fn a_scope_of_that_name_that_differs_is_not_taken_for_ours() {
             .to_string()
             .contains("Value has already been taken")
     );
-    assert_eq!(error.fate, Fate::Unknown);
+    assert_eq!(error.fate, Fate::NotDone);
     assert!(error.help.unwrap().contains("its description is another"));
 }
 
@@ -308,7 +308,7 @@ async fn attaching_twice_is_settled_by_what_the_app_holds() {
         .apply(&attach(scopes(["orders:write"])))
         .await
         .unwrap_err();
-    assert_eq!(error.fate, Fate::Unknown);
+    assert_eq!(error.fate, Fate::NotDone);
 }
 
 #[tokio::test]

@@ -355,7 +355,7 @@ async fn a_create_that_finds_another_scope_of_its_name_fails_and_leaves_it_alone
             .apply(&create(state("s", "ours", &["x"])))
             .await
             .unwrap_err();
-        assert_eq!(error.fate, Fate::Unknown);
+        assert_eq!(error.fate, Fate::NotDone);
         let help = error.help.clone().unwrap();
         assert!(help.contains("its description is another one"), "{help}");
     }
@@ -444,7 +444,7 @@ async fn publisher_scopes_are_made_changed_and_deleted_by_id() {
         display_name: Some("Read".to_owned()),
         ..state("a:b", "d", &["x", "y"])
     };
-    let Done { remote_id } = provider.apply(&create(wanted.clone())).await.unwrap();
+    let Done { remote_id, .. } = provider.apply(&create(wanted.clone())).await.unwrap();
     let live = provider.observe(&everything()).await.unwrap();
     let made = &live.scopes[&scope("a:b")];
     assert_eq!(made.remote_id, remote_id);
@@ -707,7 +707,7 @@ async fn a_create_that_finds_two_scopes_of_its_name_fails() {
         .apply(&create(state("s", "d", &[])))
         .await
         .unwrap_err();
-    assert_eq!(error.fate, Fate::Unknown);
+    assert_eq!(error.fate, Fate::NotDone);
     let help = error.help.unwrap();
     assert!(help.contains("there are two of that name"), "{help}");
 }

@@ -150,10 +150,18 @@ impl Planner<'_, '_> {
 /// Plans the deletions, now that the lists of apps are planned.
 pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut TargetPlan) {
     let lists = lists_after(plan);
+    // Whether a system tells names apart by their case is not known everywhere: the old spelling goes after the new one is
+    // there, and stays where the new one could not be made.
+    let makers: BTreeMap<String, usize> = scopes
+        .maker
+        .iter()
+        .map(|(name, maker)| (name.as_str().to_lowercase(), *maker))
+        .collect();
     for (name, entry_name) in &scopes.leaving {
         let live = &context.live.scopes[name];
         let object = ObjectRef::scope(name, live.remote_id.as_ref());
-        let mut depends_on = BTreeSet::new();
+        let respelled = makers.get(&name.as_str().to_lowercase());
+        let mut depends_on: BTreeSet<usize> = respelled.copied().into_iter().collect();
         let mut facts = BTreeSet::new();
         let mut users = Vec::new();
         match &live.consumers {

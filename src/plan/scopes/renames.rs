@@ -135,10 +135,8 @@ impl Planner<'_, '_> {
                 return;
             }
         };
-        if reason == SkipReason::Held
-            && let Some((old, entry)) = self.ownership.of_live.get(from).copied()
-        {
-            self.hold(old, entry, scope);
+        if let Some((old, entry)) = self.ownership.of_live.get(from).copied() {
+            self.tighten(old, entry, scope);
         }
         self.skip(from, reason, Vec::new());
     }
@@ -150,6 +148,9 @@ impl Planner<'_, '_> {
             return;
         };
         let owner = self.ownership.of_live.get(from).copied();
+        if let Some((old, entry)) = owner {
+            self.tighten(old, entry, scope);
+        }
         let assumed = self.assumed(scope, live);
         let entry = owner.map_or(&assumed, |(_, entry)| entry);
         let roles = self.roles(scope, live, entry);
@@ -246,7 +247,7 @@ pub(super) fn obstacle(
         .map(|(_, entry)| &entry.source);
     let skip = if target.system().capabilities().rename == Rename::No {
         return Some(Obstacle::NoRename);
-    } else if context.conflict(holder, &scope.source).is_some() {
+    } else if context.holder(holder, &scope.source).is_some() {
         return Some(Obstacle::Conflict);
     } else if live.inherited {
         SkipReason::Inherited

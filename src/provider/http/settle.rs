@@ -15,15 +15,25 @@ pub(crate) enum Found<T> {
     Absent,
 }
 
+/// An object that is there now as it was to be made.
+pub(crate) struct Settled<T> {
+    /// The object.
+    pub(crate) object: T,
+    /// Somebody else made it, before any request of ours could.
+    pub(crate) found: bool,
+}
+
 /// Makes an object, and looks before saying that it failed and before sending it again.
 ///
 /// | the create | the look | result |
 /// |---|---|---|
 /// | worked | | done |
 /// | refused | | its error |
-/// | in doubt, or a conflict | equal | done |
-/// | | different | its error, fate unknown |
-/// | | failed | its error, fate unknown |
+/// | in doubt, or a conflict after a doubt | equal | done |
+/// | a conflict at first | equal | found: it is somebody else's |
+/// | | different | its error, nothing changed |
+/// | in doubt | different | its error, fate unknown |
+/// | in doubt, or a conflict | failed | its error, fate unknown |
 /// | in doubt, and worth another try | absent | sent again, as often as any request |
 /// | in doubt otherwise (a 500), or a conflict | absent | its error, nothing changed |
 ///
@@ -31,14 +41,14 @@ pub(crate) enum Found<T> {
 /// tries are over, and a try that meets its late success is a conflict, and looked up.
 ///
 /// `send` makes it once, `look` is given no request that an interrupt stops (see [`super::Call::settling`]), and
-/// `is_conflict` says whether an error means that the object exists. Whether an equal object is ours was decided by the
-/// caller, who knows that it was absent before.
+/// `is_conflict` says whether an error means that the object exists. An equal object after a doubt counts as made: the
+/// caller knows that it was absent before.
 pub(crate) async fn settle_create<T, S, L>(
     http: &Http,
     mut send: impl FnMut() -> S + Send,
     mut look: impl FnMut() -> L + Send,
     is_conflict: impl Fn(&ProviderError) -> bool + Send,
-) -> Result<T, ProviderError>
+) -> Result<Settled<T>, ProviderError>
 where
     S: Future<Output = Result<T, ProviderError>> + Send,
     L: Future<Output = Result<Found<T>, ProviderError>> + Send,
@@ -48,7 +58,12 @@ where
     let mut in_doubt: Option<ProviderError> = None;
     loop {
         let error = match (send().await, &in_doubt) {
-            (Ok(made), _) => return Ok(made),
+            (Ok(object), _) => {
+                return Ok(Settled {
+                    object,
+                    found: false,
+                });
+            }
             (Err(error), Some(earlier)) if error.cause == Cause::Interrupted => {
                 return Err(earlier.clone());
             }
@@ -63,10 +78,14 @@ where
             return Err(error.with_fate(settled));
         }
         match look().await {
-            Ok(Found::Equal(made)) => return Ok(made),
+            Ok(Found::Equal(object)) => {
+                let found = conflict && in_doubt.is_none();
+                return Ok(Settled { object, found });
+            }
             Ok(Found::Different(how)) => {
                 let help = format!("it is there now, and {how}: look at it before the next run");
-                return Err(error.with_fate(Fate::Unknown).with_help(help));
+                let fate = if conflict { settled } else { Fate::Unknown };
+                return Err(error.with_fate(fate).with_help(help));
             }
             Err(look) => {
                 let help = format!(

@@ -10,7 +10,7 @@ use super::{List, convert, is_conflict, refused, same_name, unsupported};
 use crate::model::system::System;
 use crate::model::{Live, LiveScope, RemoteId, ScopeName, Target};
 use crate::plan::change::{Change, ScopeState};
-use crate::provider::http::{Http, settle_create};
+use crate::provider::http::{Http, Settled, settle_create};
 use crate::provider::{Apply, Cause, Done, Fate, Interest, Observe, ProviderError, Requests};
 
 /// The OAuth scope that writing shared scopes takes.
@@ -115,21 +115,25 @@ impl Publisher {
         self.may_write(&doing)?;
         let path = self.scopes();
         let send = || self.post(&path, &body, &doing);
-        let look = || {
-            self.list(&path).look(after, |live| Done {
-                remote_id: live.remote_id.clone(),
-            })
-        };
-        let done = settle_create(&self.http, send, look, is_conflict)
+        let look = || self.list(&path).look(after, |live| live.remote_id.clone());
+        let Settled { object: id, found } = settle_create(&self.http, send, look, is_conflict)
             .await
-            .map_err(|error| match error.fate {
-                Fate::NotDone if is_conflict(&error) => orphan(error, &after.name),
-                _ => error,
+            .map_err(|error| {
+                // Something of that name that is listed has been told of already.
+                let is_absent = error.fate == Fate::NotDone && error.help.is_none();
+                if is_absent && is_conflict(&error) {
+                    orphan(error, &after.name)
+                } else {
+                    error
+                }
             })?;
-        if let Some(id) = &done.remote_id {
+        if let Some(id) = &id {
             self.ids().insert(after.name.clone(), id.clone());
         }
-        Ok(done)
+        Ok(Done {
+            remote_id: id,
+            found,
+        })
     }
 
     async fn post(
@@ -137,13 +141,11 @@ impl Publisher {
         path: &[&str],
         body: &PublisherBody<'_>,
         doing: &str,
-    ) -> Result<Done, ProviderError> {
+    ) -> Result<Option<RemoteId>, ProviderError> {
         let answer = self.http.post(path, body, doing).send().await?;
         match answer.json::<WireScope>()?.into_id() {
-            Some(id) => Ok(Done {
-                remote_id: Some(id),
-            }),
             None => Err(answer.unexpected("it has no id")),
+            id => Ok(id),
         }
     }
 

@@ -8,7 +8,7 @@ use super::{List, convert, is_conflict, refused, same_name, unsupported};
 use crate::model::system::System;
 use crate::model::{Live, ScopeName, Target};
 use crate::plan::change::{Change, ScopeState};
-use crate::provider::http::{Http, settle_create};
+use crate::provider::http::{Http, Settled, settle_create};
 use crate::provider::{Apply, Done, Interest, Observe, ProviderError, Requests};
 
 const SCOPES: &[&str] = &["api", "auth", "scope-registration", "v1.0", "scopes"];
@@ -76,10 +76,14 @@ impl Registration {
         let body = convert::registration_body(after).map_err(refuse)?;
         let send = || async {
             self.http.post(SCOPES, &body, doing.as_str()).send().await?;
-            Ok(Done::default())
+            Ok(())
         };
-        let look = || self.list().look(after, |_| Done::default());
-        settle_create(&self.http, send, look, is_conflict).await
+        let look = || self.list().look(after, |_| ());
+        let Settled { found, .. } = settle_create(&self.http, send, look, is_conflict).await?;
+        Ok(Done {
+            remote_id: None,
+            found,
+        })
     }
 
     /// Replaces a scope. The server looks for the name of the path, and then deletes and inserts the name of the *body*:

@@ -35,7 +35,7 @@ fn faults(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut 
     match &schema["type"] {
         Value::String(one) if one != kind => fault(format!("no {one}")),
         Value::Array(several) if !several.iter().any(|one| one == kind) => {
-            fault("of another type".to_owned())
+            fault("of another type".to_owned());
         }
         _ => {}
     }
