@@ -7,6 +7,8 @@
 //! audit.jsonl              every write that was ever sent
 //! ```
 //!
+//! An inventory of another name has its own log: `orders.json` has `orders.json.audit.jsonl`.
+//!
 //! A run appends to the journal before and after each write, so that its cost does not grow with the inventory, and folds
 //! it into the file when it ends. A run that was killed leaves its journal, and the next one replays it. The journal
 //! names the generation of the file that it follows: one that was folded in already is never replayed. It also holds what
@@ -134,7 +136,7 @@ impl Inventory {
         let path = files::real(path)?;
         let lock = files::take_lock(&path, holder)?;
         let mut snapshot = Snapshot::read(&path)?;
-        let audit_path = path.with_file_name("audit.jsonl");
+        let audit_path = files::audit_path(&path);
         let mut audit = OpenOptions::new()
             .create(true)
             .append(true)
@@ -245,7 +247,7 @@ impl Inventory {
         self.append(&mut inner, identity, target, steps).await?;
         let line = format!("{}\n", answered.entry);
         let failed = |source| InventoryError::Write {
-            path: self.path.with_file_name("audit.jsonl"),
+            path: files::audit_path(&self.path),
             source,
         };
         let audit = &mut inner.audit;

@@ -26,7 +26,7 @@ use crate::provider::{
     self, Connect, CredentialStore, Interest, Interrupt, Observe, Provider, ProviderError,
     SecretDocument,
 };
-use crate::render;
+use crate::render::{self, Commands};
 
 /// Reads manifests; the files are read on a thread that may block.
 pub(super) async fn load(inputs: &Inputs) -> Result<Loaded, Stop> {
@@ -91,18 +91,24 @@ impl Session {
         let bases = bases_of(&reach.inputs.paths).await;
         let targets = select(&loaded, &reach.target, &bases).await?;
         let narrowed = targets.len() < loaded.desired.targets.len();
-        let root = root_of(&reach.inputs.paths).await;
+        if targets.is_empty() && !loaded.has_errors() && loaded.complete {
+            return Err(Stop::usage(format!(
+                "no Target is declared in {}, so there is no system to look at",
+                words(&reach.inputs.paths)
+            ))
+            .help("pass the files of the Targets too"));
+        }
+        // What a sandbox keeps stands in a folder of its own, so that nobody who starts afresh loses a real inventory.
+        let mut folder = root_of(&reach.inputs.paths).await.join(".scopeward");
+        if reach.sandbox {
+            folder.push("sandbox");
+        }
         let embedded = if reach.sandbox {
-            Some(Embedded::start(&loaded.desired, &reach.inputs.paths, &root).await?)
+            Some(Embedded::start(&loaded.desired, &reach.inputs.paths, &folder).await?)
         } else {
             None
         };
-        let name = if reach.sandbox {
-            "sandbox-inventory.json"
-        } else {
-            "inventory.json"
-        };
-        let inventory_path = inventory.unwrap_or_else(|| root.join(".scopeward").join(name));
+        let inventory_path = inventory.unwrap_or_else(|| folder.join("inventory.json"));
         let documents = std::mem::take(&mut loaded.secrets);
         let documents = documents.into_iter().map(|secret| SecretDocument {
             namespace: secret.namespace,
@@ -306,7 +312,7 @@ impl Session {
         for (identity, target, owned) in snapshot.identities() {
             let objects = owned.scopes.len() + owned.apps.len();
             if !unread && !reached.contains(identity) && objects > 0 && self.covers(owned) {
-                output::note(&format!(
+                output::line(&format!(
                     "note: the inventory holds {objects} objects of {target} ({identity}), which no Target of this run \
                      leads to; they are left alone"
                 ));
@@ -549,10 +555,11 @@ pub(super) fn inventory_stop(error: &InventoryError) -> Stop {
     }
 }
 
-/// The folder that `.scopeward/` stands in: the one that holds `.git`, else the working folder. Relative where that is the
-/// working folder itself, for people.
+/// The folder that `.scopeward/` stands in: the one above the first PATH that holds `.git`, else the working folder.
+/// Standard input stands where the run does. Relative where that is the working folder itself, for people.
 async fn root_of(paths: &[String]) -> PathBuf {
-    let first = paths.first().cloned().unwrap_or_default();
+    let first = paths.iter().find(|path| *path != "-");
+    let first = first.cloned().unwrap_or_else(|| ".".to_owned());
     let found = tokio::task::spawn_blocking(move || {
         let here = std::env::current_dir().and_then(|here| here.canonicalize());
         let base = manifest::base_folder(Path::new(&first));
@@ -562,46 +569,58 @@ async fn root_of(paths: &[String]) -> PathBuf {
     found.ok().flatten().unwrap_or_default()
 }
 
-/// The command line that a hint repeats.
-pub(super) fn command(verb: &str, planning: &Planning) -> String {
+/// The command lines that hints repeat: everything that decides what the run is about, with another verb or none of the
+/// flags of planning.
+pub(super) fn commands(verb: &str, planning: &Planning) -> Commands {
+    let mut run = command(verb, &planning.reach);
+    if planning.new_inventory {
+        run.push_str(" --new-inventory");
+    }
+    Commands {
+        run,
+        adopt: command("adopt", &planning.reach),
+    }
+}
+
+/// The command line of a verb on the same manifests and systems.
+pub(super) fn command(verb: &str, reach: &Reach) -> String {
     let Reach {
-        inputs,
+        inputs: Inputs {
+            paths,
+            strict,
+            selector,
+        },
         target,
         credentials,
         inventory,
         sandbox,
-    } = &planning.reach;
-    let mut words = vec!["scopeward".to_owned(), verb.to_owned()];
-    words.extend(inputs.paths.iter().map(|path| quoted(path)));
-    words.extend(
-        target
-            .iter()
-            .map(|name| format!("--target {}", quoted(name))),
-    );
-    words.extend(
-        credentials
-            .iter()
-            .map(|folder| format!("--credentials {}", quoted(&folder.display().to_string()))),
-    );
-    words.extend(
-        inventory
-            .iter()
-            .map(|inventory| format!("--inventory {}", quoted(inventory))),
-    );
-    words.extend(sandbox.then(|| "--sandbox".to_owned()));
-    words.extend(planning.new_inventory.then(|| "--new-inventory".to_owned()));
-    words.join(" ")
+    } = reach;
+    let mut parts = vec![format!("scopeward {verb}"), words(paths)];
+    let mut flag = |name: &str, value: &str| parts.push(format!("{name} {}", quoted(value)));
+    for name in target {
+        flag("--target", name);
+    }
+    if let Some(selector) = selector {
+        flag("-l", &selector.to_string());
+    }
+    if let Some(folder) = credentials {
+        flag("--credentials", &folder.display().to_string());
+    }
+    if let Some(inventory) = inventory {
+        flag("--inventory", inventory);
+    }
+    for (given, name) in [(strict, "--strict"), (sandbox, "--sandbox")] {
+        if *given {
+            parts.push(name.to_owned());
+        }
+    }
+    parts.join(" ")
 }
 
 /// The PATHs of a run, as they were given.
-pub(super) fn command_words(reach: &Reach) -> String {
-    reach
-        .inputs
-        .paths
-        .iter()
-        .map(|path| quoted(path))
-        .collect::<Vec<_>>()
-        .join(" ")
+pub(super) fn words(paths: &[String]) -> String {
+    let paths: Vec<String> = paths.iter().map(|path| quoted(path)).collect();
+    paths.join(" ")
 }
 
 /// A word for a shell.

@@ -82,6 +82,19 @@ pub(super) fn journal_path(path: &Path) -> PathBuf {
     with_suffix(path, ".journal")
 }
 
+/// The audit log: the folder's own beside an inventory of the usual name, else the inventory's, so that two in one folder
+/// do not share one.
+pub(super) fn audit_path(path: &Path) -> PathBuf {
+    if path
+        .file_name()
+        .is_some_and(|name| name == "inventory.json")
+    {
+        path.with_file_name("audit.jsonl")
+    } else {
+        with_suffix(path, ".audit.jsonl")
+    }
+}
+
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

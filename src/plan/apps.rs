@@ -8,7 +8,7 @@ use super::sets::{Resolved, ThreeWay};
 use super::{
     Context, ObjectRef, PlannedChange, Reason, SkipReason, Skipped, TOMBSTONE, TargetPlan, settle,
 };
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Drift, Policy};
 use crate::model::{
     AppRef, Counted, DeletionPolicy, DesiredApp, ForeignScopes, Intent, LiveApp, LiveAppScopes,
@@ -75,6 +75,14 @@ struct Planner<'p, 'a> {
 
 impl<'a> Planner<'_, 'a> {
     fn count_population(&mut self) {
+        let managed = self
+            .live
+            .keys()
+            .filter(|app| self.owned.contains_key(**app));
+        let managed = managed.count();
+        self.plan.population.live += self.live.len();
+        self.plan.population.managed += managed;
+        self.plan.population.unmanaged += self.live.len() - managed;
         let populations = &mut self.plan.populations.0;
         // What is not there, or was not looked at, cannot be removed.
         let there = self
@@ -96,7 +104,7 @@ impl<'a> Planner<'_, 'a> {
             Some(LiveApp::Present(live)) => self.present(desired, live),
             Some(LiveApp::Absent { why }) => self.plan.diagnostics.push(
                 Diagnostic::error(
-                    Code("SW201"),
+                    codes::APP_NOT_THERE,
                     format!("{} cannot be found: {why}", desired.app),
                 )
                 .at(&desired.source, "/spec/app")
@@ -126,7 +134,7 @@ impl<'a> Planner<'_, 'a> {
             for desired in manifests {
                 self.plan.diagnostics.push(
                     Diagnostic::error(
-                        Code("SW205"),
+                        codes::APP_MEANT_TWICE,
                         format!(
                             "{} manifests declare {app}: {}",
                             names.len(),

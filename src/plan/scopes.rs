@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, ScopeState};
 use super::{
-    Context, ObjectRef, PlannedChange, Reason, Refusal, Rule, SkipReason, Skipped, TargetPlan,
+    Context, ObjectKind, ObjectRef, PlannedChange, Reason, Refusal, Rule, SkipReason, Skipped,
+    TargetPlan, WayThrough,
 };
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Adoption, Drift, Policy};
 use crate::model::{
     Capabilities, Counted, DesiredScope, Intent, LiveScope, Origin, OwnedScope, Record, RoleName,
@@ -153,7 +154,7 @@ impl Planner<'_, '_> {
         if self.context.live.duplicates.contains(name) {
             self.plan.diagnostics.push(
                 Diagnostic::error(
-                    Code("SW203"),
+                    codes::LISTED_TWICE,
                     format!(
                         "{} lists the scope \"{name}\" more than once",
                         self.plan.system.label()
@@ -298,10 +299,7 @@ impl Planner<'_, '_> {
             ),
             limit: None,
             actual: None,
-            way_through: format!(
-                "scopeward adopt {} --only Scope/{}",
-                scope.source.file, scope.source.name
-            ),
+            way_through: WayThrough::adopt(ObjectKind::Scope, &scope.source),
             liftable: true,
         }]
     }

@@ -321,10 +321,10 @@ fn a_state_file_that_is_no_world_is_told() {
             ],
         )
         .exits(FAILED);
-    case.write(".scopeward/sandbox.json", "{\"systems\": 3}");
+    case.write(".scopeward/sandbox/world.json", "{\"systems\": 3}");
     let embedded = case.run_in(&[], &["sync", ".", "--sandbox"]).exits(FAILED);
     case.write("sandbox.yaml", "systems: [{ name: wso2 }]");
-    case.remove(".scopeward/sandbox.json");
+    case.remove(".scopeward/sandbox/world.json");
     let world = case.run_in(&[], &["sync", ".", "--sandbox"]).exits(FAILED);
     insta::assert_snapshot!(case.stable(&format!(
         "{}\n{}\n{}",

@@ -559,6 +559,8 @@ impl Running {
 
 fn read_report(file: Option<&Path>) -> Value {
     let text = file.and_then(|file| fs::read(file).ok());
+    // A run that was ended at once leaves what it had opened.
+    let text = text.filter(|text| !text.is_empty());
     text.map_or(Value::Null, |text| serde_json::from_slice(&text).unwrap())
 }
 

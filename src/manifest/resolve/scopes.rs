@@ -39,6 +39,7 @@ impl<'a> Resolver<'a> {
                 );
             }
             let mut targets = Vec::with_capacity(spec.target_refs.len());
+            let mut permitted = Vec::with_capacity(spec.target_refs.len());
             for (at, reference) in spec.target_refs.iter().enumerate() {
                 let place = format!("/spec/targetRefs/{at}");
                 let Lookup::Found(target) = self.target(index, reference, &place) else {
@@ -50,16 +51,18 @@ impl<'a> Resolver<'a> {
                     continue;
                 }
                 let rule = &self.targets[target].spec.allowed_namespaces;
-                self.permit(
+                let is_permitted = self.permit(
                     index,
                     target,
                     rule,
                     "allowedNamespaces",
                     &format!("{place}/name"),
-                );
-                self.permit_scope(index, target, name.as_str(), pointer);
+                ) & self.permit_scope(index, target, name.as_str(), pointer);
                 if self.check_scope(index, spec, &name, target, &place, pointer) {
                     targets.push(target);
+                    if is_permitted {
+                        permitted.push(target);
+                    }
                 }
             }
             wishes.push(ScopeWish {
@@ -67,6 +70,7 @@ impl<'a> Resolver<'a> {
                 spec,
                 name,
                 targets,
+                permitted,
             });
         }
         self.check_names(&wishes);
@@ -164,7 +168,8 @@ impl<'a> Resolver<'a> {
     fn check_names(&mut self, wishes: &[ScopeWish<'a>]) {
         for target in 0..self.targets.len() {
             let id = self.targets[target].target.id.clone();
-            let here = || wishes.iter().filter(|wish| wish.targets.contains(&target));
+            let is_here = |wish: &&ScopeWish<'_>| wish.permitted.contains(&target);
+            let here = || wishes.iter().filter(is_here);
             let mut declared: BTreeMap<&str, Vec<&ScopeWish<'_>>> = BTreeMap::new();
             let mut spellings: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
             let mut claims: BTreeMap<&str, Vec<(&ScopeWish<'_>, usize)>> = BTreeMap::new();

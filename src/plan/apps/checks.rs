@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{Planner, texts};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Diagnostic, codes};
 use crate::model::{AppOwner, AppRef, DesiredApp, LiveAppScopes, ScopeName};
 use crate::plan::sets::Resolved;
 use crate::plan::words::list;
-use crate::plan::{ObjectRef, Refusal, Rule};
+use crate::plan::{ObjectKind, ObjectRef, Refusal, Rule, WayThrough};
 
 impl<'a> Planner<'_, 'a> {
     /// Whether every declared scope can stand in the list; the findings say which cannot.
@@ -41,7 +41,7 @@ impl<'a> Planner<'_, 'a> {
         if self.scopes.leaving.contains_key(scope) {
             return Some(
                 Diagnostic::error(
-                    Code("SW202"),
+                    codes::SCOPE_NOT_THERE,
                     format!("scope \"{scope}\" is being deleted, since no manifest declares it"),
                 )
                 .help("declare the scope again, or take it from this list"),
@@ -50,7 +50,7 @@ impl<'a> Planner<'_, 'a> {
         if let Some(new) = self.scopes.renamed.get(scope) {
             return Some(
                 Diagnostic::error(
-                    Code("SW202"),
+                    codes::SCOPE_NOT_THERE,
                     format!("scope \"{scope}\" is being renamed to \"{new}\""),
                 )
                 .help(format!("write \"{new}\" here")),
@@ -61,7 +61,7 @@ impl<'a> Planner<'_, 'a> {
         }
         let nearest = self.nearest(scope);
         let finding = Diagnostic::error(
-            Code("SW202"),
+            codes::SCOPE_NOT_THERE,
             format!(
                 "scope \"{scope}\" is neither declared nor live on {}",
                 self.plan.target
@@ -109,7 +109,7 @@ impl<'a> Planner<'_, 'a> {
         let held = list(&texts(&stale));
         self.plan.diagnostics.push(
             Diagnostic::error(
-                Code("SW114"),
+                codes::NOT_ON_PRODUCT,
                 format!(
                     "key {} holds {held}, which no API product of it has any more",
                     object.label
@@ -144,7 +144,7 @@ impl<'a> Planner<'_, 'a> {
             return false;
         }
         let mut finding = Diagnostic::error(
-            Code("SW206"),
+            codes::CANNOT_BE_EMPTIED,
             format!(
                 "the list of {} cannot be emptied: it belongs to an app group",
                 object.label
@@ -177,7 +177,7 @@ fn outside_products(
         texts(allowed).join(", ")
     };
     Diagnostic::error(
-        Code("SW114"),
+        codes::NOT_ON_PRODUCT,
         format!("scope \"{scope}\" is not on any API product of key {label}"),
     )
     .label("Apigee would refuse the whole list (InvalidScopes)")
@@ -196,7 +196,7 @@ pub(super) fn foreign(object: &ObjectRef, foreign: &BTreeSet<ScopeName>) -> Refu
         ),
         limit: Some(0),
         actual: Some(foreign.len() as u64),
-        way_through: "declare them, or say `foreignScopes: Keep` or `Remove`".to_owned(),
+        way_through: "declare them, or say `foreignScopes: Keep` or `Remove`".into(),
         liftable: true,
     }
 }
@@ -219,10 +219,7 @@ pub(super) fn refusals(
             ),
             limit: Some(0),
             actual: Some(resolved.first_contact.len() as u64),
-            way_through: format!(
-                "scopeward adopt {} --only AppScopeSet/{}",
-                desired.source.file, desired.source.name
-            ),
+            way_through: WayThrough::adopt(ObjectKind::AppScopeSet, &desired.source),
             liftable: true,
         });
     }
@@ -241,7 +238,7 @@ pub(super) fn refusals(
             message: format!("the list of {} would be empty, {what}", object.label),
             limit: Some(1),
             actual: Some(0),
-            way_through: "say `allowEmpty: true` to mean it, or keep a scope".to_owned(),
+            way_through: "say `allowEmpty: true` to mean it, or keep a scope".into(),
             liftable: true,
         });
     }

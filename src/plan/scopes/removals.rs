@@ -53,7 +53,7 @@ impl Planner<'_, '_> {
                     actual: None,
                     way_through:
                         "bring its manifest back, with `protected: false` first if it is to go"
-                            .to_owned(),
+                            .into(),
                     liftable: false,
                 });
                 continue;
@@ -193,7 +193,7 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
                 message: format!("{name} is used by {}, which would lose it", list(&users)),
                 limit: Some(0),
                 actual: Some(users.len() as u64),
-                way_through: "take it from them, declare it again, or approve this plan".to_owned(),
+                way_through: "take it from them, declare it again, or approve this plan".into(),
                 liftable: true,
             });
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Planner;
 use super::claims::{self, Claim, Obstacle, Ownership};
 use super::values::{entry_of, state};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Drift, Policy};
 use crate::model::{
     Consumers, DesiredScope, Intent, LiveScope, Origin, OwnedScope, Record, Rename, ScopeName,
@@ -101,7 +101,7 @@ impl Planner<'_, '_> {
             Obstacle::NoRename => {
                 self.plan.diagnostics.push(
                     Diagnostic::error(
-                        Code("SW204"),
+                        codes::CANNOT_RENAME,
                         format!("{} cannot rename yet, and \"{from}\" is live", self.plan.system.label()),
                     )
                     .at(&scope.source, "/spec/previousNames")
@@ -128,7 +128,8 @@ impl Planner<'_, '_> {
                             format!("delete or rename the live {name}, or take previousNames out of its manifest")
                         }
                         _ => format!("delete or rename the live {name}"),
-                    },
+                    }
+                    .into(),
                     liftable: false,
                 });
                 return;
