@@ -112,7 +112,13 @@ fn a_web_page_in_the_place_of_an_api_is_no_empty_list() {
         case.fail(json!([{ "token": false, "fault": { "status": { "code": 200, "body": page, "contentType": "text/html" } } }]));
         let ran = case.sync(&["--new-inventory"]).exits(FAILED);
         assert_eq!(case.writes(), 0, "{ran}");
-        insta::assert_snapshot!(format!("web_page_{name}"), case.stable(&ran.to_string()));
+        // A list that fails ends the one beside it, before or after it was sent.
+        let calls = regex::Regex::new(r" \d calls,").unwrap();
+        let text = case.stable(&ran.to_string());
+        insta::assert_snapshot!(
+            format!("web_page_{name}"),
+            calls.replace(&text, " N calls,")
+        );
     }
 }
 
@@ -545,13 +551,22 @@ fn at_writes(writes: &[(&str, &str, &str)], fault: &Value, code: i32) {
         assert_eq!(busy.case.faults_applied(), 1, "{what}\n{ran}");
         assert_eq!(ran.code, Some(code), "{what}\n{ran}");
         busy.case.heal();
+        // A write that was sent twice is one line of the audit log.
+        busy.case.forget_requests();
         busy.finish(&what);
     }
 }
 
 #[test]
 fn a_connection_that_breaks_before_a_write_is_made_up_for() {
-    at_every_kind_of_write(&json!({ "reset": { "when": "before" } }), DONE);
+    let cut = json!({ "reset": { "when": "before" } });
+    let (publisher_create, others): (Vec<_>, Vec<_>) = WRITES
+        .iter()
+        .copied()
+        .partition(|write| *write == WRITES[9]);
+    at_writes(&others, &cut, DONE);
+    // Nobody knows whether it is at work still, and a second one could be made beside it.
+    at_writes(&publisher_create, &cut, PARTIAL);
 }
 
 #[test]
