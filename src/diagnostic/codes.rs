@@ -156,6 +156,8 @@ checks! {
         "The previous name is live. Keep that name, or take `previousNames` out and move its users yourself: a delete and a create would take it from them."
     APP_MEANT_TWICE "SW205" "Two AppScopeSets turn out to be for one app."
         "One of them leaves the consumer key out, and the app's only key is the other's. Keep one of them; the set is left alone."
+    CANNOT_BE_EMPTIED "SW206" "The list of an app group's key would be emptied."
+        "Apigee takes such a list by a POST alone, in which an empty list looks like none and may change nothing. Name every scope of the key's products: that is what an empty list means."
     NEW_INVENTORY "SW210" "The inventory does not know a target that has live objects."
         "Nothing there is ours yet, so what earlier runs made would never be deleted. `sync` asks for `--new-inventory`, or for the inventory that knows the target (`--inventory`)."
 }

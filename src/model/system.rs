@@ -123,7 +123,8 @@ impl System {
     ///
     /// WSO2 scope registration answers 500 *and creates the scope* for characters that its Location header cannot hold,
     /// and never finds one with a `/` again. Publisher blocks names that read as JSON for ever. Both were seen on WSO2's
-    /// own code.
+    /// own code. Publisher's resident key manager, too, answers 500 to characters that its Location cannot hold, and makes
+    /// the scope; Publisher only logs what a key manager answers to a create, so that such names work there.
     pub fn refuses_name(self, name: &ScopeName) -> Option<String> {
         let text = name.as_str();
         match self {

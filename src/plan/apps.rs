@@ -326,7 +326,9 @@ impl<'a> Planner<'_, 'a> {
             return;
         }
         self.hold(app, desired);
-        if self.holds_stale(desired, live, &object, &resolved.after) {
+        if self.holds_stale(desired, live, &object, &resolved.after)
+            || self.cannot_be_emptied(desired, live, &object, &resolved.after)
+        {
             return;
         }
         let mut refusals = refusals(desired, live, &object, &resolved);

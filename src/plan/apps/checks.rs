@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Planner, texts};
 use crate::diagnostic::{Diagnostic, codes};
-use crate::model::{DesiredApp, LiveAppScopes, ScopeName};
+use crate::model::{AppOwner, AppRef, DesiredApp, LiveAppScopes, ScopeName};
 use crate::plan::sets::Resolved;
 use crate::plan::words::list;
 use crate::plan::{ObjectKind, ObjectRef, Refusal, Rule, WayThrough};
@@ -121,6 +121,42 @@ impl<'a> Planner<'_, 'a> {
                 "give it to a product again, or let `sync` take it away (`foreignScopes: Remove`)",
             ),
         );
+        true
+    }
+
+    /// Whether a list would be emptied that no call is sure to empty. An app group's key has no PUT, and in its POST an empty
+    /// list is the same as none (proto3): it may well change nothing, however often it is sent.
+    pub(super) fn cannot_be_emptied(
+        &mut self,
+        desired: &DesiredApp,
+        live: &LiveAppScopes,
+        object: &ObjectRef,
+        after: &BTreeSet<ScopeName>,
+    ) -> bool {
+        let AppRef::Apigee {
+            owner: AppOwner::AppGroup(_),
+            ..
+        } = &live.app
+        else {
+            return false;
+        };
+        if !after.is_empty() {
+            return false;
+        }
+        let mut finding = Diagnostic::error(
+            codes::CANNOT_BE_EMPTIED,
+            format!(
+                "the list of {} cannot be emptied: it belongs to an app group",
+                object.label
+            ),
+        )
+        .at(&desired.source, "/spec/scopes")
+        .label("Apigee takes such a list by a POST alone, in which an empty one looks like none and may change nothing")
+        .help("name every scope of the key's products: that is what an empty list means");
+        if let Some(allowed) = live.allowed.as_ref().filter(|allowed| !allowed.is_empty()) {
+            finding = finding.fact("allowed", texts(allowed).join(", "));
+        }
+        self.plan.diagnostics.push(finding);
         true
     }
 }
