@@ -252,8 +252,14 @@ fn withhold_dependents(plan: &TargetPlan, runs: &mut BTreeSet<usize>) {
 /// The threshold rules: per kind over the whole target, and per holder.
 fn thresholds(plan: &TargetPlan, limits: &Limits, now: Timestamp) -> Vec<Refusal> {
     let mut planned: BTreeMap<(Counted, Option<&str>), u64> = BTreeMap::new();
-    for removal in plan.changes.iter().flat_map(|change| &change.removals) {
-        add(&mut planned, removal);
+    let mut labels: BTreeMap<&str, &str> = BTreeMap::new();
+    for change in &plan.changes {
+        for removal in &change.removals {
+            add(&mut planned, removal);
+            if let Some(holder) = &removal.holder {
+                labels.insert(holder, &change.object.label);
+            }
+        }
     }
     let window = SignedDuration::from_secs(
         i64::try_from(limits.thresholds.window_seconds).unwrap_or(i64::MAX),
@@ -276,7 +282,7 @@ fn thresholds(plan: &TargetPlan, limits: &Limits, now: Timestamp) -> Vec<Refusal
             exceeds(
                 &limits.thresholds,
                 counted,
-                holder,
+                holder.map(|holder| labels.get(holder).copied().unwrap_or(holder)),
                 count,
                 earlier,
                 population.saturating_add(earlier),
@@ -321,15 +327,14 @@ fn exceeds(
     } else {
         return None;
     };
-    let what = match counted {
-        Counted::Scopes => "scopes",
-        Counted::Apps => "apps",
-        Counted::Roles => "roles of scopes",
-        Counted::AppScopes => "scopes of apps",
+    let what = match (counted, holder) {
+        (Counted::Scopes, _) => "scopes".to_owned(),
+        (Counted::Apps, _) => "apps".to_owned(),
+        (Counted::Roles, None) => "roles of scopes".to_owned(),
+        (Counted::AppScopes, None) => "scopes of apps".to_owned(),
+        (Counted::Roles, Some(holder)) => format!("roles of {holder}"),
+        (Counted::AppScopes, Some(holder)) => format!("scopes of {holder}"),
     };
-    let of = holder
-        .map(|holder| format!(" of {holder}"))
-        .unwrap_or_default();
     let before = if earlier > 0 {
         format!(", {earlier} of them earlier in the window")
     } else {
@@ -343,7 +348,7 @@ fn exceeds(
     Some(Refusal {
         rule,
         object: None,
-        message: format!("{removals} of {population} {what}{of} would go{before}; {bound}"),
+        message: format!("{removals} of {population} {what} would go{before}; {bound}"),
         limit: Some(limit),
         actual: Some(actual),
         way_through: "see whether all of them are meant; then approve this plan, or raise `safety` of the target".into(),

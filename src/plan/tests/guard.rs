@@ -129,7 +129,7 @@ fn each_holder_is_measured_for_itself_beside_the_whole() {
         .collect();
     assert_eq!(
         messages,
-        ["4 of 10 roles of scopes of a would go; at most 30 % may go"]
+        ["4 of 10 roles of a would go; at most 30 % may go"]
     );
 }
 

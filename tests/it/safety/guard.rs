@@ -218,7 +218,7 @@ fn entries_of_an_apps_list_count_for_that_app() {
     let ran = case.sync(&[]).exits(REFUSED);
     assert_eq!(
         refused(&ran, "max_removal_percent").2,
-        "4 of 12 scopes of apps of 1 would go; at most 30 % may go"
+        "4 of 12 scopes of Shop (1) would go; at most 30 % may go"
     );
     assert_eq!((case.app("1").len(), case.writes()), (12, 0));
     case.write(
@@ -299,7 +299,7 @@ fn the_roles_of_one_scope_are_counted_for_themselves() {
     let ran = case.sync(&[]).exits(REFUSED);
     let message = refused(&ran, "more_than_half").2;
     assert!(
-        message.starts_with("3 of 4 roles of scopes of a"),
+        message.starts_with("3 of 4 roles of a"),
         "{message}"
     );
     assert_eq!(case.roles("a").len(), 4);
