@@ -17,8 +17,10 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 
-use crate::inventory::{Inventory, InventoryError};
-use crate::model::{Live, LiveApp, LiveIdentity, PastRemoval, Record, RemoteId, Reread, TargetId};
+use crate::inventory::{Answered, Inventory, InventoryError, Sending};
+use crate::model::{
+    Live, LiveApp, LiveIdentity, PastRemoval, Record, RemoteId, Removal, Reread, TargetId,
+};
 use crate::plan::change::{Change, Level};
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 use crate::plan::{Failure, ObjectKind, PlannedChange, SkipReason, TargetPlan};
@@ -186,10 +188,14 @@ impl TargetRun<'_> {
     /// Records what the plan learned without a write, before the first one: what the writes record is newer, and must not
     /// be overwritten by it.
     async fn learn(&mut self) {
-        if !self.approved.may_record() {
-            return;
-        }
-        let learned = self.plan.records.iter().cloned();
+        let owned = self.run.inventory.owned(self.identity).await;
+        let may_record = self.approved.may_record();
+        let learned = self
+            .plan
+            .records
+            .iter()
+            .filter(|record| may_record || owned.is_tightened_by(record))
+            .cloned();
         let recorded = self
             .run
             .inventory
@@ -234,7 +240,7 @@ impl TargetRun<'_> {
                 ..Interest::default()
             },
             Level::Apps if capabilities.reread == Reread::PerLevel => {
-                let apps: Vec<_> = changes.filter_map(Change::replaced_app).cloned().collect();
+                let apps: Vec<_> = changes.filter_map(Change::app).cloned().collect();
                 if apps.is_empty() {
                     return indexes;
                 }
@@ -454,7 +460,7 @@ async fn make_one(
     planned: &PlannedChange,
 ) -> Result<Outcome, InventoryError> {
     if plan.system.capabilities().reread == Reread::PerChange
-        && let Some(app) = planned.change.replaced_app()
+        && let Some(app) = planned.change.app()
     {
         let interest = Interest {
             apps: vec![app.clone()],
@@ -466,13 +472,27 @@ async fn make_one(
             Err(error) => return Ok(Outcome::Failed(failure(&error))),
         }
     }
-    let intent = planned.intent.clone().map(Record::Intent);
-    run.inventory
-        .record(
-            identity,
-            &plan.target,
-            intent.into_iter().chain([Record::Write]),
-        )
+    let entry = |outcome: &str, error: Option<&str>| {
+        audit_entry(run, plan, approved, identity, planned, outcome, error)
+    };
+    let removals: Vec<PastRemoval> = if approved.is_approved() {
+        Vec::new()
+    } else {
+        let at = Timestamp::now();
+        let past = |removal: &Removal| PastRemoval {
+            at,
+            removal: removal.clone(),
+        };
+        planned.removals.iter().map(past).collect()
+    };
+    let sending = Sending {
+        intent: planned.intent.clone(),
+        removals: removals.clone(),
+        entry: entry("unknown", Some("the run ended before the answer came")),
+    };
+    let number = run
+        .inventory
+        .sending(identity, &plan.target, sending)
         .await?;
     let outcome = match provider.apply(&planned.change).await {
         // Somebody else made it meanwhile: it is not ours, and the next picture says what it is.
@@ -483,23 +503,17 @@ async fn make_one(
         Err(error) if error.fate == Fate::Unknown => Outcome::Unknown(failure(&error)),
         Err(error) => Outcome::Failed(failure(&error)),
     };
+    let (word, error) = outcome_words(&outcome);
+    let answered = Answered {
+        records: outcome_records(planned, &outcome),
+        not_removed: match outcome {
+            Outcome::Failed(_) | Outcome::Skipped(_) => removals,
+            Outcome::Done { .. } | Outcome::Unknown(_) => Vec::new(),
+        },
+        entry: entry(word, error),
+    };
     run.inventory
-        .record(identity, &plan.target, outcome_records(planned, &outcome))
-        .await?;
-    if matches!(outcome, Outcome::Done { .. } | Outcome::Unknown(_)) && !approved.is_approved() {
-        let at = Timestamp::now();
-        let removals = planned.removals.iter().map(|removal| PastRemoval {
-            at,
-            removal: removal.clone(),
-        });
-        run.inventory
-            .removed(identity, &plan.target, removals)
-            .await?;
-    }
-    run.inventory
-        .audit(&audit_line(
-            run, plan, approved, identity, planned, &outcome,
-        ))
+        .answered(identity, &plan.target, number, answered)
         .await?;
     Ok(outcome)
 }
@@ -539,13 +553,15 @@ fn outcome_records(planned: &PlannedChange, outcome: &Outcome) -> Vec<Record> {
     }
 }
 
-fn audit_line(
+/// A write's line for the audit log.
+fn audit_entry(
     run: &Run<'_>,
     plan: &TargetPlan,
     approved: &ApprovedTarget,
     identity: &LiveIdentity,
     planned: &PlannedChange,
-    outcome: &Outcome,
+    outcome: &str,
+    error: Option<&str>,
 ) -> serde_json::Value {
     let mut change = serde_json::to_value(&planned.change).unwrap_or_default();
     let mut take = |field: &str| {
@@ -555,7 +571,6 @@ fn audit_line(
             .unwrap_or_default()
     };
     let (before, after) = (take("before"), take("after"));
-    let (word, error) = outcome_words(outcome);
     serde_json::json!({
         "time": Timestamp::now().to_string(),
         "runId": run.run_id,
@@ -566,7 +581,7 @@ fn audit_line(
         "request": { "action": planned.change.action(), "object": planned.object },
         "before": before,
         "after": after,
-        "outcome": word,
+        "outcome": outcome,
         "error": error,
     })
 }
@@ -593,13 +608,22 @@ fn holds(change: &Change, live: &Live) -> bool {
                         == before.roles.iter().collect::<BTreeSet<_>>()
             })
         }
-        Change::ReplaceAppScopes { app, before, .. } | Change::DetachApp { app, before } => {
+        Change::ReplaceAppScopes {
+            app,
+            before,
+            inherited,
+            ..
+        } => matches!(
+            live.apps.get(app),
+            Some(LiveApp::Present(now)) if now.scopes == *before && now.inherited == *inherited
+        ),
+        Change::DetachApp { app, before } => {
             matches!(live.apps.get(app), Some(LiveApp::Present(now)) if now.scopes == *before)
         }
-        Change::CreateScope { .. }
-        | Change::RenameScope { .. }
-        | Change::DeleteScope { .. }
-        | Change::AttachApp { .. } => true,
+        Change::AttachApp { app, .. } => !matches!(live.apps.get(app), Some(LiveApp::Present(_))),
+        Change::CreateScope { .. } | Change::RenameScope { .. } | Change::DeleteScope { .. } => {
+            true
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 /// The exit codes, for `--help`.
 const EXIT_CODES: &str = "\
@@ -13,7 +13,8 @@ Exit codes, strongest first:
    3  refused by a safety rule, nothing was written
    1  failed, nothing was written
    2  changes are planned (plan --detailed-exitcode)
-   0  done, or no changes";
+   0  done, or no changes
+ 130  ended at once by a second Ctrl-C; the next run finishes what was begun";
 
 /// Keeps OAuth scopes, role bindings and app scope sets of OneLogin, WSO2 and Apigee as Git says they should be.
 #[derive(Debug, Parser)]
@@ -170,23 +171,45 @@ pub struct Apply {
     /// Goes ahead without asking.
     #[arg(short, long)]
     pub yes: bool,
-    /// Applies a saved plan (not supported yet).
-    #[arg(long, hide = true, value_name = "FILE")]
-    pub plan: Option<PathBuf>,
+    /// Applies a saved plan (not supported yet). It would take the PATHs' place, so it is refused before they are missed.
+    #[arg(long, hide = true, value_name = "FILE", value_parser = saved_plan)]
+    pub plan: Option<std::convert::Infallible>,
 }
 
 /// `adopt`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").required(true).args(["only", "all"])))]
 pub struct Adopt {
     /// Where from and where to.
     #[command(flatten)]
     pub reach: Reach,
-    /// Only what this manifest declares. Repeatable.
-    #[arg(long, value_name = "KIND/NAME", value_parser = kind_name, required_unless_present = "all")]
-    pub only: Vec<(String, String)>,
+    /// Only what this manifest declares, `Scope/orders-read`; with its namespace where one name is in several. Repeatable.
+    #[arg(long, value_name = "KIND/[NAMESPACE/]NAME", value_parser = only)]
+    pub only: Vec<Only>,
     /// Everything that is declared and live.
-    #[arg(long, conflicts_with = "only")]
+    #[arg(long)]
     pub all: bool,
+}
+
+/// A manifest, as `--only` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Only {
+    /// `Scope` or `AppScopeSet`.
+    pub kind: String,
+    /// Its namespace; `None` is any.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::fmt::Display for Only {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/", self.kind)?;
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}/")?;
+        }
+        f.write_str(&self.name)
+    }
 }
 
 /// `sandbox`.
@@ -211,8 +234,14 @@ pub struct Sandbox {
 pub enum Generate {
     /// The custom resource definitions.
     Crds(Into),
-    /// The JSON Schemas for editors.
+    /// The JSON Schemas: of manifests, for editors; of plans and reports, for programs.
     Schema(Into),
+    /// Completions for shells (not supported yet).
+    #[command(hide = true)]
+    Completions(Unsupported),
+    /// The manual page (not supported yet).
+    #[command(hide = true)]
+    Man(Unsupported),
 }
 
 /// Where generated files go.
@@ -275,13 +304,29 @@ fn output(text: &str) -> Result<Output, String> {
     Ok(Output { format, file })
 }
 
-fn kind_name(text: &str) -> Result<(String, String), String> {
-    match text.split_once('/') {
-        Some((kind @ ("Scope" | "AppScopeSet"), name)) if !name.is_empty() => {
-            Ok((kind.to_owned(), name.to_owned()))
+fn only(text: &str) -> Result<Only, String> {
+    let parts: Vec<&str> = text.split('/').collect();
+    let (kind, namespace, name) = match parts[..] {
+        [kind, name] => (kind, None, name),
+        [kind, namespace, name] if !namespace.is_empty() => {
+            (kind, Some(namespace.to_owned()), name)
         }
-        _ => Err("Scope/NAME or AppScopeSet/NAME is needed, NAME being the manifest's".to_owned()),
+        _ => ("", None, ""),
+    };
+    if !matches!(kind, "Scope" | "AppScopeSet") || name.is_empty() {
+        return Err(
+            "Scope/NAME or AppScopeSet/NAME is needed, NAME being the manifest's; or KIND/NAMESPACE/NAME".to_owned(),
+        );
     }
+    Ok(Only {
+        kind: kind.to_owned(),
+        namespace,
+        name: name.to_owned(),
+    })
+}
+
+fn saved_plan(_: &str) -> Result<std::convert::Infallible, String> {
+    Err("saved plans are not supported yet".to_owned())
 }
 
 fn digest(text: &str) -> Result<crate::plan::digest::Digest, String> {

@@ -1,12 +1,12 @@
 //! One file a verb, and what they share: how a run is set up (`session`), shown (`output`) and ended (the exit codes).
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use crate::cli::{Cli, Color, Command};
+use crate::cli::{Cli, Color, Command, Generate};
 use crate::telemetry;
 
 mod adopt;
@@ -17,6 +17,7 @@ mod output;
 mod plan;
 mod sandbox;
 mod session;
+mod signal;
 mod validate;
 
 /// How a command ended: the process's exit code. See `scopeward --help`.
@@ -130,10 +131,9 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => exit(code),
         Err(stop) => {
-            let _ = writeln!(anstream::stderr(), "error: {}", stop.message);
-            if let Some(help) = stop.help {
-                let _ = writeln!(anstream::stderr(), "  help: {help}");
-            }
+            let help = stop.help.map(|help| format!("\n  help: {help}"));
+            let text = format!("error: {}{}", stop.message, help.unwrap_or_default());
+            text.lines().for_each(output::line);
             exit(stop.exit)
         }
     }
@@ -156,7 +156,14 @@ async fn dispatch(command: Command) -> Result<Exit, Stop> {
         Command::Sync(args) => apply::run(args, crate::plan::Mode::Sync).await,
         Command::Adopt(args) => adopt::run(args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
-        Command::Generate(args) => generate::run(args).await,
+        Command::Generate(Generate::Completions(_)) => later("generate completions"),
+        Command::Generate(Generate::Man(_)) => later("generate man"),
+        Command::Generate(Generate::Crds(into)) => generate::run(generate::crds(), into).await,
+        Command::Generate(Generate::Schema(into)) => {
+            let mut files = generate::schemas();
+            files.extend(crate::render::json::schemas());
+            generate::run(files, into).await
+        }
         Command::Show(_) => later("show"),
         Command::Import(_) => later("import"),
         Command::Release(_) => later("release"),

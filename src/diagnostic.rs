@@ -22,7 +22,14 @@ pub enum Severity {
 /// A check's code, such as `SW114`: stable, and an anchor of `docs/checks.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
-pub struct Code(pub &'static str);
+pub struct Code(&'static str);
+
+impl Code {
+    /// The text.
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+}
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

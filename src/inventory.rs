@@ -7,32 +7,30 @@
 //! audit.jsonl              every write that was ever sent
 //! ```
 //!
+//! An inventory of another name has its own log: `orders.json` has `orders.json.audit.jsonl`.
+//!
 //! A run appends to the journal before and after each write, so that its cost does not grow with the inventory, and folds
 //! it into the file when it ends. A run that was killed leaves its journal, and the next one replays it. The journal
-//! names the generation of the file that it follows: one that was folded in already is never replayed.
+//! names the generation of the file that it follows: one that was folded in already is never replayed. It also holds what
+//! a killed run owes the audit log: the next run writes those lines.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Mutex;
 
-use crate::model::{
-    AppRef, Intent, LiveIdentity, Owned, OwnedApp, OwnedScope, PastRemoval, Record, Removals,
-    ScopeName, TargetId,
-};
+use crate::model::{Intent, LiveIdentity, Owned, PastRemoval, Record, TargetId};
 
-/// The format of the file.
-const FORMAT_VERSION: &str = "1.0";
-/// The largest inventory that is read, in bytes: far above what a million entries need.
-const MAX_BYTES: u64 = 1 << 30;
-/// How long removals are remembered: longer than any sensible `safety.window`.
-const REMEMBERED: SignedDuration = SignedDuration::from_hours(31 * 24);
+mod files;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub use snapshot::Snapshot;
+use snapshot::{JournalHead, JournalLine, Step};
 
 /// Why the inventory cannot be used. It is never taken for an empty one.
 #[derive(Debug, Error)]
@@ -75,251 +73,31 @@ pub enum InventoryError {
     },
 }
 
-/// The file as it is written.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Document {
-    format_version: String,
-    generation: u64,
-    identities: BTreeMap<LiveIdentity, Section>,
-}
-
-/// One live identity in the file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Section {
-    target: TargetId,
-    writes: u64,
-    #[serde(default)]
-    scopes: BTreeMap<ScopeName, OwnedScope>,
-    #[serde(default)]
-    apps: Vec<AppEntry>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    intents: Vec<Intent>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    removals: Vec<PastRemoval>,
-}
-
-/// One app in the file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AppEntry {
-    app: AppRef,
-    entry: OwnedApp,
-}
-
-/// What is known of one live identity.
+/// A write that is about to be sent.
 #[derive(Debug, Clone)]
-struct Known {
-    target: TargetId,
-    owned: Owned,
-    removals: Removals,
+pub struct Sending {
+    /// What will be ours if it takes effect.
+    pub intent: Option<Intent>,
+    /// What it takes away, where nobody approved that.
+    pub removals: Vec<PastRemoval>,
+    /// Its line for the audit log, with the outcome `unknown`: what is written should this process not live to say more.
+    pub entry: serde_json::Value,
 }
 
-/// The journal's first line.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct JournalHead {
-    follows: u64,
+/// What became of a write.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// What the inventory learns.
+    pub records: Vec<Record>,
+    /// Its removals, where they are known not to have been made.
+    pub not_removed: Vec<PastRemoval>,
+    /// Its line for the audit log.
+    pub entry: serde_json::Value,
 }
 
-/// Any other line of the journal.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct JournalLine {
-    identity: LiveIdentity,
-    target: TargetId,
-    #[serde(flatten)]
-    step: Step,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Step {
-    Record(Box<Record>),
-    Removal(PastRemoval),
-}
-
-/// What the inventory says at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct Snapshot {
-    generation: u64,
-    known: BTreeMap<LiveIdentity, Known>,
-}
-
-impl Snapshot {
-    /// Reads the file and the journal beside it. A file that is not there is an empty inventory.
-    ///
-    /// # Errors
-    /// A file that cannot be read, or that is none: never taken for an empty inventory.
-    pub fn read(path: &Path) -> Result<Self, InventoryError> {
-        let mut snapshot = match read_limited(path)? {
-            None => Self::default(),
-            Some(text) => Self::parse(path, &text)?,
-        };
-        let journal = journal_path(path);
-        if let Some(text) = read_limited(&journal)? {
-            snapshot.replay(&journal, &text)?;
-        }
-        Ok(snapshot)
-    }
-
-    /// What is ours on a live identity.
-    pub fn owned(&self, identity: &LiveIdentity) -> Owned {
-        self.known
-            .get(identity)
-            .map(|known| known.owned.clone())
-            .unwrap_or_default()
-    }
-
-    /// What was removed there lately.
-    pub fn removals(&self, identity: &LiveIdentity) -> Removals {
-        self.known
-            .get(identity)
-            .map(|known| known.removals.clone())
-            .unwrap_or_default()
-    }
-
-    /// The identities that it knows, each with the target that it was last reached by.
-    pub fn identities(&self) -> impl Iterator<Item = (&LiveIdentity, &TargetId, &Owned)> {
-        self.known
-            .iter()
-            .map(|(identity, known)| (identity, &known.target, &known.owned))
-    }
-
-    fn parse(path: &Path, text: &str) -> Result<Self, InventoryError> {
-        let malformed = |why: String| InventoryError::Malformed {
-            path: path.to_owned(),
-            why,
-        };
-        let document: Document =
-            serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
-        if document.format_version.split('.').next() != FORMAT_VERSION.split('.').next() {
-            return Err(malformed(format!(
-                "its formatVersion is {:?}",
-                document.format_version
-            )));
-        }
-        let known = document
-            .identities
-            .into_iter()
-            .map(|(identity, section)| (identity, section.into()))
-            .collect();
-        Ok(Self {
-            generation: document.generation,
-            known,
-        })
-    }
-
-    fn replay(&mut self, path: &Path, text: &str) -> Result<(), InventoryError> {
-        let malformed = |line: usize, why: &serde_json::Error| InventoryError::Malformed {
-            path: path.to_owned(),
-            why: format!("line {line}: {why}"),
-        };
-        // The last line may have been cut by a kill in the midst of writing it: it has no end, and is not counted.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let mut lines = whole.lines().zip(1..);
-        let Some((head, number)) = lines.next() else {
-            return Ok(());
-        };
-        let head: JournalHead =
-            serde_json::from_str(head).map_err(|error| malformed(number, &error))?;
-        if head.follows != self.generation {
-            return Ok(());
-        }
-        for (line, number) in lines {
-            self.take(serde_json::from_str(line).map_err(|error| malformed(number, &error))?);
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, line: JournalLine) {
-        let known = self.known.entry(line.identity).or_insert_with(|| Known {
-            target: line.target.clone(),
-            owned: Owned {
-                known: true,
-                ..Owned::default()
-            },
-            removals: Removals::default(),
-        });
-        known.target = line.target;
-        match line.step {
-            Step::Record(record) => known.owned.record(*record),
-            Step::Removal(removal) => known.removals.0.push(removal),
-        }
-    }
-
-    fn document(&self, now: Timestamp) -> Document {
-        let identities = self
-            .known
-            .iter()
-            .map(|(identity, known)| (identity.clone(), Section::of(known, now)))
-            .collect();
-        Document {
-            format_version: FORMAT_VERSION.to_owned(),
-            generation: self.generation,
-            identities,
-        }
-    }
-}
-
-impl From<Section> for Known {
-    fn from(section: Section) -> Self {
-        let Section {
-            target,
-            writes,
-            scopes,
-            apps,
-            intents,
-            removals,
-        } = section;
-        let apps = apps
-            .into_iter()
-            .map(|AppEntry { app, entry }| (app, entry))
-            .collect();
-        Self {
-            target,
-            owned: Owned {
-                known: true,
-                writes,
-                scopes,
-                apps,
-                intents,
-            },
-            removals: Removals(removals),
-        }
-    }
-}
-
-impl Section {
-    fn of(known: &Known, now: Timestamp) -> Self {
-        let Owned {
-            known: _,
-            writes,
-            scopes,
-            apps,
-            intents,
-        } = known.owned.clone();
-        let removals = known
-            .removals
-            .0
-            .iter()
-            .filter(|past| now.duration_since(past.at) < REMEMBERED)
-            .cloned()
-            .collect();
-        Self {
-            target: known.target.clone(),
-            writes,
-            scopes,
-            apps: apps
-                .into_iter()
-                .map(|(app, entry)| AppEntry { app, entry })
-                .collect(),
-            intents,
-            removals,
-        }
-    }
-}
+/// A write in the journal.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteNumber(u64);
 
 /// The inventory of a run that writes: locked until it is dropped.
 #[derive(Debug)]
@@ -334,6 +112,10 @@ struct Inner {
     snapshot: Snapshot,
     /// Whether anything happened since the file was written.
     moved: bool,
+    /// How many writes were sent.
+    writes: u64,
+    /// Whether a write to the journal failed: what stands at its end is not known then, and nothing may follow it.
+    broken: bool,
     journal: tokio::fs::File,
     audit: tokio::fs::File,
 }
@@ -351,12 +133,23 @@ impl Inventory {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(write(folder))?;
         }
-        let lock = take_lock(path, holder)?;
-        let mut snapshot = Snapshot::read(path)?;
-        // What a killed run left is folded in first, so that this run's journal starts anew.
-        let journal = journal_path(path);
+        let path = files::real(path)?;
+        let lock = files::take_lock(&path, holder)?;
+        let mut snapshot = Snapshot::read(&path)?;
+        let audit_path = files::audit_path(&path);
+        let mut audit = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&audit_path)
+            .map_err(write(&audit_path))?;
+        // What a killed run left is settled first, so that this run's journal starts anew.
+        let journal = files::journal_path(&path);
         if journal.exists() {
-            fold(path, &mut snapshot)?;
+            let owed = std::mem::take(&mut snapshot.unanswered);
+            for entry in owed.values() {
+                writeln!(audit, "{entry}").map_err(write(&audit_path))?;
+            }
+            files::fold(&path, &mut snapshot)?;
         }
         let mut file = OpenOptions::new()
             .create(true)
@@ -370,21 +163,17 @@ impl Inventory {
         .expect("a number serialises");
         head.push(b'\n');
         file.write_all(&head).map_err(write(&journal))?;
-        let audit_path = path.with_file_name("audit.jsonl");
-        let audit = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&audit_path)
-            .map_err(write(&audit_path))?;
         let (journal, audit) = (
             tokio::fs::File::from_std(file),
             tokio::fs::File::from_std(audit),
         );
         Ok(Self {
-            path: path.to_owned(),
+            path,
             inner: Mutex::new(Inner {
                 snapshot,
                 moved: false,
+                writes: 0,
+                broken: false,
                 journal,
                 audit,
             }),
@@ -402,8 +191,7 @@ impl Inventory {
         self.inner.lock().await.snapshot.owned(identity)
     }
 
-    /// Takes steps. They are in the journal before it returns, so that a kill does not lose them; they are not synced to the
-    /// disk.
+    /// Takes what was learned without a write.
     ///
     /// # Errors
     /// The journal cannot be written: the caller must not write to the system then.
@@ -413,84 +201,98 @@ impl Inventory {
         target: &TargetId,
         records: impl IntoIterator<Item = Record>,
     ) -> Result<(), InventoryError> {
-        self.append(
-            identity,
-            target,
-            records
-                .into_iter()
-                .map(|record| Step::Record(Box::new(record))),
-        )
-        .await
+        let steps = records.into_iter().map(record).collect();
+        let mut inner = self.inner.lock().await;
+        self.append(&mut inner, identity, target, steps).await
     }
 
-    /// Remembers removals that nobody approved.
+    /// Takes a write that is about to be sent. It is in the journal before this returns, so that a kill does not lose it; it
+    /// is not synced to the disk.
     ///
     /// # Errors
-    /// The journal cannot be written.
-    pub async fn removed(
+    /// The journal cannot be written: the caller must not send the write then.
+    pub async fn sending(
         &self,
         identity: &LiveIdentity,
         target: &TargetId,
-        removals: impl IntoIterator<Item = PastRemoval>,
+        sending: Sending,
+    ) -> Result<WriteNumber, InventoryError> {
+        let mut inner = self.inner.lock().await;
+        let number = inner.writes;
+        inner.writes += 1;
+        let intent = sending.intent.map(Record::Intent);
+        let records = intent.into_iter().chain([Record::Write]).map(record);
+        let removals = sending.removals.into_iter().map(Step::Removal);
+        let sent = Step::Sent(number, sending.entry);
+        let steps = records.chain(removals).chain([sent]).collect();
+        self.append(&mut inner, identity, target, steps).await?;
+        Ok(WriteNumber(number))
+    }
+
+    /// Takes what became of a write, and gives it its line in the audit log.
+    ///
+    /// # Errors
+    /// The journal or the log cannot be written: the caller must not go on writing to the system.
+    pub async fn answered(
+        &self,
+        identity: &LiveIdentity,
+        target: &TargetId,
+        WriteNumber(number): WriteNumber,
+        answered: Answered,
     ) -> Result<(), InventoryError> {
-        self.append(identity, target, removals.into_iter().map(Step::Removal))
-            .await
+        let mut inner = self.inner.lock().await;
+        let records = answered.records.into_iter().map(record);
+        let not_removed = answered.not_removed.into_iter().map(Step::NotRemoved);
+        let steps = records.chain(not_removed).collect();
+        self.append(&mut inner, identity, target, steps).await?;
+        let line = format!("{}\n", answered.entry);
+        let failed = |source| InventoryError::Write {
+            path: files::audit_path(&self.path),
+            source,
+        };
+        let audit = &mut inner.audit;
+        audit.write_all(line.as_bytes()).await.map_err(failed)?;
+        audit.flush().await.map_err(failed)?;
+        let steps = vec![Step::Answered(number)];
+        self.append(&mut inner, identity, target, steps).await
     }
 
     async fn append(
         &self,
+        inner: &mut Inner,
         identity: &LiveIdentity,
         target: &TargetId,
-        steps: impl Iterator<Item = Step>,
+        steps: Vec<Step>,
     ) -> Result<(), InventoryError> {
-        let lines: Vec<JournalLine> = steps
-            .map(|step| JournalLine {
-                identity: identity.clone(),
-                target: target.clone(),
-                step,
-            })
-            .collect();
-        let mut text = Vec::new();
-        for line in &lines {
-            serde_json::to_writer(&mut text, line)
-                .expect("a record is plain data and always serialises");
-            text.push(b'\n');
-        }
-        if text.is_empty() {
+        if steps.is_empty() {
             return Ok(());
         }
-        let mut inner = self.inner.lock().await;
         let failed = |source| InventoryError::Write {
-            path: journal_path(&self.path),
+            path: files::journal_path(&self.path),
             source,
         };
-        inner.journal.write_all(&text).await.map_err(failed)?;
-        inner.journal.flush().await.map_err(failed)?;
-        for line in lines {
-            inner.snapshot.take(line);
+        if inner.broken {
+            return Err(failed(io::Error::other("an earlier step failed")));
         }
+        let line = JournalLine {
+            identity: identity.clone(),
+            target: target.clone(),
+            steps,
+        };
+        let mut text =
+            serde_json::to_vec(&line).expect("a record is plain data and always serialises");
+        text.push(b'\n');
+        let written = async {
+            inner.journal.write_all(&text).await?;
+            inner.journal.flush().await
+        };
+        if let Err(source) = written.await {
+            inner.broken = true;
+            return Err(failed(source));
+        }
+        inner.snapshot.take(line);
         inner.moved = true;
         Ok(())
-    }
-
-    /// Appends a line to the audit log.
-    ///
-    /// # Errors
-    /// The log cannot be written.
-    pub async fn audit(&self, entry: &serde_json::Value) -> Result<(), InventoryError> {
-        let mut text = entry.to_string();
-        text.push('\n');
-        let mut inner = self.inner.lock().await;
-        let failed = |source| InventoryError::Write {
-            path: self.path.with_file_name("audit.jsonl"),
-            source,
-        };
-        inner
-            .audit
-            .write_all(text.as_bytes())
-            .await
-            .map_err(failed)?;
-        inner.audit.flush().await.map_err(failed)
     }
 
     /// Folds the journal into the file and lets the lock go. Blocks on the disk.
@@ -506,123 +308,23 @@ impl Inventory {
         let Inner {
             mut snapshot,
             moved,
+            broken,
             ..
         } = inner.into_inner();
-        let result = if moved {
-            fold(&path, &mut snapshot)
+        // The next run replays what stands there, and gives the audit log what it is owed.
+        let is_open = broken || !snapshot.unanswered.is_empty();
+        let result = if is_open {
+            Ok(())
+        } else if moved {
+            files::fold(&path, &mut snapshot)
         } else {
-            remove_journal(&path)
+            files::remove_journal(&path)
         };
         drop(lock);
         result
     }
 }
 
-/// Writes the file anew, one generation on, and removes the journal. The file is replaced in one step: whoever reads sees
-/// the old or the new one.
-fn fold(path: &Path, snapshot: &mut Snapshot) -> Result<(), InventoryError> {
-    let failed = |source| InventoryError::Write {
-        path: path.to_owned(),
-        source,
-    };
-    snapshot.generation += 1;
-    let mut text = serde_json::to_vec_pretty(&snapshot.document(Timestamp::now()))
-        .expect("an inventory always serialises");
-    text.push(b'\n');
-    let temporary = with_suffix(path, ".new");
-    let mut file = File::create(&temporary).map_err(failed)?;
-    file.write_all(&text)
-        .and_then(|()| file.sync_all())
-        .map_err(failed)?;
-    fs::rename(&temporary, path).map_err(failed)?;
-    remove_journal(path)
-}
-
-fn remove_journal(path: &Path) -> Result<(), InventoryError> {
-    let journal = journal_path(path);
-    match fs::remove_file(&journal) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(InventoryError::Write {
-            path: journal,
-            source,
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn take_lock(path: &Path, holder: &str) -> Result<File, InventoryError> {
-    let lock_path = with_suffix(path, ".lock");
-    let failed = |source| InventoryError::Write {
-        path: lock_path.clone(),
-        source,
-    };
-    let mut file = OpenOptions::new()
-        .create(true)
-        .read(true)
-        .write(true)
-        .truncate(false)
-        .open(&lock_path)
-        .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let _ = (&file).take(1024).read_to_string(&mut text);
-            let holder = if text.trim().is_empty() {
-                "another run".to_owned()
-            } else {
-                text.trim().to_owned()
-            };
-            return Err(InventoryError::Locked {
-                path: path.to_owned(),
-                holder,
-            });
-        }
-        Err(TryLockError::Error(source)) => return Err(failed(source)),
-    }
-    file.set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{holder}"))
-        .map_err(failed)?;
-    Ok(file)
-}
-
-fn journal_path(path: &Path) -> PathBuf {
-    with_suffix(path, ".journal")
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// Reads a text file, or nothing where there is none.
-fn read_limited(path: &Path) -> Result<Option<String>, InventoryError> {
-    let failed = |source| InventoryError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut text = String::new();
-    match file.take(MAX_BYTES + 1).read_to_string(&mut text) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            return Err(InventoryError::Malformed {
-                path: path.to_owned(),
-                why: "it is not UTF-8 text".to_owned(),
-            });
-        }
-        Err(error) => return Err(failed(error)),
-    }
-    if text.len() as u64 > MAX_BYTES {
-        return Err(InventoryError::Malformed {
-            path: path.to_owned(),
-            why: format!("larger than {MAX_BYTES} bytes"),
-        });
-    }
-    Ok(Some(text))
+fn record(record: Record) -> Step {
+    Step::Record(Box::new(record))
 }

@@ -24,10 +24,11 @@
 //! a [`Refusal`] on it, so that the digest of a plan is the same before and after somebody approved it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantNames};
 
 pub mod access;
 mod apps;
@@ -41,7 +42,7 @@ mod settle;
 mod tests;
 pub(crate) mod words;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Approval, Policy, Target};
 use crate::model::{
     AppRef, Counted, DesiredTarget, Intent, Live, LiveIdentity, Owned, Record, RemoteId, Removal,
@@ -50,7 +51,6 @@ use crate::model::{
 use access::Access;
 use change::Change;
 use digest::Digest;
-use words::printable;
 
 /// Whether what no manifest declares is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -89,7 +89,7 @@ pub enum NewInventory {
 }
 
 /// Why a change is planned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr, VariantNames)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Reason {
@@ -108,7 +108,9 @@ pub enum Reason {
 }
 
 /// Why nothing is done about something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr, VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum SkipReason {
@@ -126,6 +128,8 @@ pub enum SkipReason {
     IncompleteManifests,
     /// The run is narrowed by a selector, so nothing is removed.
     Selection,
+    /// Another Target may lead to the same place, and was not read, so nothing is removed here.
+    UnreadTarget,
     /// Its manifest said `deletionPolicy: Orphan`.
     Orphaned,
     /// `scopeward.dev/hold-until` is in the future.
@@ -149,7 +153,9 @@ pub enum SkipReason {
 }
 
 /// The safety rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr, VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Rule {
@@ -195,9 +201,63 @@ pub struct Refusal {
     /// What was counted against it.
     pub actual: Option<u64>,
     /// What to do.
-    pub way_through: String,
+    pub way_through: WayThrough,
     /// Whether `--approve-plan` lifts it.
     pub liftable: bool,
+}
+
+/// What to do about a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WayThrough {
+    /// What these words say.
+    Words(String),
+    /// To adopt what a manifest declares. The whole command depends on how the run was called, which a plan does not know.
+    Adopt {
+        /// The manifest's kind.
+        kind: ObjectKind,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl WayThrough {
+    fn adopt(kind: ObjectKind, manifest: &Source) -> Self {
+        Self::Adopt {
+            kind,
+            namespace: manifest.namespace.clone(),
+            name: manifest.name.clone(),
+        }
+    }
+}
+
+impl From<&str> for WayThrough {
+    fn from(words: &str) -> Self {
+        Self::Words(words.to_owned())
+    }
+}
+
+impl From<String> for WayThrough {
+    fn from(words: String) -> Self {
+        Self::Words(words)
+    }
+}
+
+impl fmt::Display for WayThrough {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Words(words) => f.write_str(words),
+            Self::Adopt {
+                kind,
+                namespace,
+                name,
+            } => {
+                let kind: &str = kind.into();
+                write!(f, "adopt --only {kind}/{namespace}/{name}")
+            }
+        }
+    }
 }
 
 /// What a change, a skip or a refusal is about.
@@ -217,7 +277,9 @@ pub struct ObjectRef {
 }
 
 /// The kinds of objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr, VariantNames,
+)]
 pub enum ObjectKind {
     /// A scope.
     Scope,
@@ -240,7 +302,7 @@ pub struct Skipped {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Populations(pub BTreeMap<(Counted, Option<String>), u64>);
 
-/// The numbers that head a plan.
+/// The numbers that head a plan: scopes, and apps with a list of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Population {
     /// Live objects.
@@ -536,30 +598,50 @@ impl Context<'_> {
         until.is_some_and(|until| until > self.options.now)
     }
 
-    /// The manifest that holds an object, where that is another one, outside this run's paths. When it is among them, it
-    /// does not declare the object any more, and the object is handed over.
-    fn conflict<'h>(
+    /// The manifest that holds an object, where that is another one that may still declare it. When all manifests were read
+    /// and it is among them, it does not declare the object any more, and the object is handed over.
+    fn holder<'h>(
         &self,
         holder: Option<&'h SourceFile>,
         source: &Source,
     ) -> Option<&'h SourceFile> {
-        holder.filter(|holder| **holder != source.file && !self.covers(holder))
+        let is_whole = self.options.removal_block.is_none();
+        holder.filter(|holder| **holder != source.file && !(is_whole && self.covers(holder)))
     }
-}
 
-/// A second manifest that declares what another holds is told so.
-fn conflict(object: ObjectRef, label: &str, holder: &SourceFile, source: &Source) -> Refusal {
-    Refusal {
-        rule: Rule::Conflict,
-        object: Some(object),
-        message: format!("{label} is held by {holder}, which this run does not read"),
-        limit: None,
-        actual: None,
-        way_through: format!(
-            "run over {holder} and {} together to hand it over, or run `scopeward adopt` for this manifest",
-            source.file
-        ),
-        liftable: false,
+    /// The refusal for a manifest that declares what another one holds, if it does.
+    fn conflict(
+        &self,
+        object: impl FnOnce() -> ObjectRef,
+        holder: Option<&SourceFile>,
+        source: &Source,
+    ) -> Option<Refusal> {
+        let holder = self.holder(holder, source)?;
+        let object = object();
+        let (why, way_through) = if self.covers(holder) {
+            (
+                "of which this run does not know the whole",
+                "correct what is wrong with the manifests and run over all of them to hand it over"
+                    .to_owned(),
+            )
+        } else {
+            (
+                "which this run does not read",
+                format!(
+                    "run over {holder} and {} together to hand it over, or run `scopeward adopt` for this manifest",
+                    source.file
+                ),
+            )
+        };
+        Some(Refusal {
+            rule: Rule::Conflict,
+            message: format!("{} is held by {holder}, {why}", object.label),
+            object: Some(object),
+            limit: None,
+            actual: None,
+            way_through: way_through.into(),
+            liftable: false,
+        })
     }
 }
 
@@ -571,7 +653,7 @@ fn new_inventory(choice: NewInventory, target: &Target, plan: &mut TargetPlan) {
     match choice {
         NewInventory::Allow => {}
         NewInventory::Warn => plan.diagnostics.push(
-            Diagnostic::warning(crate::diagnostic::Code("SW210"), message)
+            Diagnostic::warning(codes::NEW_INVENTORY, message)
                 .at(&target.source, "/metadata/name")
                 .help("`sync` asks for --new-inventory here, or for the inventory that knows this target (--inventory)"),
         ),
@@ -581,7 +663,7 @@ fn new_inventory(choice: NewInventory, target: &Target, plan: &mut TargetPlan) {
             message,
             limit: None,
             actual: None,
-            way_through: "pass --new-inventory to start one, or --inventory with the one that knows this target".to_owned(),
+            way_through: "pass --new-inventory to start one, or --inventory with the one that knows this target".into(),
             liftable: true,
         }),
     }
@@ -630,7 +712,7 @@ impl ObjectRef {
         Self {
             kind: ObjectKind::Scope,
             name: name.as_str().to_owned(),
-            label: printable(name.as_str()),
+            label: name.as_str().to_owned(),
             remote_id: remote_id.cloned(),
         }
     }
@@ -643,7 +725,7 @@ impl ObjectRef {
         Self {
             kind: ObjectKind::AppScopeSet,
             name: app.path(),
-            label: printable(&label),
+            label,
             remote_id: None,
         }
     }

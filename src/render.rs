@@ -9,10 +9,16 @@ pub mod markdown;
 mod style;
 pub mod text;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
 use crate::apply::{Outcome, Report, TargetReport};
 use crate::plan::guard::ApprovedPlan;
 pub(crate) use crate::plan::words::count;
-use crate::plan::{Plan, Summary, TargetPlan};
+use crate::plan::{Plan, Refusal, SkipReason, Skipped, Summary, TargetPlan, WayThrough};
 
 /// The word for a whole run, as the report's JSON has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +51,70 @@ impl RunResult {
     }
 }
 
+/// What steers a terminal or hides from the eye: control characters, directions, what has no width.
+static INVISIBLE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]")
+        .expect("the classes are Unicode's own")
+});
+
+/// A text as it is safe to show: what is invisible is written out, such as `\u{202e}`. Names, descriptions and server's
+/// words may hold anything, and stand in what somebody answers "yes" to.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
+    INVISIBLE.replace_all(text, |found: &Captures<'_>| {
+        found[0].escape_default().to_string()
+    })
+}
+
+/// The command lines that hints repeat.
+#[derive(Debug, Clone, Default)]
+pub struct Commands {
+    /// What carries the plan out: `scopeward sync clusters/prod`.
+    pub run: String,
+    /// `adopt` on the same manifests and systems.
+    pub adopt: String,
+}
+
+impl Commands {
+    /// What to do about a refusal.
+    pub(crate) fn way_through(&self, refusal: &Refusal) -> String {
+        match &refusal.way_through {
+            WayThrough::Words(words) => words.clone(),
+            WayThrough::Adopt {
+                kind,
+                namespace,
+                name,
+            } => {
+                let kind: &str = kind.into();
+                format!("{} --only {kind}/{namespace}/{name}", self.adopt)
+            }
+        }
+    }
+}
+
+/// Skips that somebody should know of, and the uneventful ones counted, unless all are asked for.
+pub(crate) fn eventful(
+    skipped: &[Skipped],
+    all: bool,
+) -> (Vec<&Skipped>, BTreeMap<SkipReason, usize>) {
+    let mut counted = BTreeMap::new();
+    let mut listed = Vec::new();
+    for skip in skipped {
+        let quiet = matches!(
+            skip.reason,
+            SkipReason::Unmanaged | SkipReason::OtherSource | SkipReason::NoDelete
+        );
+        if quiet && !all {
+            *counted.entry(skip.reason).or_default() += 1;
+        } else {
+            listed.push(skip);
+        }
+    }
+    (listed, counted)
+}
+
 /// How a target's name is shown: without its namespace where all targets share one.
 pub(crate) fn target_label(plan: &Plan, target: &TargetPlan) -> String {
     let shared = plan
@@ -57,6 +127,7 @@ pub(crate) fn target_label(plan: &Plan, target: &TargetPlan) -> String {
         target.target.to_string()
     }
 }
+
 /// `1 create, 2 updates`, or `no changes`.
 pub(crate) fn summary_words(summary: &Summary) -> String {
     let Summary {
@@ -139,4 +210,25 @@ pub(crate) fn done_summary(plan: &TargetPlan, report: &TargetReport) -> Summary 
         }
     }
     summary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::visible;
+
+    #[test]
+    fn what_is_invisible_is_written_out_and_the_rest_stays() {
+        #[rustfmt::skip]
+        let table = [
+            ("orders:read", "orders:read"),
+            ("Größe 日本 ❤ café", "Größe 日本 ❤ café"),
+            ("a\u{1b}[2Jb\n\tc\r", "a\\u{1b}[2Jb\\n\\tc\\r"),
+            ("\u{7f}\u{9b}31m", "\\u{7f}\\u{9b}31m"),
+            ("\u{202e}txet\u{2066}", "\\u{202e}txet\\u{2066}"),
+            ("a\u{200b}b\u{feff}\u{2028}\u{3164}", "a\\u{200b}b\\u{feff}\\u{2028}\\u{3164}"),
+        ];
+        for (text, shown) in table {
+            assert_eq!(visible(text), shown);
+        }
+    }
 }

@@ -2,152 +2,244 @@
 
 use std::collections::BTreeSet;
 
-use super::session::{Session, command_words};
+use super::session::{self, Session};
 use super::{Exit, Stop, apply, output};
-use crate::cli;
+use crate::cli::{self, Only};
 use crate::model::{
     Applied, DesiredApp, DesiredScope, DesiredTarget, ForeignScopes, Live, LiveApp, LiveAppScopes,
-    LiveScope, Origin, Owned, OwnedApp, OwnedScope, Record, RoleName,
+    LiveScope, Origin, Owned, OwnedApp, OwnedScope, Record, RoleName, ScopeName, Source,
 };
-use crate::render::count;
+use crate::render::{count, visible};
+
+/// A manifest: kind, namespace and name.
+type Key<'a> = (&'a str, &'a str, &'a str);
+
+/// What becomes of one chosen object on one target.
+struct Choice<'a> {
+    manifest: Key<'a>,
+    /// `scope orders:read`
+    label: String,
+    fate: Fate,
+}
+
+enum Fate {
+    Adopt(Box<Record>),
+    /// Adopted before, just as it is.
+    Ours,
+    /// It cannot be adopted, for this reason.
+    Left(String),
+}
 
 pub(super) async fn run(args: cli::Adopt) -> Result<Exit, Stop> {
     let session = Session::start(&args.reach).await?;
-    let wanted: BTreeSet<(&str, &str)> = args
-        .only
-        .iter()
-        .map(|(kind, name)| (kind.as_str(), name.as_str()))
-        .collect();
-    let chosen = |kind: &str, name: &str| args.all || wanted.contains(&(kind, name));
-    let declared: BTreeSet<(&str, &str)> = session
+    if let Some(embedded) = &session.embedded {
+        output::note(&embedded.heading());
+    }
+    let declared: BTreeSet<Key<'_>> = session
         .targets
         .iter()
         .flat_map(|target| declared(target))
         .collect();
-    if let Some((kind, name)) = wanted.iter().find(|only| !declared.contains(*only)) {
-        return Err(Stop::usage(format!(
-            "--only {kind}/{name}: no manifest of that name is among {}",
-            command_words(&args.reach)
-        )));
-    }
+    let wanted: BTreeSet<Key<'_>> = args
+        .only
+        .iter()
+        .map(|only| named(only, &declared, &args.reach))
+        .collect::<Result<_, _>>()?;
+    let chosen = |key: Key<'_>| args.all || wanted.contains(&key);
     let inventory = apply::open_inventory(&session, &uuid::Uuid::new_v4().to_string()).await?;
     let observers = session.observers();
     let readings = session
         .read(observers.iter().map(|observer| observer.as_deref()))
         .await;
 
-    let (mut adopted, mut failed) = (0, false);
+    let (mut adopted, mut left, mut failed) = (0, 0, false);
+    let mut settled = BTreeSet::new();
     for reading in &readings {
         let target = &reading.desired.target;
         let live = match &reading.result {
             Ok(live) => live,
             Err(error) => {
                 let why = crate::apply::failure(error);
-                output::note(&format!("error: {}: {}", target.id, why.message));
+                output::line(&format!("error: {}: {}", target.id, why.message));
                 if let Some(help) = why.help {
-                    output::note(&format!("  help: {help}"));
+                    output::line(&format!("  help: {help}"));
                 }
                 failed = true;
                 continue;
             }
         };
         let owned = inventory.owned(&live.identity).await;
-        let records = records(&reading.desired, live, &owned, &chosen);
-        for (record, line) in &records {
-            output::print(&format!("adopted    {line} on {}\n", target.id))?;
-            let recorded = inventory
-                .record(&live.identity, &target.id, [record.clone()])
-                .await;
-            recorded.map_err(|error| Stop::failed(super::sentence(&error)))?;
+        for Choice {
+            manifest,
+            label,
+            fate,
+        } in choices(&reading.desired, live, &owned, &chosen)
+        {
+            let (word, why) = match fate {
+                Fate::Adopt(record) => {
+                    let recorded = inventory
+                        .record(&live.identity, &target.id, [*record])
+                        .await;
+                    recorded.map_err(|error| Stop::failed(super::sentence(&error)))?;
+                    adopted += 1;
+                    settled.insert(manifest);
+                    ("adopted", String::new())
+                }
+                Fate::Ours => {
+                    left += 1;
+                    settled.insert(manifest);
+                    ("left", ": adopted already".to_owned())
+                }
+                Fate::Left(why) => {
+                    left += 1;
+                    ("left", format!(": {why}"))
+                }
+            };
+            let line = format!("{word:<9}  {label} on {}{why}", target.id);
+            output::print(&format!("{}\n", visible(&line)))?;
         }
-        adopted += records.len();
     }
     apply::close(inventory).await?;
     if let Some(embedded) = session.embedded {
         embedded.stop().await?;
     }
+    let left = match left {
+        0 => String::new(),
+        left => format!("; {left} left as they were"),
+    };
     output::print(&format!(
-        "Adopted: {}. Inventory: {}\n",
-        count(adopted as u64, "object"),
-        session.inventory_path.display()
+        "Adopted: {}{left}. Inventory: {}\n",
+        count(adopted, "object"),
+        visible(&session.inventory_path.display().to_string())
     ))?;
-    Ok(match (failed || !session.loaded.complete, adopted) {
+    failed |= !session.loaded.complete || !wanted.is_subset(&settled);
+    Ok(match (failed, adopted) {
         (false, _) => Exit::Done,
         (true, 0) => Exit::Failed,
         (true, _) => Exit::Partial,
     })
 }
 
-fn declared(target: &DesiredTarget) -> impl Iterator<Item = (&str, &str)> {
-    let scopes = target
-        .scopes
-        .values()
-        .map(|scope| ("Scope", scope.source.name.as_str()));
-    scopes.chain(
-        target
-            .apps
-            .iter()
-            .map(|app| ("AppScopeSet", app.source.name.as_str())),
-    )
+/// The manifest that `--only` names.
+fn named<'a>(
+    only: &Only,
+    declared: &BTreeSet<Key<'a>>,
+    reach: &cli::Reach,
+) -> Result<Key<'a>, Stop> {
+    let is_meant = |(kind, namespace, name): &&Key<'_>| {
+        let meant = only
+            .namespace
+            .as_deref()
+            .is_none_or(|own| own == *namespace);
+        meant && *kind == only.kind && *name == only.name
+    };
+    let found: Vec<&Key<'_>> = declared.iter().filter(is_meant).collect();
+    match found[..] {
+        [key] => Ok(*key),
+        [] => Err(Stop::usage(format!(
+            "--only {only}: no manifest of that name is among {}",
+            session::words(&reach.inputs.paths)
+        ))),
+        _ => {
+            let names = found.iter().map(|(_, namespace, _)| *namespace);
+            let names: Vec<&str> = names.collect();
+            Err(Stop::usage(format!(
+                "--only {only}: there is one in each of the namespaces {}",
+                names.join(", ")
+            ))
+            .help(format!("write {}/NAMESPACE/{}", only.kind, only.name)))
+        }
+    }
 }
 
-/// What the inventory learns, and a line for each.
-fn records(
-    desired: &DesiredTarget,
+fn key(source: &Source) -> Key<'_> {
+    (&source.kind, &source.namespace, &source.name)
+}
+
+fn declared(target: &DesiredTarget) -> impl Iterator<Item = Key<'_>> {
+    let scopes = target.scopes.values().map(|scope| key(&scope.source));
+    scopes.chain(target.apps.iter().map(|app| key(&app.source)))
+}
+
+/// What becomes of each chosen object of a target.
+fn choices<'a>(
+    desired: &'a DesiredTarget,
     live: &Live,
     owned: &Owned,
-    chosen: &dyn Fn(&str, &str) -> bool,
-) -> Vec<(Record, String)> {
-    let mut records = Vec::new();
+    chosen: &dyn Fn(Key<'_>) -> bool,
+) -> Vec<Choice<'a>> {
+    let fate = |fate: Fate| {
+        if desired.target.suspend {
+            Fate::Left("the target is suspended".to_owned())
+        } else {
+            fate
+        }
+    };
+    let mut choices = Vec::new();
     for scope in desired
         .scopes
         .values()
-        .filter(|scope| chosen("Scope", &scope.source.name))
+        .filter(|scope| chosen(key(&scope.source)))
     {
-        // A scope under a previous name is adopted under that name, so that it may be renamed.
-        let names = std::iter::once(&scope.name).chain(&scope.previous_names);
-        let Some(found) = names
-            .filter(|name| !live.duplicates.contains(*name))
-            .find_map(|name| live.scopes.get(name))
-        else {
-            continue;
-        };
-        if found.inherited {
-            continue;
-        }
-        let entry = adopted_scope(scope, found, owned.scopes.get(&found.name));
-        if owned.scopes.get(&found.name) != Some(&entry) {
-            let name = found.name.clone();
-            records.push((
-                Record::Scope {
-                    name,
-                    entry,
-                    replaces: None,
-                },
-                format!("scope {}", found.name),
-            ));
-        }
+        choices.push(Choice {
+            manifest: key(&scope.source),
+            label: format!("scope {}", scope.name),
+            fate: fate(scope_fate(scope, live, owned)),
+        });
     }
-    for app in desired
-        .apps
-        .iter()
-        .filter(|app| chosen("AppScopeSet", &app.source.name))
-    {
-        let Some(LiveApp::Present(found)) = live.apps.get(&app.app) else {
-            continue;
-        };
-        let entry = adopted_app(app, found, owned.apps.get(&found.app));
-        if owned.apps.get(&found.app) != Some(&entry) {
-            records.push((
-                Record::App {
-                    app: found.app.clone(),
-                    entry,
-                },
-                format!("app {}", found.app),
-            ));
-        }
+    for app in desired.apps.iter().filter(|app| chosen(key(&app.source))) {
+        choices.push(Choice {
+            manifest: key(&app.source),
+            label: format!("app {}", app.app),
+            fate: fate(app_fate(app, live, owned)),
+        });
     }
-    records
+    choices
+}
+
+fn scope_fate(scope: &DesiredScope, live: &Live, owned: &Owned) -> Fate {
+    // A scope under a previous name is adopted under that name, so that it may be renamed.
+    let mut names = std::iter::once(&scope.name).chain(&scope.previous_names);
+    let is_live =
+        |name: &&ScopeName| live.scopes.contains_key(*name) || live.duplicates.contains(*name);
+    let Some(name) = names.find(is_live) else {
+        return Fate::Left("not live".to_owned());
+    };
+    let Some(found) = live
+        .scopes
+        .get(name)
+        .filter(|_| !live.duplicates.contains(name))
+    else {
+        return Fate::Left("the system lists it more than once".to_owned());
+    };
+    if found.inherited {
+        return Fate::Left("inherited from a parent configuration".to_owned());
+    }
+    let entry = adopted_scope(scope, found, owned.scopes.get(name));
+    if owned.scopes.get(name) == Some(&entry) {
+        return Fate::Ours;
+    }
+    Fate::Adopt(Box::new(Record::Scope {
+        name: name.clone(),
+        entry,
+        replaces: None,
+    }))
+}
+
+fn app_fate(app: &DesiredApp, live: &Live, owned: &Owned) -> Fate {
+    let found = match live.apps.get(&app.app) {
+        Some(LiveApp::Present(found)) => found,
+        Some(LiveApp::Absent { why }) => return Fate::Left(format!("cannot be found: {why}")),
+        None => return Fate::Left("not live".to_owned()),
+    };
+    let entry = adopted_app(app, found, owned.apps.get(&found.app));
+    if owned.apps.get(&found.app) == Some(&entry) {
+        return Fate::Ours;
+    }
+    Fate::Adopt(Box::new(Record::App {
+        app: found.app.clone(),
+        entry,
+    }))
 }
 
 /// Everything live counts as applied from here on: what the manifest leaves out goes with the next `sync`. Where it leaves

@@ -8,8 +8,9 @@ use futures::future::join_all;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
+use super::output::Outputs;
 use super::session::{self, Reading, Session, Writer};
-use super::{Exit, Stop, output};
+use super::{Exit, Stop, output, signal};
 use crate::apply::{self, Progress, Report, Run, Work, run_target};
 use crate::cli::{self, Format, Planning};
 use crate::inventory::{Inventory, InventoryError};
@@ -20,9 +21,6 @@ use crate::provider::{Interrupt, Observe};
 use crate::render::{self, RunResult};
 
 pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
-    if args.plan.is_some() {
-        return Err(Stop::usage("--plan: saved plans are not supported yet"));
-    }
     let planning = &args.planning;
     let asks = !args.yes && !planning.reach.sandbox;
     if asks {
@@ -30,9 +28,10 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     }
     let run_id = uuid::Uuid::new_v4().to_string();
     let started_at = Timestamp::now();
+    let outputs = Outputs::open(&planning.output).await?;
     let session = Session::start(&planning.reach).await?;
     let inventory = open_inventory(&session, &run_id).await?;
-    interrupt_on_ctrl_c(session.interrupt.clone());
+    interrupt_on_signal(session.interrupt.clone());
 
     let writers = session.writers();
     let options = options(&session, mode, planning);
@@ -50,17 +49,17 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     let text = render::text::Options {
         dry_run: false,
         verbose: planning.verbose,
-        command: session::command(verb, planning),
+        commands: session::commands(verb, planning),
     };
     if let Some(embedded) = &session.embedded {
         output::note(&embedded.heading());
     }
-    let shown = output::is_text(&planning.output);
-    if shown {
+    if outputs.is_text() {
         output::print(&render::text::plan(&approved, &text))?;
     }
     if asks && approved.has_runs() {
-        if !shown {
+        // Nobody answers for a plan that went into a file.
+        if !outputs.is_text() || !io::stdout().is_terminal() {
             output::note(&render::text::plan(&approved, &text));
         }
         if !confirmed(&session.interrupt).await? {
@@ -83,7 +82,7 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     )
     .await;
     close(inventory).await?;
-    finish(session, &report, live, planning, &text).await
+    finish(session, &report, live, planning, outputs, &text).await
 }
 
 /// Whether somebody can be asked; off a terminal nobody can, and manifests from standard input take its place.
@@ -149,15 +148,13 @@ fn who() -> String {
     format!("{}{host}", user.unwrap_or_else(|| "unknown".to_owned()))
 }
 
-fn interrupt_on_ctrl_c(interrupt: Interrupt) {
+fn interrupt_on_signal(interrupt: Interrupt) {
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            output::note("interrupted: finishing the calls in flight (once more ends at once)");
-            interrupt.set();
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(130);
-        }
+        signal::terminated().await;
+        output::note("interrupted: finishing the calls in flight (once more ends at once)");
+        interrupt.set();
+        signal::terminated().await;
+        std::process::exit(130);
     });
 }
 
@@ -177,7 +174,7 @@ async fn plan(
     });
     let readings = session.read(observers).await;
     let snapshot = inventory.snapshot().await;
-    let approved = session::judged(&readings, &snapshot, options, planning);
+    let approved = session::judged(session, &readings, &snapshot, options, planning);
     (readings, approved)
 }
 
@@ -225,16 +222,16 @@ async fn execute(
         interrupt: &session.interrupt,
         progress: &progress,
     };
-    let after = PlanOptions {
-        new_inventory: NewInventory::Allow,
-        ..options.clone()
-    };
     let each = approved.targets().zip(writers).zip(readings).map(
         async |(((plan, verdict), writer), reading)| {
             let Ok(provider) = writer else {
                 return nothing_run(plan);
             };
             let desired = &reading.desired;
+            let after = PlanOptions {
+                new_inventory: NewInventory::Allow,
+                ..reading.options(options)
+            };
             let replan = |live: &Live, owned: &Owned| {
                 plan_target(
                     desired,
@@ -305,8 +302,12 @@ async fn show_progress(progress: &Progress, total: u64, finished: &AtomicBool) {
         bar.set_position(progress.finished());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    bar.set_position(progress.finished());
-    bar.finish();
+    bar.finish_and_clear();
+    output::note(&format!(
+        "applying   {} of {total}   {:.1} s",
+        progress.finished(),
+        bar.elapsed().as_secs_f64()
+    ));
 }
 
 async fn finish(
@@ -314,6 +315,7 @@ async fn finish(
     report: &Report,
     live: Vec<crate::diagnostic::Diagnostic>,
     planning: &Planning,
+    outputs: Outputs,
     text: &render::text::Options,
 ) -> Result<Exit, Stop> {
     let invalid = session.invalid();
@@ -327,28 +329,38 @@ async fn finish(
         closing.push('\n');
     }
     if let Some(embedded) = &session.embedded {
-        closing.push_str(&embedded.next_steps(&planning.reach.inputs.paths, result));
+        closing.push_str(&embedded.next_steps(&planning.reach, result));
     }
-    output::write(&planning.output, |format| match format {
-        Format::Text => closing.clone(),
-        Format::Json => output::json(&render::json::report(report, &all, invalid)),
-        Format::Markdown => {
-            let command = session::command("sync", planning);
-            render::markdown::plan(&report.approved, &all, &command)
-        }
-    })
-    .await?;
-    if !output::is_text(&planning.output) {
+    let is_text = outputs.is_text();
+    let told = outputs
+        .write(|format| match format {
+            Format::Text => closing.clone(),
+            Format::Json => output::json(&render::json::report(report, &all, invalid)),
+            Format::Markdown => render::markdown::report(report, &all, invalid, &text.commands),
+        })
+        .await;
+    if !is_text || told.is_err() {
         output::note(closing.trim_end());
     }
-    if let Some(embedded) = session.embedded {
-        embedded.stop().await?;
-    }
-    Ok(match result {
+    let stopped = match session.embedded {
+        Some(embedded) => embedded.stop().await,
+        None => Ok(()),
+    };
+    let exit = match result {
         RunResult::NoChanges | RunResult::Applied => Exit::Done,
         RunResult::Partial => Exit::Partial,
         RunResult::Refused => Exit::Refused,
         RunResult::Failed => Exit::Failed,
         RunResult::Stale => Exit::Stale,
-    })
+    };
+    // What was done to the live systems weighs more than where its report could not go.
+    told.and(stopped).map_err(|stop| Stop {
+        exit: match result {
+            RunResult::Applied => Exit::Partial,
+            RunResult::NoChanges => Exit::Failed,
+            _ => exit,
+        },
+        ..stop
+    })?;
+    Ok(exit)
 }

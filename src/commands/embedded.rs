@@ -9,43 +9,44 @@ use tokio::fs;
 use url::Url;
 
 use super::sandbox::read_world;
-use super::{Stop, sentence};
+use super::{Stop, sentence, session};
+use crate::cli::Reach;
 use crate::model::target::{AuthorizationServer, Edition, Endpoint};
 use crate::model::{AppOwner, AppRef, Desired, DesiredTarget, TargetId};
 use crate::provider::Credential;
 use crate::render::RunResult;
 use crate::sandbox::{Options, Sandbox, World};
 
+/// The file of the sandbox's folder that holds what there is.
+const STATE: &str = "world.json";
+
 /// A running sandbox and what opens each of its systems.
 pub(super) struct Embedded {
     sandbox: Sandbox,
-    state: PathBuf,
+    folder: PathBuf,
     urls: BTreeMap<TargetId, Url>,
     credentials: BTreeMap<TargetId, Credential>,
 }
 
 impl Embedded {
-    /// Starts a sandbox in which every target has a system: as the state file says, else as `sandbox.yaml` beside the
-    /// manifests says, else generated from the target.
+    /// Starts a sandbox in which every target has a system: as the state in `folder` says, else as `sandbox.yaml` beside
+    /// the manifests says, else generated from the target.
     pub(super) async fn start(
         desired: &Desired,
         paths: &[String],
-        root: &Path,
+        folder: &Path,
     ) -> Result<Self, Stop> {
-        let state = root.join(".scopeward").join("sandbox.json");
-        let mut systems = systems_of(&state, paths).await?;
+        let mut systems = systems_of(folder, paths).await?;
         for target in &desired.targets {
             let name = &target.target.id.name;
             if !systems.iter().any(|system| system["name"] == **name) {
                 systems.push(generated(target));
             }
         }
-        if let Some(folder) = state.parent() {
-            let made = fs::create_dir_all(folder).await;
-            made.map_err(|error| {
-                Stop::failed(format!("cannot make \"{}\": {error}", folder.display()))
-            })?;
-        }
+        let made = fs::create_dir_all(folder).await;
+        made.map_err(|error| {
+            Stop::failed(format!("cannot make \"{}\": {error}", folder.display()))
+        })?;
         let credentials = desired
             .targets
             .iter()
@@ -54,7 +55,7 @@ impl Embedded {
         let world = World::from_value(json!({ "systems": systems }))
             .map_err(|error| Stop::failed(sentence(&error)))?;
         let options = Options {
-            state: Some(state.clone()),
+            state: Some(folder.join(STATE)),
             ..Options::default()
         };
         let sandbox = Sandbox::start(world, options)
@@ -69,7 +70,7 @@ impl Embedded {
         }
         Ok(Self {
             sandbox,
-            state,
+            folder: folder.to_owned(),
             urls,
             credentials,
         })
@@ -89,22 +90,23 @@ impl Embedded {
     pub(super) fn heading(&self) -> String {
         format!(
             "sandbox    all three systems, embedded; state in {}",
-            self.state.display()
+            self.folder.display()
         )
     }
 
     /// What to try next.
-    pub(super) fn next_steps(&self, paths: &[String], result: RunResult) -> String {
-        let paths = paths.join(" ");
+    pub(super) fn next_steps(&self, reach: &Reach, result: RunResult) -> String {
+        let paths = session::words(&reach.inputs.paths);
+        let plan = session::command("plan", reach);
         match result {
             RunResult::Applied => format!(
-                "\nNext:  change a description in {paths} and run `scopeward plan {paths} --sandbox`\n       \
+                "\nNext:  change a description in {paths} and run `{plan}`\n       \
                  your own system: README, \"Point it at a real system\"\n"
             ),
             RunResult::NoChanges => {
                 format!(
                     "\nNext:  remove {} to start afresh\n",
-                    self.state.parent().unwrap_or(&self.state).display()
+                    self.folder.display()
                 )
             }
             _ => String::new(),
@@ -121,7 +123,8 @@ impl Embedded {
 }
 
 /// The systems that exist already: the saved state's, and those of the world files beside the manifests that it lacks.
-async fn systems_of(state: &Path, paths: &[String]) -> Result<Vec<Value>, Stop> {
+async fn systems_of(folder: &Path, paths: &[String]) -> Result<Vec<Value>, Stop> {
+    let state = folder.join(STATE);
     let mut systems: Vec<Value> = Vec::new();
     let mut add = |world: &World| {
         if let Value::Array(found) = &world.to_value()["systems"] {
@@ -138,9 +141,9 @@ async fn systems_of(state: &Path, paths: &[String]) -> Result<Vec<Value>, Stop> 
             state.display(),
             sentence(error)
         ))
-        .help("remove it to start afresh")
+        .help(format!("remove {} to start afresh", folder.display()))
     };
-    match fs::read(state).await {
+    match fs::read(&state).await {
         Ok(text) => add(&World::from_json(&text).map_err(|error| cannot(&error))?),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(cannot(&error)),

@@ -1,14 +1,12 @@
 //! `generate`: the files that follow from the types.
 
+pub(super) use crate::manifest::generate::{crds, schemas};
+
 use super::{Exit, Stop, output};
 use crate::cli;
-use crate::manifest::generate;
+use crate::manifest::generate::File;
 
-pub(super) async fn run(args: cli::Generate) -> Result<Exit, Stop> {
-    let (files, into) = match args {
-        cli::Generate::Crds(into) => (generate::crds(), into),
-        cli::Generate::Schema(into) => (generate::schemas(), into),
-    };
+pub(super) async fn run(files: Vec<File>, into: cli::Into) -> Result<Exit, Stop> {
     let Some(dir) = into.dir else {
         for (_, text) in &files {
             output::print(text)?;
@@ -26,7 +24,7 @@ pub(super) async fn run(args: cli::Generate) -> Result<Exit, Stop> {
         tokio::fs::write(&path, text)
             .await
             .map_err(|error| cannot(&path, error))?;
-        output::note(&format!("wrote {}", path.display()));
+        output::line(&format!("wrote {}", path.display()));
     }
     Ok(Exit::Done)
 }

@@ -1,5 +1,6 @@
 //! `plan`: what `sync` would do. Holds nothing that can write.
 
+use super::output::Outputs;
 use super::session::{self, Session};
 use super::{Exit, Stop, output};
 use crate::cli::{self, Format};
@@ -12,6 +13,7 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
         return Err(Stop::usage("--out: saved plans are not supported yet"));
     }
     let planning = &args.planning;
+    let outputs = Outputs::open(&planning.output).await?;
     let session = Session::start(&planning.reach).await?;
     let path = session.inventory_path.clone();
     let snapshot = tokio::task::spawn_blocking(move || Snapshot::read(&path)).await;
@@ -31,26 +33,29 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
         NewInventory::Warn
     };
     let options = session.plan_options(mode, new_inventory);
-    let approved = session::judged(&readings, &snapshot, &options, planning);
+    let approved = session::judged(&session, &readings, &snapshot, &options, planning);
     let live = session::live_findings(&approved, &session);
     session::findings(&live);
     session.orphaned_identities(&readings, &snapshot);
 
     let verb = if args.no_delete { "apply" } else { "sync" };
-    let command = session::command(verb, planning);
     let text = render::text::Options {
         dry_run: true,
         verbose: planning.verbose,
-        command: command.clone(),
+        commands: session::commands(verb, planning),
     };
+    if let Some(embedded) = &session.embedded {
+        output::note(&embedded.heading());
+    }
     let mut all = session.loaded.diagnostics.clone();
     all.extend(live);
-    output::write(&planning.output, |format| match format {
-        Format::Text => render::text::plan(&approved, &text),
-        Format::Json => output::json(&render::json::plan(&approved, &all)),
-        Format::Markdown => render::markdown::plan(&approved, &all, &command),
-    })
-    .await?;
+    outputs
+        .write(|format| match format {
+            Format::Text => render::text::plan(&approved, &text),
+            Format::Json => output::json(&render::json::plan(&approved, &all)),
+            Format::Markdown => render::markdown::plan(&approved, &all, &text.commands),
+        })
+        .await?;
     if let Some(embedded) = session.embedded {
         embedded.stop().await?;
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Exit, Stop, output, sentence};
+use super::{Exit, Stop, output, sentence, signal};
 use crate::cli;
 use crate::sandbox::{Options, Sandbox, World};
 
@@ -33,7 +33,7 @@ pub(super) async fn run(args: cli::Sandbox) -> Result<Exit, Stop> {
     }
     output::print(&format!("{}\n", sandbox.url()))?;
     output::note("serving until Ctrl-C; requests so far: /__sandbox/requests, log: /__sandbox/log");
-    terminated().await;
+    signal::terminated().await;
     sandbox
         .shutdown()
         .await
@@ -54,19 +54,4 @@ pub(super) async fn read_world(file: &Path) -> Result<World, Stop> {
         .await
         .map_err(|error| cannot(&error))?;
     World::from_yaml(&text).map_err(|error| cannot(&error))
-}
-
-/// Returns on Ctrl-C, and on the signal with which a supervisor ends a process.
-async fn terminated() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-    {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        return;
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

@@ -14,7 +14,10 @@ use crate::cli::{Inputs, Planning, Reach};
 use crate::diagnostic::Diagnostic;
 use crate::inventory::{InventoryError, Snapshot};
 use crate::manifest::{self, LoadError, Loaded};
-use crate::model::{AppRef, DesiredTarget, Live, LiveIdentity, Owned, SourceFile, TargetId};
+use crate::model::target::canonical;
+use crate::model::{
+    AppRef, DesiredTarget, Live, LiveIdentity, Owned, SourceFile, System, Target, TargetId,
+};
 use crate::plan::guard::{ApprovedPlan, Limits};
 use crate::plan::{
     Failure, Mode, NewInventory, Plan, PlanOptions, SkipReason, TargetPlan, plan_target,
@@ -23,7 +26,7 @@ use crate::provider::{
     self, Connect, CredentialStore, Interest, Interrupt, Observe, Provider, ProviderError,
     SecretDocument,
 };
-use crate::render;
+use crate::render::{self, Commands};
 
 /// Reads manifests; the files are read on a thread that may block.
 pub(super) async fn load(inputs: &Inputs) -> Result<Loaded, Stop> {
@@ -57,6 +60,23 @@ pub(super) struct Reading {
     pub(super) desired: Arc<DesiredTarget>,
     pub(super) result: Result<Live, ProviderError>,
     pub(super) requests: u64,
+    /// Why nothing is removed from this target alone, if so.
+    removal_block: Option<SkipReason>,
+}
+
+impl Reading {
+    /// Whether its picture is one of something that is there.
+    fn is_read(&self) -> bool {
+        self.result.is_ok() && !self.desired.target.suspend
+    }
+
+    /// The options of planning, as they are for this target.
+    pub(super) fn options(&self, options: &PlanOptions) -> PlanOptions {
+        PlanOptions {
+            removal_block: options.removal_block.or(self.removal_block),
+            ..options.clone()
+        }
+    }
 }
 
 /// A connection that can write.
@@ -71,18 +91,24 @@ impl Session {
         let bases = bases_of(&reach.inputs.paths).await;
         let targets = select(&loaded, &reach.target, &bases).await?;
         let narrowed = targets.len() < loaded.desired.targets.len();
-        let root = root_of(&reach.inputs.paths).await;
+        if targets.is_empty() && !loaded.has_errors() && loaded.complete {
+            return Err(Stop::usage(format!(
+                "no Target is declared in {}, so there is no system to look at",
+                words(&reach.inputs.paths)
+            ))
+            .help("pass the files of the Targets too"));
+        }
+        // What a sandbox keeps stands in a folder of its own, so that nobody who starts afresh loses a real inventory.
+        let mut folder = root_of(&reach.inputs.paths).await.join(".scopeward");
+        if reach.sandbox {
+            folder.push("sandbox");
+        }
         let embedded = if reach.sandbox {
-            Some(Embedded::start(&loaded.desired, &reach.inputs.paths, &root).await?)
+            Some(Embedded::start(&loaded.desired, &reach.inputs.paths, &folder).await?)
         } else {
             None
         };
-        let name = if reach.sandbox {
-            "sandbox-inventory.json"
-        } else {
-            "inventory.json"
-        };
-        let inventory_path = inventory.unwrap_or_else(|| root.join(".scopeward").join(name));
+        let inventory_path = inventory.unwrap_or_else(|| folder.join("inventory.json"));
         let documents = std::mem::take(&mut loaded.secrets);
         let documents = documents.into_iter().map(|secret| SecretDocument {
             namespace: secret.namespace,
@@ -153,39 +179,98 @@ impl Session {
         &self,
         observers: impl Iterator<Item = Result<&'a dyn Observe, &'a ProviderError>>,
     ) -> Vec<Reading> {
-        join_all(
-            self.targets
-                .iter()
-                .zip(observers)
-                .map(async |(desired, observer)| {
-                    let (result, requests) = match observer {
-                        Ok(observer) if !desired.target.suspend => {
-                            let before = observer.requests().total;
-                            let result = observer
-                                .observe(&interest(desired))
-                                .await
-                                .map(|live| self.placed(live));
-                            (result, observer.requests().total - before)
-                        }
-                        Ok(_) => (Ok(nothing(desired)), 0),
-                        Err(error) => (Err(error.clone()), 0),
-                    };
-                    Reading {
-                        desired: Arc::clone(desired),
-                        result,
-                        requests,
+        let mut readings = join_all(self.targets.iter().zip(observers).map(
+            async |(desired, observer)| {
+                let (result, requests) = match observer {
+                    Ok(observer) if !desired.target.suspend => {
+                        let before = observer.requests().total;
+                        let result = observer
+                            .observe(&interest(desired))
+                            .await
+                            .map(|live| self.placed(live));
+                        (result, observer.requests().total - before)
                     }
-                }),
-        )
-        .await
+                    Ok(_) => (Ok(nothing(desired)), 0),
+                    Err(error) => (Err(error.clone()), 0),
+                };
+                Reading {
+                    desired: Arc::clone(desired),
+                    result,
+                    requests,
+                    removal_block: None,
+                }
+            },
+        ))
+        .await;
+        let unread = self.unread(&readings);
+        for reading in &mut readings {
+            let is_blocked = Self::may_have_a_twin(&reading.desired.target, &unread);
+            reading.removal_block = is_blocked.then_some(SkipReason::UnreadTarget);
+        }
+        readings
+    }
+
+    /// The targets of the manifests that this run has no picture of: narrowed away, suspended, or failed.
+    fn unread<'s>(&'s self, readings: &[Reading]) -> Vec<&'s Target> {
+        let read: BTreeSet<&TargetId> = readings
+            .iter()
+            .filter(|reading| reading.is_read())
+            .map(|reading| &reading.desired.target.id)
+            .collect();
+        let all = self.loaded.desired.targets.iter();
+        all.map(|other| other.target.as_ref())
+            .filter(|other| !read.contains(&other.id))
+            .collect()
+    }
+
+    /// Whether a Target that was not read may lead to the same server: only a reading tells which server a resource
+    /// identifier means. What its manifests declare would be taken for gone.
+    fn may_have_a_twin(target: &Target, unread: &[&Target]) -> bool {
+        target.system() == System::OneLogin
+            && unread.iter().any(|other| {
+                other.id != target.id
+                    && other.live_identity().is_none()
+                    && canonical(other.url()) == canonical(target.url())
+            })
+    }
+
+    /// Live identities that more than one target turned out to be, with their names.
+    fn shared_identities(&self, readings: &[Reading]) -> BTreeMap<LiveIdentity, String> {
+        let read = readings.iter().filter(|reading| reading.is_read());
+        let seen = read.filter_map(|reading| {
+            let live = reading.result.as_ref().ok()?;
+            Some((live.identity.clone(), &reading.desired.target.id))
+        });
+        let unread = self.unread(readings).into_iter();
+        let unseen = unread.filter_map(|target| {
+            let identity = target.live_identity()?;
+            Some((self.placed_identity(identity), &target.id))
+        });
+        let mut names: BTreeMap<LiveIdentity, Vec<String>> = BTreeMap::new();
+        for (identity, target) in seen.chain(unseen) {
+            names.entry(identity).or_default().push(target.to_string());
+        }
+        names.retain(|_, names| names.len() > 1);
+        names
+            .into_iter()
+            .map(|(identity, mut names)| {
+                names.sort();
+                (identity, names.join(" and "))
+            })
+            .collect()
     }
 
     /// A picture under the identity that its inventory has: the sandbox's stand apart.
     pub(super) fn placed(&self, mut live: Live) -> Live {
-        if self.embedded.is_some() {
-            live.identity = LiveIdentity::new(format!("sandbox:{}", live.identity));
-        }
+        live.identity = self.placed_identity(live.identity);
         live
+    }
+
+    fn placed_identity(&self, identity: LiveIdentity) -> LiveIdentity {
+        match self.embedded {
+            Some(_) => LiveIdentity::new(format!("sandbox:{identity}")),
+            None => identity,
+        }
     }
 
     /// The options of planning.
@@ -227,7 +312,7 @@ impl Session {
         for (identity, target, owned) in snapshot.identities() {
             let objects = owned.scopes.len() + owned.apps.len();
             if !unread && !reached.contains(identity) && objects > 0 && self.covers(owned) {
-                output::note(&format!(
+                output::line(&format!(
                     "note: the inventory holds {objects} objects of {target} ({identity}), which no Target of this run \
                      leads to; they are left alone"
                 ));
@@ -245,12 +330,13 @@ impl Session {
 
 /// Plans every target that was read.
 fn plan(
+    session: &Session,
     readings: &[Reading],
     snapshot: &Snapshot,
     options: &PlanOptions,
     paths: &[String],
 ) -> Plan {
-    let shared = shared_identities(readings);
+    let shared = session.shared_identities(readings);
     let targets = readings.iter().map(|reading| {
         let mut plan = match &reading.result {
             Ok(_) if reading.desired.target.suspend => {
@@ -271,7 +357,7 @@ fn plan(
                     &reading.desired,
                     live,
                     &snapshot.owned(&live.identity),
-                    options,
+                    &reading.options(options),
                 ),
             },
             Err(error) => {
@@ -311,12 +397,14 @@ fn limits(readings: &[Reading], snapshot: &Snapshot) -> BTreeMap<TargetId, Limit
 
 /// Plans and judges in one step.
 pub(super) fn judged(
+    session: &Session,
     readings: &[Reading],
     snapshot: &Snapshot,
     options: &PlanOptions,
     planning: &Planning,
 ) -> ApprovedPlan {
-    let plan = plan(readings, snapshot, options, &planning.reach.inputs.paths);
+    let paths = &planning.reach.inputs.paths;
+    let plan = plan(session, readings, snapshot, options, paths);
     plan.approve(
         &limits(readings, snapshot),
         &planning.approve_plan,
@@ -369,25 +457,6 @@ fn nothing(desired: &DesiredTarget) -> Live {
         duplicates: BTreeSet::new(),
         apps: BTreeMap::new(),
     }
-}
-
-/// Live identities that more than one target turned out to be, with their names.
-fn shared_identities(readings: &[Reading]) -> BTreeMap<LiveIdentity, String> {
-    let mut seen: BTreeMap<LiveIdentity, Vec<String>> = BTreeMap::new();
-    for reading in readings
-        .iter()
-        .filter(|reading| !reading.desired.target.suspend)
-    {
-        if let Ok(live) = &reading.result {
-            seen.entry(live.identity.clone())
-                .or_default()
-                .push(reading.desired.target.id.to_string());
-        }
-    }
-    seen.into_iter()
-        .filter(|(_, names)| names.len() > 1)
-        .map(|(id, names)| (id, names.join(" and ")))
-        .collect()
 }
 
 /// The targets that `--target` names, or all.
@@ -486,10 +555,11 @@ pub(super) fn inventory_stop(error: &InventoryError) -> Stop {
     }
 }
 
-/// The folder that `.scopeward/` stands in: the one that holds `.git`, else the working folder. Relative where that is the
-/// working folder itself, for people.
+/// The folder that `.scopeward/` stands in: the one above the first PATH that holds `.git`, else the working folder.
+/// Standard input stands where the run does. Relative where that is the working folder itself, for people.
 async fn root_of(paths: &[String]) -> PathBuf {
-    let first = paths.first().cloned().unwrap_or_default();
+    let first = paths.iter().find(|path| *path != "-");
+    let first = first.cloned().unwrap_or_else(|| ".".to_owned());
     let found = tokio::task::spawn_blocking(move || {
         let here = std::env::current_dir().and_then(|here| here.canonicalize());
         let base = manifest::base_folder(Path::new(&first));
@@ -499,46 +569,58 @@ async fn root_of(paths: &[String]) -> PathBuf {
     found.ok().flatten().unwrap_or_default()
 }
 
-/// The command line that a hint repeats.
-pub(super) fn command(verb: &str, planning: &Planning) -> String {
+/// The command lines that hints repeat: everything that decides what the run is about, with another verb or none of the
+/// flags of planning.
+pub(super) fn commands(verb: &str, planning: &Planning) -> Commands {
+    let mut run = command(verb, &planning.reach);
+    if planning.new_inventory {
+        run.push_str(" --new-inventory");
+    }
+    Commands {
+        run,
+        adopt: command("adopt", &planning.reach),
+    }
+}
+
+/// The command line of a verb on the same manifests and systems.
+pub(super) fn command(verb: &str, reach: &Reach) -> String {
     let Reach {
-        inputs,
+        inputs: Inputs {
+            paths,
+            strict,
+            selector,
+        },
         target,
         credentials,
         inventory,
         sandbox,
-    } = &planning.reach;
-    let mut words = vec!["scopeward".to_owned(), verb.to_owned()];
-    words.extend(inputs.paths.iter().map(|path| quoted(path)));
-    words.extend(
-        target
-            .iter()
-            .map(|name| format!("--target {}", quoted(name))),
-    );
-    words.extend(
-        credentials
-            .iter()
-            .map(|folder| format!("--credentials {}", quoted(&folder.display().to_string()))),
-    );
-    words.extend(
-        inventory
-            .iter()
-            .map(|inventory| format!("--inventory {}", quoted(inventory))),
-    );
-    words.extend(sandbox.then(|| "--sandbox".to_owned()));
-    words.extend(planning.new_inventory.then(|| "--new-inventory".to_owned()));
-    words.join(" ")
+    } = reach;
+    let mut parts = vec![format!("scopeward {verb}"), words(paths)];
+    let mut flag = |name: &str, value: &str| parts.push(format!("{name} {}", quoted(value)));
+    for name in target {
+        flag("--target", name);
+    }
+    if let Some(selector) = selector {
+        flag("-l", &selector.to_string());
+    }
+    if let Some(folder) = credentials {
+        flag("--credentials", &folder.display().to_string());
+    }
+    if let Some(inventory) = inventory {
+        flag("--inventory", inventory);
+    }
+    for (given, name) in [(strict, "--strict"), (sandbox, "--sandbox")] {
+        if *given {
+            parts.push(name.to_owned());
+        }
+    }
+    parts.join(" ")
 }
 
 /// The PATHs of a run, as they were given.
-pub(super) fn command_words(reach: &Reach) -> String {
-    reach
-        .inputs
-        .paths
-        .iter()
-        .map(|path| quoted(path))
-        .collect::<Vec<_>>()
-        .join(" ")
+pub(super) fn words(paths: &[String]) -> String {
+    let paths: Vec<String> = paths.iter().map(|path| quoted(path)).collect();
+    paths.join(" ")
 }
 
 /// A word for a shell.

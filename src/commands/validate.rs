@@ -1,5 +1,6 @@
 //! `validate`: manifests alone, offline.
 
+use super::output::Outputs;
 use super::{Exit, Stop, output, session};
 use crate::cli::{self, Format};
 use crate::diagnostic::Severity;
@@ -13,6 +14,7 @@ pub(super) async fn run(args: cli::Validate) -> Result<Exit, Stop> {
     {
         return Err(Stop::usage("`validate` writes text and json"));
     }
+    let outputs = Outputs::open(&args.output).await?;
     let loaded = session::load(&args.inputs).await?;
     let of = |severity| {
         loaded
@@ -22,21 +24,22 @@ pub(super) async fn run(args: cli::Validate) -> Result<Exit, Stop> {
             .count() as u64
     };
     let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
+    let notes = of(Severity::Note);
     let summary = format!(
         "{} in {}: {}, {}, {}",
         count(loaded.documents as u64, "manifest"),
         count(loaded.files as u64, "file"),
         count(errors, "error"),
         count(warnings, "warning"),
-        count(of(Severity::Note), "note"),
+        count(notes, "note"),
     );
-    output::write(&args.output, |format| match format {
+    let rendered = |format| match format {
         Format::Json => output::json(&serde_json::json!({
             "formatVersion": render::json::FORMAT_VERSION,
             "files": loaded.files,
             "documents": loaded.documents,
             "diagnostics": loaded.diagnostics,
-            "summary": { "errors": errors, "warnings": warnings },
+            "summary": { "errors": errors, "warnings": warnings, "notes": notes },
         })),
         Format::Text | Format::Markdown => {
             let mut text = render::finding::findings(&loaded.diagnostics, true);
@@ -44,8 +47,8 @@ pub(super) async fn run(args: cli::Validate) -> Result<Exit, Stop> {
             text.push('\n');
             text
         }
-    })
-    .await?;
+    };
+    outputs.write(rendered).await?;
     Ok(if errors > 0 || !loaded.complete {
         Exit::Failed
     } else {

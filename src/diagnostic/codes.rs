@@ -145,6 +145,21 @@ checks! {
         "Whoever stands between sees the credentials and can answer in the system's place. Use `caFile`, `caSecretRef` or `pinnedSha256`."
     UNDECLARED_SCOPE "SW137" "An app asks for a scope whose name is close to a declared one."
         "An app may hold a scope that no manifest declares, if it is live. This one looks like a mistyped name."
+
+    APP_NOT_THERE "SW201" "A declared app is not there."
+        "The system has no such app, or no usable key of it; only this set is left alone. Make it there first, or correct the manifest."
+    SCOPE_NOT_THERE "SW202" "An app asks for a scope that will not be there."
+        "It is neither declared nor live, or this very plan deletes or renames it. Declare it for this target, or take it from the list. The list is left alone."
+    LISTED_TWICE "SW203" "The system lists one scope name more than once."
+        "Which of them is meant cannot be told, so nothing is written to this name. Delete the surplus ones there."
+    CANNOT_RENAME "SW204" "A rename on a system that cannot rename yet."
+        "The previous name is live. Keep that name, or take `previousNames` out and move its users yourself: a delete and a create would take it from them."
+    APP_MEANT_TWICE "SW205" "Two AppScopeSets turn out to be for one app."
+        "One of them leaves the consumer key out, and the app's only key is the other's. Keep one of them; the set is left alone."
+    CANNOT_BE_EMPTIED "SW206" "The list of an app group's key would be emptied."
+        "Apigee takes such a list by a POST alone, in which an empty list looks like none and may change nothing. Name every scope of the key's products: that is what an empty list means."
+    NEW_INVENTORY "SW210" "The inventory does not know a target that has live objects."
+        "Nothing there is ours yet, so what earlier runs made would never be deleted. `sync` asks for `--new-inventory`, or for the inventory that knows the target (`--inventory`)."
 }
 
 /// The page that describes every check, `docs/checks.md`.
@@ -152,7 +167,7 @@ pub fn page() -> String {
     let mut page = String::from(
         "# Checks\n\n\
          Every finding carries a code. An error leaves its document out and the run removes nothing; a warning works and is \
-         probably not meant; a note is worth knowing. `scopeward generate` writes this page.\n",
+         probably not meant; a note is worth knowing. `make generate` writes this page.\n",
     );
     let mut section = "";
     for check in CHECKS {

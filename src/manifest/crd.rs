@@ -44,6 +44,11 @@ pub(crate) const NAMESPACE: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 pub(crate) const SCOPE_TOKEN: &str = r"^[!#-\[\]-~]+$";
 /// Anything that is more than white space.
 pub(crate) const NOT_BLANK: &str = r"\S";
+/// A line for people: more than white space, and no control character, which could steer the terminal that shows it.
+pub(crate) const LINE: &str =
+    r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
+/// The same, of any number of lines.
+pub(crate) const LINES: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x08\x0b-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
 /// A number and one unit.
 pub(crate) const DURATION: &str = r"^[1-9][0-9]{0,5}[smhd]$";
 /// `https://`, or `http://` to a loopback host; no user, query or fragment.
@@ -478,16 +483,16 @@ pub struct ScopeSpec {
     pub name: Option<String>,
     /// How people read it, where the system has a place for it. Absent is not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255), regex(pattern = NOT_BLANK))]
+    #[schemars(length(min = 1, max = 255), regex(pattern = LINE))]
     pub display_name: Option<String>,
     /// What it allows, in a sentence. Absent is not managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512), regex(pattern = NOT_BLANK))]
+    #[schemars(length(min = 1, max = 512), regex(pattern = LINES))]
     pub description: Option<String>,
     /// The roles that get it, where the system has them (WSO2): the full list. Absent leaves all but what ScopeBindings say
     /// unmanaged; on WSO2 a scope without roles is issued to anybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1000), inner(length(min = 1, max = 255), regex(pattern = NOT_BLANK)))]
+    #[schemars(length(max = 1000), inner(length(min = 1, max = 255), regex(pattern = LINE)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub bindings: Option<Vec<String>>,
     /// Names that it had, newest first: where the system can, it is renamed in place instead of deleted and made anew.
@@ -573,7 +578,7 @@ pub struct ScopeBindingSpec {
     /// The Scope.
     pub scope_ref: ScopeRef,
     /// The roles that get it, beside those of the Scope and of its other ScopeBindings.
-    #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 255), regex(pattern = NOT_BLANK)))]
+    #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 255), regex(pattern = LINE)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub roles: Vec<String>,
     /// Narrows the binding to some of the scope's targets; absent or empty means all of them.

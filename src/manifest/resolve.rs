@@ -107,6 +107,9 @@ struct ScopeWish<'a> {
     name: ScopeName,
     /// The targets, as indexes.
     targets: Vec<usize>,
+    /// Those of them that let it in. Who may not declare a name cannot contradict who does: else anybody who may write a
+    /// manifest could take a name from its owner.
+    permitted: Vec<usize>,
 }
 
 /// Roles on the targets that they are for.
@@ -291,7 +294,7 @@ impl<'a> Resolver<'a> {
         Lookup::Missing
     }
 
-    /// Whether a document's namespace may use a target, and says where it may not.
+    /// Whether a document's namespace may use a target; the finding says where it may not.
     fn permit(
         &mut self,
         document: usize,
@@ -299,7 +302,7 @@ impl<'a> Resolver<'a> {
         rule: &NamespaceRule,
         field: &str,
         pointer: &str,
-    ) {
+    ) -> bool {
         let target = &self.targets[target];
         let own = &self.documents[document].source.namespace;
         let allowed = match rule.from {
@@ -320,15 +323,15 @@ impl<'a> Resolver<'a> {
             .help(format!("its owner can set `{field}: {{ from: All }}`"));
             self.report(document, pointer, error);
         }
+        allowed
     }
 
-    /// Whether a scope's name may be used on a target, and says where it may not.
-    fn permit_scope(&mut self, document: usize, target: usize, name: &str, pointer: &str) {
+    /// Whether a scope's name may be used on a target; the finding says where it may not.
+    fn permit_scope(&mut self, document: usize, target: usize, name: &str, pointer: &str) -> bool {
         let target = &self.targets[target];
-        let Some(globs) = &target.allowed_scopes else {
-            return;
-        };
-        if !globs.is_match(name) {
+        let globs = target.allowed_scopes.as_ref();
+        let matches = globs.is_none_or(|globs| globs.is_match(name));
+        if !matches {
             let allowed = target.spec.allowed_scopes.as_deref().unwrap_or_default();
             let error = Diagnostic::error(
                 codes::SCOPE_NOT_ALLOWED,
@@ -347,6 +350,7 @@ impl<'a> Resolver<'a> {
             );
             self.report(document, pointer, error);
         }
+        matches
     }
 
     fn unplaced(&mut self, target: usize, field: &'static str, document: usize) {

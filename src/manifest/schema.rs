@@ -530,6 +530,9 @@ fn explain(pattern: &str, text: &str) -> (Code, String) {
             "lower-case letters, digits and `-` alone, a letter or digit at both ends"
         }
         crd::NOT_BLANK => "it is blank",
+        crd::LINE | crd::LINES if text.trim().is_empty() => "it is blank",
+        crd::LINE => "control characters cannot stand in it",
+        crd::LINES => "control characters other than tabs and line ends cannot stand in it",
         crd::DURATION => "a number and one of s, m, h and d, such as `90s` or `10m`",
         crd::SHA256 => "64 hexadecimal digits",
         crd::DIGEST => "`sha256:` and 64 hexadecimal digits, as `scopeward plan` prints it",

@@ -9,6 +9,13 @@ use super::yaml::MAX_BYTES;
 use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::model::SourceFile;
 
+/// What a pipe or a device is told to be.
+const NOT_REGULAR: &str = "it is not a regular file";
+/// What to do about a file in another encoding.
+const SAVE_AS_UTF8: &str = "save it as UTF-8";
+/// What to do about a file that cannot be read.
+const MAKE_READABLE: &str = "make it readable, or name the paths that are to be read";
+
 /// What was found under the PATHs of a run.
 #[derive(Default)]
 pub(super) struct Files {
@@ -39,6 +46,17 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Files, PathBuf> {
         let Some(real) = real(path) else {
             return Err(path.clone());
         };
+        // What owns a live object is a file by its name, and a pipe's is another one each time.
+        if fs::metadata(path).is_ok_and(|found| !found.is_dir() && !found.is_file()) {
+            let file = SourceFile::new(path.display().to_string());
+            let error = io::Error::other(NOT_REGULAR);
+            walk.files.unreadable(
+                file,
+                &error,
+                "pass it on standard input, with `-` as its PATH",
+            );
+            continue;
+        }
         walk.base = base(&real);
         walk.files.roots.push(name(&real, &walk.base));
         if real.is_dir() {
@@ -103,7 +121,7 @@ impl Walk {
             Ok(_) if !manifest || path.ends_with("sandbox.yaml") => {}
             Ok(metadata) if metadata.is_file() => self.file(path),
             // A pipe or a device would never end.
-            Ok(_) => self.unreadable(path, &io::Error::other("it is not a regular file")),
+            Ok(_) => self.unreadable(path, &io::Error::other(NOT_REGULAR)),
             // What is not there any more may have been a folder of manifests.
             Err(error) if manifest || extension.is_none() => self.unreadable(path, &error),
             Err(_) => {}
@@ -121,13 +139,14 @@ impl Walk {
             let read = File::open(path).and_then(read_text);
             self.files.take(file, read);
         } else {
-            let error = "a file of another repository has the same name there: run them apart";
-            self.unreadable(path, &io::Error::other(error));
+            let error = io::Error::other("a file of another repository has the same name there");
+            self.files.unreadable(file, &error, "run them apart");
         }
     }
 
     fn unreadable(&mut self, path: &Path, error: &io::Error) {
-        self.files.unreadable(name(path, &self.base), error);
+        let file = name(path, &self.base);
+        self.files.unreadable(file, error, MAKE_READABLE);
     }
 }
 
@@ -139,13 +158,13 @@ impl Files {
                 diagnostic.file = Some(file);
                 self.diagnostics.push(diagnostic);
             }
-            Err(error) => self.unreadable(file, &error),
+            Err(error) => self.unreadable(file, &error, MAKE_READABLE),
         }
     }
 
-    fn unreadable(&mut self, file: SourceFile, error: &io::Error) {
+    fn unreadable(&mut self, file: SourceFile, error: &io::Error, help: &str) {
         let message = format!("cannot read {:?}: {error}", file.as_str());
-        let mut diagnostic = Diagnostic::error(codes::UNREADABLE, message);
+        let mut diagnostic = Diagnostic::error(codes::UNREADABLE, message).help(help);
         diagnostic.file = Some(file);
         self.diagnostics.push(diagnostic);
     }
@@ -153,16 +172,24 @@ impl Files {
 
 /// Reads a text of bearable size.
 fn read_text(reader: impl io::Read) -> io::Result<Result<String, Diagnostic>> {
-    let refuse = |code: Code, message: String| Ok(Err(Diagnostic::error(code, message)));
+    let refuse = |code: Code, message: String, help: &str| {
+        Ok(Err(Diagnostic::error(code, message).help(help)))
+    };
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
     reader.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() > MAX_BYTES {
         let message = format!("the file is larger than {} MiB", MAX_BYTES / (1024 * 1024));
-        return refuse(codes::TOO_LARGE, message);
+        return refuse(codes::TOO_LARGE, message, "split it");
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Ok(text)),
+        // Without its byte order mark it is hardly ever anything but text with NUL characters, which are refused as such.
+        Err(error) if matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) => refuse(
+            codes::NOT_UTF8,
+            "the file is UTF-16 text, and manifests are UTF-8".to_owned(),
+            SAVE_AS_UTF8,
+        ),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let before = &error.as_bytes()[..at];
@@ -170,6 +197,7 @@ fn read_text(reader: impl io::Read) -> io::Result<Result<String, Diagnostic>> {
             refuse(
                 codes::NOT_UTF8,
                 format!("the file is not UTF-8 text: line {line} has other bytes"),
+                SAVE_AS_UTF8,
             )
         }
     }

@@ -216,7 +216,9 @@ fn diagnose(error: &Error, chunk: Chunk<'_>, file: &SourceFile) -> Diagnostic {
             let said = other.render_with_formatter(&serde_saphyr::UserMessageFormatter);
             let said = unplaced(&said);
             if said.contains("recursion") || said.contains("nesting") {
-                tell(codes::TOO_COMPLEX, "the document is nested too deeply")
+                tell(codes::TOO_COMPLEX, "the document is nested too deeply").help(
+                    "no manifest is that deep: look for brackets or indentation that do not end",
+                )
             } else if said.contains("tab") {
                 Diagnostic::error(codes::SYNTAX, format!("not valid YAML: {said}"))
                     .help("indent with spaces")

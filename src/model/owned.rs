@@ -115,6 +115,29 @@ pub struct OwnedApp {
     pub vanished_at: Option<Timestamp>,
 }
 
+impl OwnedScope {
+    /// Whether `next` says the same but that it protects more, or holds for longer.
+    pub fn is_tightened_by(&self, next: &Self) -> bool {
+        let tightened = Self {
+            protected: next.protected,
+            hold_until: next.hold_until,
+            ..self.clone()
+        };
+        *next == tightened && next.protected >= self.protected && next.hold_until >= self.hold_until
+    }
+}
+
+impl OwnedApp {
+    /// Whether `next` says the same but that it holds for longer.
+    pub fn is_tightened_by(&self, next: &Self) -> bool {
+        let tightened = Self {
+            hold_until: next.hold_until,
+            ..self.clone()
+        };
+        *next == tightened && next.hold_until >= self.hold_until
+    }
+}
+
 /// A write that was about to be sent, kept until its outcome is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
@@ -251,6 +274,29 @@ impl Intent {
 }
 
 impl Owned {
+    /// Whether a step does no more than protect what is ours already: it is taken even from a run that a rule stops.
+    pub fn is_tightened_by(&self, record: &Record) -> bool {
+        match record {
+            Record::Scope {
+                name,
+                entry,
+                replaces: None,
+            } => {
+                let is_open = self.intents.iter().any(|open| open.scope() == Some(name));
+                let known = self.scopes.get(name).filter(|_| !is_open);
+                known.is_some_and(|known| known.is_tightened_by(entry))
+            }
+            Record::App { app, entry } => {
+                let is_open = self.intents.iter().any(
+                    |open| matches!(open, Intent::SetAppScopes { app: other, .. } if other == app),
+                );
+                let known = self.apps.get(app).filter(|_| !is_open);
+                known.is_some_and(|known| known.is_tightened_by(entry))
+            }
+            _ => false,
+        }
+    }
+
     /// Takes one step. Recording an object settles the intent for it.
     pub fn record(&mut self, record: Record) {
         self.known = true;

@@ -1,12 +1,14 @@
 //! What a system can hold and do: one table for validation, planning and the providers.
 
 use serde::Serialize;
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantNames};
 
 use super::name::ScopeName;
 
 /// The systems, one for each API with rules of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, IntoStaticStr, VariantNames,
+)]
 #[serde(rename_all = "camelCase")]
 #[strum(serialize_all = "camelCase")]
 pub enum System {
@@ -121,7 +123,8 @@ impl System {
     ///
     /// WSO2 scope registration answers 500 *and creates the scope* for characters that its Location header cannot hold,
     /// and never finds one with a `/` again. Publisher blocks names that read as JSON for ever. Both were seen on WSO2's
-    /// own code.
+    /// own code. Publisher's resident key manager, too, answers 500 to characters that its Location cannot hold, and makes
+    /// the scope; Publisher only logs what a key manager answers to a create, so that such names work there.
     pub fn refuses_name(self, name: &ScopeName) -> Option<String> {
         let text = name.as_str();
         match self {

@@ -8,7 +8,7 @@ use super::sets::{Resolved, ThreeWay};
 use super::{
     Context, ObjectRef, PlannedChange, Reason, SkipReason, Skipped, TOMBSTONE, TargetPlan, settle,
 };
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Drift, Policy};
 use crate::model::{
     AppRef, Counted, DeletionPolicy, DesiredApp, ForeignScopes, Intent, LiveApp, LiveAppScopes,
@@ -75,16 +75,28 @@ struct Planner<'p, 'a> {
 
 impl<'a> Planner<'_, 'a> {
     fn count_population(&mut self) {
+        let managed = self
+            .live
+            .keys()
+            .filter(|app| self.owned.contains_key(**app));
+        let managed = managed.count();
+        self.plan.population.live += self.live.len();
+        self.plan.population.managed += managed;
+        self.plan.population.unmanaged += self.live.len() - managed;
         let populations = &mut self.plan.populations.0;
-        populations.insert((Counted::Apps, None), self.owned.len() as u64);
-        for (app, entry) in &self.owned {
-            let effective = match self.live.get(app) {
-                Some(live) => live.effective_of(&entry.applied).len(),
-                None => entry.applied.len(),
-            };
+        // What is not there, or was not looked at, cannot be removed.
+        let there = self
+            .owned
+            .iter()
+            .filter_map(|(app, entry)| Some((app, entry, self.live.get(app)?)));
+        let mut apps = 0;
+        for (app, entry, live) in there {
+            apps += 1;
+            let effective = live.effective_of(&entry.applied).len();
             populations.insert((Counted::AppScopes, Some(app.path())), effective as u64);
             *populations.entry((Counted::AppScopes, None)).or_default() += effective as u64;
         }
+        populations.insert((Counted::Apps, None), apps);
     }
 
     fn declared(&mut self, desired: &DesiredApp) {
@@ -92,7 +104,7 @@ impl<'a> Planner<'_, 'a> {
             Some(LiveApp::Present(live)) => self.present(desired, live),
             Some(LiveApp::Absent { why }) => self.plan.diagnostics.push(
                 Diagnostic::error(
-                    Code("SW201"),
+                    codes::APP_NOT_THERE,
                     format!("{} cannot be found: {why}", desired.app),
                 )
                 .at(&desired.source, "/spec/app")
@@ -122,7 +134,7 @@ impl<'a> Planner<'_, 'a> {
             for desired in manifests {
                 self.plan.diagnostics.push(
                     Diagnostic::error(
-                        Code("SW205"),
+                        codes::APP_MEANT_TWICE,
                         format!(
                             "{} manifests declare {app}: {}",
                             names.len(),
@@ -173,12 +185,12 @@ impl<'a> Planner<'_, 'a> {
         object: &ObjectRef,
         holder: Option<&SourceFile>,
     ) -> bool {
-        let Some(holder) = self.context.conflict(holder, &desired.source) else {
-            return false;
-        };
-        let refusal = super::conflict(object.clone(), &object.label, holder, &desired.source);
-        self.plan.refusals.push(refusal);
-        true
+        let refusal = self
+            .context
+            .conflict(|| object.clone(), holder, &desired.source);
+        let is_held = refusal.is_some();
+        self.plan.refusals.extend(refusal);
+        is_held
     }
 
     fn attach(&mut self, desired: &DesiredApp) {
@@ -267,9 +279,7 @@ impl<'a> Planner<'_, 'a> {
         if resolved.after != before
             && let Some(reason) = self.stopped(desired, Policy::CreateOnly)
         {
-            if reason == SkipReason::Held {
-                self.hold(app, desired);
-            }
+            self.hold(app, desired);
             return self.skip(object, reason, Vec::new());
         }
         let mut reasons: BTreeMap<SkipReason, Vec<String>> = BTreeMap::new();
@@ -315,7 +325,10 @@ impl<'a> Planner<'_, 'a> {
             }
             return;
         }
-        if self.holds_stale(desired, live, &object, &resolved.after) {
+        self.hold(app, desired);
+        if self.holds_stale(desired, live, &object, &resolved.after)
+            || self.cannot_be_emptied(desired, live, &object, &resolved.after)
+        {
             return;
         }
         let mut refusals = refusals(desired, live, &object, &resolved);
@@ -382,7 +395,7 @@ impl<'a> Planner<'_, 'a> {
     /// A hold takes effect when it is seen, although nothing is written: it outlives its manifest.
     fn hold(&mut self, app: &AppRef, desired: &DesiredApp) {
         if let Some(entry) = self.context.owned.apps.get(app)
-            && entry.hold_until != desired.hold_until
+            && entry.hold_until < desired.hold_until
         {
             self.plan.records.push(Record::App {
                 app: app.clone(),
@@ -437,9 +450,27 @@ impl<'a> Planner<'_, 'a> {
         }
     }
 
+    /// An entry whose app is gone: kept for a day, since a list may lag, then forgotten.
+    fn tombstone(&mut self, app: AppRef, entry: OwnedApp) {
+        let now = self.context.options.now;
+        match entry.vanished_at {
+            None => {
+                let vanished_at = Some(now);
+                let entry = OwnedApp {
+                    vanished_at,
+                    ..entry
+                };
+                self.plan.records.push(Record::App { app, entry });
+            }
+            Some(since) if now.duration_since(since) > TOMBSTONE => {
+                self.plan.records.push(Record::ForgetApp { app });
+            }
+            Some(_) => {}
+        }
+    }
+
     /// Apps of ours that no manifest declares any more.
     fn rest(&mut self) {
-        let now = self.context.options.now;
         let can_detach = self.plan.system.capabilities().detach;
         // By the inventory's entries and not those of the plan: what is recorded here keeps its names.
         for (app, entry) in self.context.owned.apps.clone() {
@@ -448,6 +479,19 @@ impl<'a> Planner<'_, 'a> {
             }
             let live = self.live.get(&app).copied();
             let object = ObjectRef::app(&app, live.and_then(|live| live.name.as_deref()));
+            if can_detach && live.is_none() {
+                self.tombstone(app, entry);
+                continue;
+            }
+            if live.is_some() && entry.vanished_at.is_some() {
+                // It was the list that lagged.
+                let entry = OwnedApp {
+                    vanished_at: None,
+                    ..entry.clone()
+                };
+                let app = app.clone();
+                self.plan.records.push(Record::App { app, entry });
+            }
             let kept = if !self.context.covers(&entry.source) {
                 Some(SkipReason::OtherSource)
             } else if let Some(reason) = self.context.removal_gate() {
@@ -469,21 +513,6 @@ impl<'a> Planner<'_, 'a> {
                 continue;
             }
             let Some(live) = live else {
-                match entry.vanished_at {
-                    None => self.plan.records.push(Record::App {
-                        app: app.clone(),
-                        entry: OwnedApp {
-                            vanished_at: Some(now),
-                            ..entry
-                        },
-                    }),
-                    Some(since) if now.duration_since(since) > TOMBSTONE => {
-                        self.plan
-                            .records
-                            .push(Record::ForgetApp { app: app.clone() });
-                    }
-                    Some(_) => {}
-                }
                 continue;
             };
             let before = rename(&live.scopes, &self.scopes.renamed);

@@ -134,10 +134,12 @@ impl Change {
         }
     }
 
-    /// The app whose whole list it rests on, if it is that kind of change.
-    pub fn replaced_app(&self) -> Option<&AppRef> {
+    /// The app whose whole list it writes, if it is that kind of change.
+    pub fn app(&self) -> Option<&AppRef> {
         match self {
-            Self::ReplaceAppScopes { app, .. } | Self::DetachApp { app, .. } => Some(app),
+            Self::AttachApp { app, .. }
+            | Self::ReplaceAppScopes { app, .. }
+            | Self::DetachApp { app, .. } => Some(app),
             _ => None,
         }
     }

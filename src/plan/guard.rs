@@ -197,7 +197,8 @@ fn judge(
             actual: None,
             way_through: format!(
                 "write `approvedPlan: {digest}` in its spec, or approve this plan"
-            ),
+            )
+            .into(),
             liftable: true,
         });
     }
@@ -345,7 +346,7 @@ fn exceeds(
         message: format!("{removals} of {population} {what}{of} would go{before}; {bound}"),
         limit: Some(limit),
         actual: Some(actual),
-        way_through: "see whether all of them are meant; then approve this plan, or raise `safety` of the target".to_owned(),
+        way_through: "see whether all of them are meant; then approve this plan, or raise `safety` of the target".into(),
         liftable: true,
     })
 }

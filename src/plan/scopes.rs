@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, ScopeState};
 use super::{
-    Context, ObjectRef, PlannedChange, Reason, Refusal, Rule, SkipReason, Skipped, TargetPlan,
+    Context, ObjectKind, ObjectRef, PlannedChange, Reason, Refusal, Rule, SkipReason, Skipped,
+    TargetPlan, WayThrough,
 };
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Adoption, Drift, Policy};
 use crate::model::{
     Capabilities, Counted, DesiredScope, Intent, LiveScope, Origin, OwnedScope, Record, RoleName,
@@ -153,7 +154,7 @@ impl Planner<'_, '_> {
         if self.context.live.duplicates.contains(name) {
             self.plan.diagnostics.push(
                 Diagnostic::error(
-                    Code("SW203"),
+                    codes::LISTED_TWICE,
                     format!(
                         "{} lists the scope \"{name}\" more than once",
                         self.plan.system.label()
@@ -185,15 +186,17 @@ impl Planner<'_, '_> {
         }
     }
 
-    /// A hold takes effect when it is seen, although nothing is written: it outlives its manifest.
-    fn hold(&mut self, name: &ScopeName, entry: &OwnedScope, scope: &DesiredScope) {
-        if entry.hold_until != scope.hold_until {
+    /// What protects an object takes effect when it is seen, although nothing is written: it outlives its manifest.
+    fn tighten(&mut self, name: &ScopeName, entry: &OwnedScope, scope: &DesiredScope) {
+        let tightened = OwnedScope {
+            protected: entry.protected || scope.protected,
+            hold_until: entry.hold_until.max(scope.hold_until),
+            ..entry.clone()
+        };
+        if tightened != *entry {
             self.plan.records.push(Record::Scope {
                 name: name.clone(),
-                entry: OwnedScope {
-                    hold_until: scope.hold_until,
-                    ..entry.clone()
-                },
+                entry: tightened,
                 replaces: None,
             });
         }
@@ -270,13 +273,11 @@ impl Planner<'_, '_> {
 
     /// Says so where another manifest holds the object, and whether it does.
     fn conflict(&mut self, scope: &DesiredScope, holder: Option<&SourceFile>) -> bool {
-        let Some(holder) = self.context.conflict(holder, &scope.source) else {
-            return false;
-        };
-        let object = ObjectRef::scope(&scope.name, None);
-        let refusal = super::conflict(object, scope.name.as_str(), holder, &scope.source);
-        self.plan.refusals.push(refusal);
-        true
+        let object = || ObjectRef::scope(&scope.name, None);
+        let refusal = self.context.conflict(object, holder, &scope.source);
+        let is_held = refusal.is_some();
+        self.plan.refusals.extend(refusal);
+        is_held
     }
 
     fn takeover_unless(
@@ -298,10 +299,7 @@ impl Planner<'_, '_> {
             ),
             limit: None,
             actual: None,
-            way_through: format!(
-                "scopeward adopt {} --only Scope/{}",
-                scope.source.file, scope.source.name
-            ),
+            way_through: WayThrough::adopt(ObjectKind::Scope, &scope.source),
             liftable: true,
         }]
     }
@@ -361,12 +359,10 @@ impl Planner<'_, '_> {
             } else {
                 None
             };
+            if let Some((old, entry)) = owner {
+                self.tighten(old, entry, scope);
+            }
             if let Some(reason) = stopped {
-                if reason == SkipReason::Held
-                    && let Some((old, entry)) = owner
-                {
-                    self.hold(old, entry, scope);
-                }
                 return self.skip(name, reason, Vec::new());
             }
         }

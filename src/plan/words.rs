@@ -23,10 +23,3 @@ pub(super) fn list(items: &[String]) -> String {
         _ => shown,
     }
 }
-
-/// A live name may hold anything, and must not steer a terminal.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
-        .collect()
-}

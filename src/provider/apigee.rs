@@ -8,6 +8,9 @@
 //! | read | GET | GET | GET |
 //! | replace | PUT `{"scopes"}` | PUT `{"scopes"}`, undocumented, used by the vendor's own client | POST `{"appGroupAppKey": {"scopes"}}` |
 //!
+//! Whether a replace keeps the attributes that it does not name is not known. Those that the key had when it was last
+//! looked at, just before, go along.
+//!
 //! ```text
 //! observe: apps --one--> GET app            --keys--> products --one--> GET product
 //!               --more-> listing, then GET            --more-> listing, then GET
@@ -15,7 +18,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
@@ -24,7 +27,7 @@ use super::{
     Apply, Cause, Connect, Credential, Done, Interest, Observe, Provider, ProviderError, Requests,
 };
 use crate::model::target::{Edition, Endpoint};
-use crate::model::{AppOwner, AppRef, Live, ScopeName, Target};
+use crate::model::{AppOwner, AppRef, ConsumerKey, Live, ScopeName, Target};
 use crate::plan::change::Change;
 
 mod api;
@@ -32,7 +35,7 @@ mod auth;
 mod convert;
 mod observe;
 
-use convert::{ApigeeApp, AppGroupKeyBody, KeyBody};
+use convert::{ApigeeApp, AppGroupKeyBody, Beside, KeyBody};
 
 /// One organization.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ struct Apigee {
     http: Http,
     /// One lock an app: near-simultaneous writes to one entity can end in conflicts.
     writing: Mutex<HashMap<ApigeeApp, Arc<tokio::sync::Mutex<()>>>>,
+    /// What keys have beside their lists, from the last look at each; a replace takes it from here.
+    beside: Mutex<HashMap<(ApigeeApp, ConsumerKey), Beside>>,
 }
 
 /// Opens a target; sends nothing.
@@ -62,7 +67,7 @@ pub(super) fn open(
         unreachable!("the caller chose by the endpoint");
     };
     let auth = match edition {
-        Edition::Edge => auth::edge(target, credential, *auth)?,
+        Edition::Edge => auth::edge(target, credential, *auth, connect.sandbox.is_some())?,
         Edition::X => auth::x(target, credential, *auth)?,
     };
     Ok(Box::new(Apigee {
@@ -71,6 +76,7 @@ pub(super) fn open(
         edition: *edition,
         http: Http::open(target, credential, connect, access, auth)?,
         writing: Mutex::default(),
+        beside: Mutex::default(),
     }))
 }
 
@@ -134,10 +140,9 @@ impl Apply for Apigee {
         let Some(key) = key else {
             return Err(refused(&doing, "the change does not say which key"));
         };
-        let path = self.path(&api::key(&app, key));
         let writing = self.writing(&app);
         let _one_at_a_time = writing.lock().await;
-        self.replace(&app.owner, &path, after, doing).await
+        self.replace(&app, key, after, doing).await
     }
 }
 
@@ -150,24 +155,47 @@ impl Apigee {
     /// Replaces the whole list of a key. The answer is the key; whether the list took is the verification's to see.
     async fn replace(
         &self,
-        owner: &AppOwner,
-        path: &[&str],
+        app: &ApigeeApp,
+        key: &ConsumerKey,
         scopes: &BTreeSet<ScopeName>,
         doing: String,
     ) -> Result<Done, ProviderError> {
-        let key = KeyBody { scopes };
-        let call = match owner {
+        let beside = self.beside(app, key).await?;
+        let body = KeyBody::new(scopes, &beside);
+        let path = self.path(&api::key(app, key));
+        let call = match &app.owner {
             // There is no PUT; lists that are given replace what is there, so that sending it again changes nothing.
             AppOwner::AppGroup(_) => {
                 let body = AppGroupKeyBody {
-                    app_group_app_key: key,
+                    app_group_app_key: body,
                 };
-                self.http.post(path, &body, doing).repeatable()
+                self.http.post(&path, &body, doing).repeatable()
             }
-            AppOwner::Developer(_) | AppOwner::Company(_) => self.http.put(path, &key, doing),
+            AppOwner::Developer(_) | AppOwner::Company(_) => self.http.put(&path, &body, doing),
         };
-        call.send().await?;
+        call.unlogged().send().await?;
         Ok(Done::default())
+    }
+
+    /// What a key has beside its list: from the look just before this write, else from one now.
+    async fn beside(&self, app: &ApigeeApp, key: &ConsumerKey) -> Result<Beside, ProviderError> {
+        let kept = self.kept().remove(&(app.clone(), key.clone()));
+        if let Some(beside) = kept {
+            return Ok(beside);
+        }
+        // Of a key that is not there nothing is known, and the server says so to the write.
+        self.read_key(app, key).await?;
+        let kept = self.kept().remove(&(app.clone(), key.clone()));
+        Ok(kept.unwrap_or_default())
+    }
+
+    /// Keeps what a look at a key showed.
+    fn keep(&self, app: &ApigeeApp, key: &ConsumerKey, beside: Beside) {
+        self.kept().insert((app.clone(), key.clone()), beside);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<(ApigeeApp, ConsumerKey), Beside>> {
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The lock of an app.

@@ -123,17 +123,25 @@ impl Credential {
     /// The URL of the token server, where the credential names one.
     ///
     /// # Errors
-    /// A text that is no URL of HTTP.
+    /// A URL that no secret may be sent to: without TLS to another machine, or with a user in it, as for a target.
     pub fn token_url(&self, target: &Target) -> Result<Option<Url>, ProviderError> {
         let Some(text) = self.text("tokenUrl") else {
             return Ok(None);
         };
+        let is_safe = |url: &Url| match url.scheme() {
+            "https" => url.has_host(),
+            "http" => is_loopback(url),
+            _ => false,
+        };
         match Url::parse(text) {
-            Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => Ok(Some(url)),
+            Ok(url) if is_safe(&url) && url.username().is_empty() && url.password().is_none() => {
+                Ok(Some(url))
+            }
             _ => Err(refusal(
                 target,
-                format!("the key `tokenUrl` of {self} is not an http(s) URL"),
-            )),
+                format!("the key `tokenUrl` of {self} is no URL that a secret may be sent to"),
+            )
+            .with_help("it is `https://`, or `http://` to a loopback host, and has no user in it")),
         }
     }
 
@@ -254,9 +262,12 @@ impl CredentialStore {
             let why = format!("credentialsRef.name {name:?} is not the name of a Secret");
             return Err(refusal(target, why));
         }
-        let (keys, source) = self
-            .in_folder(target, name)?
-            .or(self.in_environment(target, name)?)
+        // Variables that could belong to two credentials do not matter where the folder has this one.
+        let found = match self.in_folder(target, name)? {
+            Some(found) => Some(found),
+            None => self.in_environment(target, name)?,
+        };
+        let (keys, source) = found
             .or_else(|| self.in_documents(target, name))
             .ok_or_else(|| self.none(target, name))?;
         let authorities = match &target.tls.ca_secret {

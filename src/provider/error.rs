@@ -135,6 +135,12 @@ impl ProviderError {
         status.split(' ').next()?.parse().ok()
     }
 
+    /// Whether a token server refuses what it was sent, rather than does not answer: OAuth's own word for a wrong password is
+    /// a 400 (`invalid_grant`).
+    pub(crate) fn is_refused_sign_in(&self) -> bool {
+        matches!(self.status(), Some(400 | 401 | 403))
+    }
+
     /// Whether the same call may work a little later.
     pub fn is_retryable(&self) -> bool {
         matches!(

@@ -44,7 +44,7 @@ pub(crate) use answer::Answer;
 pub(crate) use auth::{Auth, Token, TokenCalls, TokenSource};
 pub(crate) use call::Call;
 pub(crate) use client::is_loopback;
-pub(crate) use settle::{Found, Settled, settle_create};
+pub(crate) use settle::{Found, Settled, Unseen, settle_create};
 
 use auth::{Signature, Tokens};
 use client::Clients;
@@ -268,6 +268,7 @@ impl Http {
                 let calls = TokenCalls {
                     http: self,
                     settling,
+                    after_refusal: refused.is_some(),
                 };
                 return self
                     .tokens
@@ -292,4 +293,4 @@ fn host_of(url: &Url) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

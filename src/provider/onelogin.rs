@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
 use self::api::{Api, Client, Scope, Server};
-use super::http::{Access, Answer, Found, Http, Settled, settle_create};
+use super::http::{Access, Answer, Found, Http, Settled, Unseen, settle_create};
 use super::{
     Apply, Cause, Connect, Credential, Done, Interest, Observe, Provider, ProviderError, Requests,
 };
@@ -177,6 +177,7 @@ impl OneLogin {
                 Ok(find_scope(&scopes, &after.name, description))
             },
             is_taken,
+            Unseen::Again,
         )
         .await?;
         self.ids().insert(after.name.clone(), id);
@@ -226,6 +227,7 @@ impl OneLogin {
                 Ok(find_client(&clients, app, &ids))
             },
             is_taken,
+            Unseen::Again,
         )
         .await?;
         Ok(Done {

@@ -66,14 +66,36 @@ pub(super) fn open(
                 let why = "scope registration has no tenants: leave `tenant` out".to_owned();
                 return Err(refused(&format!("open target \"{}\"", target.id), why));
             }
+            let auth = signed_in(target, credential, None)?;
+            if let Auth::Basic { password, .. } = &auth
+                && password.expose_secret().contains(':')
+            {
+                let why = format!(
+                    "the password of {credential} has a `:`, and this server reads a password up to its first one"
+                );
+                return Err(ProviderError::new(
+                    format!("open target \"{}\"", target.id),
+                    Cause::Credential(why),
+                )
+                .with_help("give the user a password without a `:`"));
+            }
             Ok(Box::new(Registration {
                 target: target.clone(),
-                http: open(signed_in(target, credential, None)?)?,
+                http: open(auth)?,
             }))
         }
         Wso2Api::Publisher => {
             let granted = Granted::default();
             let tenant = tenant.as_deref();
+            if let (Some(tenant), Some(_)) = (tenant, credential.get("token")) {
+                let why = format!(
+                    "`tenant: {tenant}` and a `token` do not go together: the token has a tenant of its own, and nothing \
+                     would make it this one"
+                );
+                return Err(refused(&format!("open target \"{}\"", target.id), why).with_help(
+                    "give the credential `username` and `password` instead: they sign in to the tenant",
+                ));
+            }
             let auth = if credential.get("token").is_none() && credential.get("clientId").is_some()
             {
                 Auth::Token(Box::new(PasswordGrant::new(

@@ -12,6 +12,7 @@
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
+use super::visible;
 use crate::diagnostic::{Diagnostic, Severity, Span};
 
 /// How wide a finding is.
@@ -36,31 +37,6 @@ pub fn findings(diagnostics: &[Diagnostic], colored: bool) -> String {
     text
 }
 
-/// Counts findings for a last line: `2 errors, 1 warning`; `no findings` where there are none.
-pub fn counts(diagnostics: &[Diagnostic]) -> String {
-    let counted = [
-        (Severity::Error, "error"),
-        (Severity::Warning, "warning"),
-        (Severity::Note, "note"),
-    ]
-    .map(|(severity, word)| {
-        let count = diagnostics
-            .iter()
-            .filter(|d| d.severity == severity)
-            .count();
-        match count {
-            0 => None,
-            1 => Some(format!("1 {word}")),
-            _ => Some(format!("{count} {word}s")),
-        }
-    });
-    let counted: Vec<String> = counted.into_iter().flatten().collect();
-    if counted.is_empty() {
-        return "no findings".to_owned();
-    }
-    counted.join(", ")
-}
-
 fn group(diagnostic: &Diagnostic) -> Group<'_> {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
@@ -69,14 +45,14 @@ fn group(diagnostic: &Diagnostic) -> Group<'_> {
     };
     let title = level
         .primary_title(&diagnostic.message)
-        .id(diagnostic.code.0);
+        .id(diagnostic.code.as_str());
     let mut group = Group::with_title(title);
     // Without a line to mark, the label has to stand among the facts.
     let mut label = diagnostic.label.as_deref();
     if let Some(file) = &diagnostic.file {
         let place: Element<'_> = match &diagnostic.span {
             Some(span) if !span.text.is_empty() => Snippet::source(&span.text)
-                .path(file.as_str())
+                .path(visible(file.as_str()))
                 .line_start(span.line as usize)
                 .annotation(
                     AnnotationKind::Primary
@@ -84,26 +60,26 @@ fn group(diagnostic: &Diagnostic) -> Group<'_> {
                         .label(label.take()),
                 )
                 .into(),
-            Some(span) => Origin::path(file.as_str())
+            Some(span) => Origin::path(visible(file.as_str()))
                 .line(span.line as usize)
                 .char_column(span.column as usize)
                 .into(),
-            None => Origin::path(file.as_str()).into(),
+            None => Origin::path(visible(file.as_str())).into(),
         };
         group = group.element(place);
     }
     let facts = diagnostic
         .notes
         .iter()
-        .map(|(heading, text)| Level::NOTE.with_name(*heading).message(text));
+        .map(|(heading, text)| Level::NOTE.with_name(*heading).message(visible(text)));
     group
-        .elements(label.map(|label| Level::NOTE.no_name().message(label)))
+        .elements(label.map(|label| Level::NOTE.no_name().message(visible(label))))
         .elements(facts)
         .elements(
             diagnostic
                 .help
                 .as_deref()
-                .map(|help| Level::HELP.message(help)),
+                .map(|help| Level::HELP.message(visible(help))),
         )
 }
 

@@ -1,12 +1,16 @@
 //! Plans and reports for programs: versioned, stable, and without any secret.
 
+mod schema;
+
+pub use schema::schemas;
+
 use serde_json::{Value, json};
 
 use super::{run_result, text};
 use crate::apply::{Outcome, Report, TargetReport, outcome_words};
 use crate::diagnostic::Diagnostic;
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
-use crate::plan::{Failure, PlannedChange, Refusal, Skipped, TargetPlan};
+use crate::plan::{Failure, PlannedChange, Refusal, SkipReason, Skipped, TargetPlan};
 
 /// The version of both formats: a field is added freely, renamed or removed only with a new one.
 pub const FORMAT_VERSION: &str = "1.0";
@@ -56,7 +60,10 @@ fn target_plan(
         .changes
         .iter()
         .enumerate()
-        .map(|(index, planned)| change(planned, outcome(index)))
+        .map(|(index, planned)| {
+            let withheld = verdict.why_withheld(planned, index);
+            change(planned, withheld, outcome(index))
+        })
         .collect();
     let mut value = json!({
         "target": target.target,
@@ -85,7 +92,7 @@ fn target_plan(
             .remaining
             .iter()
             .flat_map(|plan| &plan.changes)
-            .map(|planned| change(planned, None));
+            .map(|planned| change(planned, None, None));
         value["remaining"] = remaining.collect();
         if let Some(remaining) = &result.remaining {
             value["remainingDigest"] = json!(remaining.digest());
@@ -94,12 +101,18 @@ fn target_plan(
     value
 }
 
-fn change(planned: &PlannedChange, outcome: Option<&Outcome>) -> Value {
+fn change(
+    planned: &PlannedChange,
+    withheld: Option<SkipReason>,
+    outcome: Option<&Outcome>,
+) -> Value {
     let mut value = json!({
         "action": planned.change.action(),
         "object": planned.object,
         "manifest": planned.manifest,
         "reason": planned.reason,
+        "remark": planned.remark,
+        "withheld": withheld,
         "fields": planned.change.fields(),
         "precondition": { "before": planned.precondition() },
     });
@@ -139,7 +152,7 @@ fn refusal(refusal: &Refusal) -> Value {
     let mut value = json!({
         "rule": refusal.rule,
         "message": refusal.message,
-        "wayThrough": refusal.way_through,
+        "wayThrough": refusal.way_through.to_string(),
         "liftable": refusal.liftable,
     });
     if let Some(object) = &refusal.object {

@@ -1,74 +1,183 @@
-//! A plan as a pull request's comment: counts and digest first, then who gains and loses, then what stops it, then the
-//! changes of each target folded.
+//! A plan or a report as a pull request's comment: counts and digest first, then who gains and loses, then what stops it,
+//! then the changes of each target folded.
 
 use std::fmt::Write as _;
 
-use super::{count, summary_words, target_label};
+use super::{
+    Commands, count, eventful, summary_words, target_label, text::last_line, text::skip_words,
+    visible,
+};
+use crate::apply::{Outcome, Report, TargetReport};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::plan::Plan;
 use crate::plan::access::Grant;
 use crate::plan::change::{FieldChange, FieldValue};
-use crate::plan::guard::ApprovedPlan;
+use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
+use crate::plan::{Failure, Plan, SkipReason, Skipped, TargetPlan};
 
 /// By which a job finds its own comment again, and updates it in place.
 pub const MARKER: &str = "<!-- scopeward -->";
 
 /// A plan.
-pub fn plan(approved: &ApprovedPlan, diagnostics: &[Diagnostic], command: &str) -> String {
+pub fn plan(approved: &ApprovedPlan, diagnostics: &[Diagnostic], commands: &Commands) -> String {
     let plan = approved.plan();
     let mut out = format!(
         "{MARKER}\n## Scopeward: {} on {}\n\n",
         summary_words(&plan.summary()),
-        targets(plan)
+        count(plan.targets.len() as u64, "target")
     );
     let _ = writeln!(out, "Digest `{}`\n", approved.digest());
     access(&mut out, plan);
-    refusals(&mut out, approved);
+    refusals(&mut out, approved, commands, None);
     findings(&mut out, diagnostics);
     for (target, verdict) in approved.targets() {
-        let label = code(&target_label(plan, target));
-        let title = if target.title.is_empty() {
-            String::new()
-        } else {
-            format!(" {}", escape(&target.title))
-        };
-        let _ = writeln!(
-            out,
-            "<details><summary>{label}{title}: {}</summary>\n",
-            summary_words(&target.summary())
-        );
-        if let Some(error) = &target.error {
-            let help = error.help.iter().map(|help| format!(" ({help})"));
-            let text = error.message.clone() + &help.collect::<String>();
-            let _ = writeln!(out, "**Not read:** {}\n", escape(&text));
-        }
-        for planned in &target.changes {
-            let _ = writeln!(
-                out,
-                "- **{}** {}",
-                planned.change.action(),
-                code(&planned.object.label)
-            );
-            planned
-                .change
-                .fields()
-                .iter()
-                .for_each(|field| field_line(&mut out, field));
-        }
-        let _ = writeln!(
-            out,
-            "\n{}, {} unchanged. Digest `{}`\n\n</details>\n",
-            count(target.requests, "call"),
-            target.unchanged,
-            verdict.digest()
-        );
+        target_block(&mut out, plan, target, verdict, None);
     }
-    let _ = writeln!(out, "<sub>{}</sub>", code(command));
+    let _ = writeln!(out, "<sub>{}</sub>", code(&commands.run));
     out
 }
 
-fn targets(plan: &Plan) -> String {
-    count(plan.targets.len() as u64, "target")
+/// A report: what became of each change. `invalid` says that a document was left out or a finding stands.
+pub fn report(
+    report: &Report,
+    diagnostics: &[Diagnostic],
+    invalid: bool,
+    commands: &Commands,
+) -> String {
+    let approved = &report.approved;
+    let plan = approved.plan();
+    let mut out = format!(
+        "{MARKER}\n## Scopeward: {}\n\n",
+        escape(&last_line(report, invalid))
+    );
+    let _ = writeln!(
+        out,
+        "Planned: {} on {}. Digest `{}`\n",
+        summary_words(&plan.summary()),
+        count(plan.targets.len() as u64, "target"),
+        approved.digest()
+    );
+    access(&mut out, plan);
+    refusals(&mut out, approved, commands, Some(report));
+    findings(&mut out, diagnostics);
+    for ((target, verdict), result) in approved.targets().zip(&report.targets) {
+        target_block(&mut out, plan, target, verdict, Some(result));
+    }
+    let _ = writeln!(out, "<sub>{}</sub>", code(&commands.run));
+    out
+}
+
+fn target_block(
+    out: &mut String,
+    plan: &Plan,
+    target: &TargetPlan,
+    verdict: &ApprovedTarget,
+    result: Option<&TargetReport>,
+) {
+    let title = if target.title.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", html(&target.title))
+    };
+    let _ = writeln!(
+        out,
+        "<details><summary><code>{}</code>{title}: {}</summary>\n",
+        html(&target_label(plan, target)),
+        summary_words(&target.summary())
+    );
+    if let Some(error) = &target.error {
+        failed(out, "Not read", error);
+    } else if let Some(error) = result.and_then(|result| result.error.as_ref()) {
+        failed(out, "Failed", error);
+    }
+    for (index, planned) in target.changes.iter().enumerate() {
+        let _ = write!(
+            out,
+            "- **{}** {}",
+            planned.change.action(),
+            code(&planned.object.label)
+        );
+        let mut marks: Vec<String> = planned.remark.iter().map(|remark| escape(remark)).collect();
+        match result.and_then(|result| result.outcomes.get(index)) {
+            Some(outcome) => marks.push(outcome_mark(outcome)),
+            None => marks.extend(withheld_mark(verdict.why_withheld(planned, index))),
+        }
+        if !marks.is_empty() {
+            let _ = write!(out, " ({})", marks.join("; "));
+        }
+        out.push('\n');
+        for field in planned.change.fields() {
+            field_line(out, &field);
+        }
+    }
+    skips(out, &target.skipped);
+    let requests = result.map_or(target.requests, |result| result.requests);
+    let _ = write!(
+        out,
+        "\n{}, {} unchanged. Digest `{}`",
+        count(requests, "call"),
+        target.unchanged,
+        verdict.digest()
+    );
+    let remaining = result.and_then(|result| result.remaining.as_ref());
+    if let Some(left) = remaining.filter(|left| !left.changes.is_empty()) {
+        let words = summary_words(&left.summary());
+        let _ = write!(out, "\n\n**Left:** {words}. Digest `{}`", left.digest());
+    }
+    out.push_str("\n\n</details>\n\n");
+}
+
+fn failed(out: &mut String, word: &str, error: &Failure) {
+    let help = error.help.iter().map(|help| format!(" ({help})"));
+    let text = error.message.clone() + &help.collect::<String>();
+    let _ = writeln!(out, "**{word}:** {}\n", escape(&text));
+}
+
+/// Whether a change of a plan runs.
+fn withheld_mark(why: Option<SkipReason>) -> Option<String> {
+    why.map(|reason| match reason {
+        SkipReason::Refused => "**refused**, see above".to_owned(),
+        reason => format!("**withheld**: {}", skip_words(reason)),
+    })
+}
+
+/// What became of a change.
+fn outcome_mark(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done { .. } => "done".to_owned(),
+        Outcome::Failed(error) => format!("**failed**: {}", escape(&error.message)),
+        Outcome::Unknown(error) => format!(
+            "**unknown**: {}; it may have taken effect",
+            escape(&error.message)
+        ),
+        Outcome::Skipped(reason) => format!("**not done**: {}", skip_words(*reason)),
+    }
+}
+
+/// Skips that somebody should know of, and the uneventful ones as a count.
+fn skips(out: &mut String, skipped: &[Skipped]) {
+    let (listed, counted) = eventful(skipped, false);
+    for skip in listed {
+        let entries: Vec<String> = skip.entries.iter().map(|entry| code(entry)).collect();
+        let entries = if entries.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", entries.join(", "))
+        };
+        let _ = writeln!(
+            out,
+            "- kept {}: {}{entries}",
+            code(&skip.object.label),
+            skip_words(skip.reason)
+        );
+    }
+    for (reason, n) in counted {
+        let _ = writeln!(
+            out,
+            "- {}: {}",
+            skip_words(reason),
+            count(n as u64, "object")
+        );
+    }
 }
 
 fn access(out: &mut String, plan: &Plan) {
@@ -94,15 +203,24 @@ fn access(out: &mut String, plan: &Plan) {
             out,
             "| {} | {word} | {} | {} |",
             escape(&grant.subject),
-            code(&grant.scope),
-            code(&label)
+            cell(&grant.scope),
+            cell(&label)
         );
     }
     out.push('\n');
 }
 
-fn refusals(out: &mut String, approved: &ApprovedPlan) {
-    for (target, verdict) in approved.targets() {
+fn refusals(
+    out: &mut String,
+    approved: &ApprovedPlan,
+    commands: &Commands,
+    report: Option<&Report>,
+) {
+    for (index, (target, verdict)) in approved.targets().enumerate() {
+        // Once a part of a plan has run, another digest stands for the rest.
+        let result = report.and_then(|report| report.targets.get(index));
+        let left = result.and_then(|result| result.remaining.as_ref());
+        let digest = left.map_or_else(|| verdict.digest().clone(), TargetPlan::digest);
         for refusal in verdict.refusals() {
             let rule: &str = refusal.rule.into();
             let label = code(&target_label(approved.plan(), target));
@@ -110,10 +228,10 @@ fn refusals(out: &mut String, approved: &ApprovedPlan) {
                 out,
                 "> **Refused** on {label} (`{rule}`): {}. {}",
                 escape(&refusal.message),
-                escape(&refusal.way_through)
+                escape(&commands.way_through(refusal))
             );
             if refusal.liftable {
-                let _ = writeln!(out, "> `--approve-plan {}`", verdict.digest());
+                let _ = writeln!(out, "> `--approve-plan {digest}`");
             }
             out.push('\n');
         }
@@ -141,7 +259,7 @@ fn findings(out: &mut String, diagnostics: &[Diagnostic]) {
         let _ = writeln!(
             out,
             "> **{word}** `{}`{}: {}\n",
-            finding.code.0,
+            finding.code.as_str(),
             place.unwrap_or_default(),
             escape(&finding.message)
         );
@@ -171,10 +289,7 @@ fn field_line(out: &mut String, field: &FieldChange) {
 
 /// A text as code, whatever it holds.
 fn code(text: &str) -> String {
-    let text: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let text = visible(text);
     let longest = text
         .split(|c| c != '`')
         .map(str::len)
@@ -186,24 +301,30 @@ fn code(text: &str) -> String {
     } else {
         ""
     };
-    format!("{fence}{pad}{}{pad}{fence}", text.replace('|', "\\|"))
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+/// A text as code in a table, whose cells end at a bar even there.
+fn cell(text: &str) -> String {
+    code(text).replace('|', "\\|")
 }
 
 /// A text in which nothing is markup.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '|' | '*' | '_' | '`' | '[' | ']' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
+    for c in html(text).chars() {
+        if matches!(c, '|' | '*' | '_' | '`' | '[' | ']' | '\\') {
+            out.push('\\');
         }
+        out.push(c);
     }
     out
+}
+
+/// A text in which nothing is HTML; where a tag stands, markdown is not read.
+fn html(text: &str) -> String {
+    visible(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

@@ -1,12 +1,14 @@
 //! Plans and reports for a terminal, 100 columns wide.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anstyle::Style;
 
 use super::style::{ADD, CHANGE, DIM, HEAD, REMOVE, paint};
-use super::{count, done_summary, run_result, summary_words, target_label};
+use super::{
+    Commands, count, done_summary, eventful, run_result, summary_words, target_label, visible,
+};
 use crate::apply::{Outcome, Report, TargetReport};
 use crate::plan::access::Grant;
 use crate::plan::change::{Change, FieldChange, FieldValue};
@@ -26,8 +28,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Unmanaged objects and other uneventful skips are listed too.
     pub verbose: bool,
-    /// The command that made the plan, for hints: `scopeward sync clusters/prod`.
-    pub command: String,
+    /// What hints repeat.
+    pub commands: Commands,
 }
 
 /// A plan as a reviewer reads it.
@@ -37,7 +39,7 @@ pub fn plan(approved: &ApprovedPlan, options: &Options) -> String {
     for (target, verdict) in approved.targets() {
         target_plan(&mut out, plan, target, verdict, options);
     }
-    access(&mut out, plan);
+    access(&mut out, plan, options.verbose);
     refusals(&mut out, approved, options);
     footer(&mut out, approved);
     out
@@ -54,7 +56,7 @@ fn target_plan(
     let head = if target.title.is_empty() {
         label
     } else {
-        format!("{label}  {}", target.title)
+        format!("{label}  {}", visible(&target.title))
     };
     let tail = if target.suspended {
         "suspended".to_owned()
@@ -73,9 +75,10 @@ fn target_plan(
         paint(DIM, &line[head.len()..])
     );
     if let Some(error) = &target.error {
-        let _ = writeln!(out, "  {} {}", paint(REMOVE, "! not read"), error.message);
+        let message = visible(&error.message);
+        let _ = writeln!(out, "  {} {message}", paint(REMOVE, "! not read"));
         if let Some(help) = &error.help {
-            let _ = writeln!(out, "               help: {help}");
+            let _ = writeln!(out, "               help: {}", visible(help));
         }
         let _ = writeln!(out, "               nothing is planned or written here");
     }
@@ -99,14 +102,19 @@ fn change(out: &mut String, planned: &PlannedChange, withheld: Option<SkipReason
     let (sign, style) = sign(&planned.change);
     let action = planned.change.action();
     let object = match &planned.change {
-        Change::RenameScope { before, after, .. } => format!("{} -> {}", before.name, after.name),
-        _ => planned.object.label.clone(),
+        Change::RenameScope { before, after, .. } => format!(
+            "{} -> {}",
+            visible(before.name.as_str()),
+            visible(after.name.as_str())
+        ),
+        _ => visible(&planned.object.label).into_owned(),
     };
-    let place = planned
-        .manifest
-        .as_ref()
-        .map(|source| format!("{}:{}", file_name(source.file.as_str()), source.line));
-    let mut remark = planned.remark.clone().unwrap_or_default();
+    let place = planned.manifest.as_ref().map(|source| {
+        let file = visible(file_name(source.file.as_str()));
+        format!("{file}:{}", source.line)
+    });
+    let remark = planned.remark.as_deref().unwrap_or_default();
+    let mut remark = visible(remark).into_owned();
     if withheld.is_some() {
         remark = if remark.is_empty() {
             "refused, see below".to_owned()
@@ -168,14 +176,18 @@ fn field_change(out: &mut String, field: &FieldChange) {
         (FieldValue::Set(before), FieldValue::Set(after)) => {
             let mut words: Vec<String> = after
                 .difference(before)
-                .map(|e| paint(ADD, format!("+ {e}")))
+                .map(|e| paint(ADD, format!("+ {}", visible(e))))
                 .collect();
             words.extend(
                 before
                     .difference(after)
-                    .map(|e| paint(REMOVE, format!("- {e}"))),
+                    .map(|e| paint(REMOVE, format!("- {}", visible(e)))),
             );
-            words.extend(before.intersection(after).map(|e| format!("= {e}")));
+            words.extend(
+                before
+                    .intersection(after)
+                    .map(|e| format!("= {}", visible(e))),
+            );
             let mut line = format!("{indent}{:<12}", field.path);
             let mut width = line.len();
             for word in &words {
@@ -200,13 +212,14 @@ fn field_change(out: &mut String, field: &FieldChange) {
                 after.as_deref().unwrap_or_default(),
             );
             if before.len() + after.len() <= 70 && !before.contains('\n') && !after.contains('\n') {
-                let _ = writeln!(out, "{indent}{:<12} {before:?} -> {after:?}", field.path);
+                let values = format!("{before:?} -> {after:?}");
+                let _ = writeln!(out, "{indent}{:<12} {}", field.path, visible(&values));
                 return;
             }
             let _ = writeln!(out, "{indent}{}", field.path);
             let diff = similar::TextDiff::from_lines(before, after);
             for line in diff.iter_all_changes() {
-                let text = line.value().trim_end_matches('\n');
+                let text = visible(line.value().trim_end_matches('\n'));
                 let painted = match line.tag() {
                     similar::ChangeTag::Insert => paint(ADD, format!("+ {text}")),
                     similar::ChangeTag::Delete => paint(REMOVE, format!("- {text}")),
@@ -222,24 +235,16 @@ fn field_change(out: &mut String, field: &FieldChange) {
 
 /// Skips that somebody should know of; the uneventful ones as a count, or listed where that is asked for.
 fn skips(out: &mut String, skipped: &[Skipped], verbose: bool) {
-    let mut counted: BTreeMap<SkipReason, usize> = BTreeMap::new();
-    for skip in skipped {
-        let quiet = matches!(
-            skip.reason,
-            SkipReason::Unmanaged | SkipReason::OtherSource | SkipReason::NoDelete
-        );
-        if quiet && !verbose {
-            *counted.entry(skip.reason).or_default() += 1;
-            continue;
-        }
+    let (listed, counted) = eventful(skipped, verbose);
+    for skip in listed {
         let entries = if skip.entries.is_empty() {
             String::new()
         } else {
-            format!(": {}", skip.entries.join(", "))
+            format!(": {}", visible(&skip.entries.join(", ")))
         };
         let line = format!(
             "  · kept     {:<30}  {}{entries}",
-            skip.object.label,
+            visible(&skip.object.label),
             skip_words(skip.reason)
         );
         let _ = writeln!(out, "{}", paint(DIM, line));
@@ -262,6 +267,9 @@ pub(crate) fn skip_words(reason: SkipReason) -> &'static str {
         SkipReason::OtherSource => "from a file that this run does not read",
         SkipReason::IncompleteManifests => "not removed, since a document is invalid",
         SkipReason::Selection => "not removed, since the run is narrowed",
+        SkipReason::UnreadTarget => {
+            "not removed, since another Target may be this place and was not read"
+        }
         SkipReason::Orphaned => "deletionPolicy: Orphan; it stays, and is no longer ours",
         SkipReason::Held => "on hold (scopeward.dev/hold-until)",
         SkipReason::Drift => "changed behind our back; `drift: Report`",
@@ -275,24 +283,28 @@ pub(crate) fn skip_words(reason: SkipReason) -> &'static str {
     }
 }
 
-fn access(out: &mut String, plan: &Plan) {
+fn access(out: &mut String, plan: &Plan, all: bool) {
+    const SHOWN: usize = 20;
+    let shown = if all { usize::MAX } else { SHOWN };
     let mut lines = Vec::new();
-    let all = |side: fn(&TargetPlan) -> &BTreeSet<Grant>| -> Vec<(String, String)> {
+    let grants = |side: fn(&TargetPlan) -> &BTreeSet<Grant>| -> Vec<(String, String)> {
         let of = |target: &TargetPlan| {
             let label = target_label(plan, target);
             let grants = side(target).iter();
             grants
-                .map(|g| (g.subject.clone(), format!("{} on {label}", g.scope)))
+                .map(|grant| {
+                    let scope = format!("{} on {label}", visible(&grant.scope));
+                    (visible(&grant.subject).into_owned(), scope)
+                })
                 .collect::<Vec<_>>()
         };
         plan.targets.iter().flat_map(of).collect()
     };
     for (word, style, grants) in [
-        ("gains", ADD, all(|t| &t.access.gains)),
-        ("loses", REMOVE, all(|t| &t.access.losses)),
+        ("gains", ADD, grants(|t| &t.access.gains)),
+        ("loses", REMOVE, grants(|t| &t.access.losses)),
     ] {
-        const SHOWN: usize = 20;
-        for (index, (subject, scope)) in grants.iter().take(SHOWN).enumerate() {
+        for (index, (subject, scope)) in grants.iter().take(shown).enumerate() {
             let word = if index == 0 {
                 paint(style, format!("{word:<7}"))
             } else {
@@ -300,12 +312,8 @@ fn access(out: &mut String, plan: &Plan) {
             };
             lines.push(format!("{word} {subject:<28} {scope}"));
         }
-        if grants.len() > SHOWN {
-            lines.push(format!(
-                "{} and {} more",
-                " ".repeat(7),
-                grants.len() - SHOWN
-            ));
+        if let Some(more @ 1..) = grants.len().checked_sub(shown) {
+            lines.push(format!("{} and {more} more (-v lists them)", " ".repeat(7)));
         }
     }
     for (index, line) in lines.iter().enumerate() {
@@ -338,9 +346,10 @@ fn refusals(out: &mut String, approved: &ApprovedPlan, options: &Options) {
             out,
             "{} {label}: {} (rule {rule})",
             paint(REMOVE, "Refused "),
-            refusal.message
+            visible(&refusal.message)
         );
-        let _ = writeln!(out, "         {}", refusal.way_through);
+        let way_through = options.commands.way_through(refusal);
+        let _ = writeln!(out, "         {}", visible(&way_through));
     }
     for (_, verdict) in approved.targets() {
         // Once a part of it has run, another digest stands for the rest: the report shows that one.
@@ -357,7 +366,7 @@ fn go_ahead(out: &mut String, words: &str, options: &Options, digest: &Digest) {
     let _ = writeln!(
         out,
         "         {words}: {} --approve-plan {digest}",
-        options.command
+        visible(&options.commands.run)
     );
 }
 
@@ -409,7 +418,8 @@ pub fn report(report: &Report, invalid: bool, options: &Options) -> String {
             failure(&mut out, &label, "", error);
         }
         for (index, (planned, outcome)) in target.changes.iter().zip(&result.outcomes).enumerate() {
-            let what = format!("{} {}", planned.change.action(), planned.object.label);
+            let label_of = visible(&planned.object.label);
+            let what = format!("{} {label_of}", planned.change.action());
             match outcome {
                 Outcome::Failed(error) => failure(&mut out, &label, &what, error),
                 Outcome::Unknown(error) => {
@@ -445,10 +455,10 @@ fn failure(out: &mut String, label: &str, what: &str, error: &Failure) {
         out,
         "{}: {label}:{what} {}",
         paint(REMOVE, "error"),
-        error.message
+        visible(&error.message)
     );
     if let Some(help) = &error.help {
-        let _ = writeln!(out, "  help: {help}");
+        let _ = writeln!(out, "  help: {}", visible(help));
     }
 }
 
@@ -467,7 +477,8 @@ fn left(out: &mut String, label: &str, result: &TargetReport, options: &Options)
     for planned in remaining.changes.iter().take(20) {
         let (sign, _) = sign(&planned.change);
         let action = planned.change.action();
-        let _ = writeln!(out, "  {sign} {action:<8} {}", planned.object.label);
+        let object = visible(&planned.object.label);
+        let _ = writeln!(out, "  {sign} {action:<8} {object}");
     }
     if remaining.all_refusals().any(|refusal| refusal.liftable) {
         go_ahead(out, "To go ahead with it once", options, &digest);
@@ -475,8 +486,6 @@ fn left(out: &mut String, label: &str, result: &TargetReport, options: &Options)
 }
 
 fn closing(out: &mut String, report: &Report, invalid: bool) {
-    use super::RunResult;
-    let plan = report.approved.plan();
     let verified = report
         .targets
         .iter()
@@ -492,6 +501,13 @@ fn closing(out: &mut String, report: &Report, invalid: bool) {
             }
         );
     }
+    let _ = writeln!(out, "{}", paint(HEAD, last_line(report, invalid)));
+}
+
+/// What happened, in one line.
+pub(crate) fn last_line(report: &Report, invalid: bool) -> String {
+    use super::RunResult;
+    let plan = report.approved.plan();
     let mut done = crate::plan::Summary::default();
     for ((target, _), result) in report.approved.targets().zip(&report.targets) {
         let of = done_summary(target, result);
@@ -529,7 +545,7 @@ fn closing(out: &mut String, report: &Report, invalid: bool) {
     } else {
         ""
     };
-    let line = match run_result(report, invalid) {
+    match run_result(report, invalid) {
         RunResult::NoChanges => format!(
             "No changes: {}.",
             count(plan.targets.len() as u64, "target")
@@ -549,8 +565,7 @@ fn closing(out: &mut String, report: &Report, invalid: bool) {
         RunResult::Stale => {
             "Stale: what the plan rests on moved; nothing was written. Run it again.".to_owned()
         }
-    };
-    let _ = writeln!(out, "{}", paint(HEAD, line));
+    }
 }
 
 fn nothing_left(target: &TargetReport) -> bool {

@@ -188,6 +188,15 @@ impl Emulated for Apigee {
         self.auth.expire_tokens();
     }
 
+    fn sessions(&self) -> Value {
+        json!(self.auth.session)
+    }
+
+    fn resume(&mut self, sessions: Value) {
+        self.auth.session =
+            serde_json::from_value(sessions).expect("this is an organization's own session");
+    }
+
     fn world(&self) -> Value {
         serde_json::to_value(World::of(&self.organization, &self.auth))
             .expect("a world has string keys and cannot fail")

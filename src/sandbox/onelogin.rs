@@ -362,6 +362,15 @@ impl Emulated for OneLogin {
         self.account.tokens.clear();
     }
 
+    fn sessions(&self) -> Value {
+        json!(self.account.tokens)
+    }
+
+    fn resume(&mut self, sessions: Value) {
+        self.account.tokens =
+            serde_json::from_value(sessions).expect("these are an account's own tokens");
+    }
+
     fn world(&self) -> Value {
         serde_json::to_value(self.account.with_tables(&self.tables))
             .expect("an account has string keys and finite numbers")

@@ -73,8 +73,16 @@ impl Live {
             lagging,
         } = self;
         let system = world.named(name)?;
-        let read = matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS");
+        if matches!(verdict.fault, Some(Fault::ExpireTokens(_))) {
+            system.emulated.expire_tokens();
+            *version += 1;
+        }
+        // A token is given by the system itself, also where a GET asks for it.
+        let read = matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+            && !system.emulated.label(request).token;
         if read && let Some(replica) = lagging.get_mut(&system.name) {
+            // Reads lag; who may read does not.
+            replica.emulated.resume(system.emulated.sessions());
             let response = replica.emulated.handle(request);
             replica.reads_left -= 1;
             if replica.reads_left == 0 {
@@ -82,24 +90,23 @@ impl Live {
             }
             return Some(response);
         }
-        match &verdict.fault {
-            Some(Fault::ExpireTokens(_)) => system.emulated.expire_tokens(),
-            Some(Fault::Lag(lag)) if !read && lag.reads > 0 => {
-                // What a system saved it can load again; if not, the lag is left out and the world is none the worse.
-                if let Ok(emulated) = system.kind.load(system.emulated.world()) {
-                    lagging.insert(
-                        system.name.clone(),
-                        Replica {
-                            emulated,
-                            reads_left: lag.reads,
-                        },
-                    );
-                }
+        if let Some(Fault::Lag(lag)) = &verdict.fault
+            && !read
+            && lag.reads > 0
+        {
+            // What a system saved it can load again; if not, the lag is left out and the world is none the worse.
+            if let Ok(emulated) = system.kind.load(system.emulated.world()) {
+                lagging.insert(
+                    system.name.clone(),
+                    Replica {
+                        emulated,
+                        reads_left: lag.reads,
+                    },
+                );
             }
-            _ => {}
         }
         let response = system.emulated.handle(request);
-        if !read || matches!(verdict.fault, Some(Fault::ExpireTokens(_))) {
+        if !read {
             *version += 1;
         }
         Some(response)

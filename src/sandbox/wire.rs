@@ -83,6 +83,13 @@ pub(crate) trait Emulated: Send {
     /// Forgets every token given out, as an expiry would.
     fn expire_tokens(&mut self);
 
+    /// The tokens given out.
+    fn sessions(&self) -> serde_json::Value;
+
+    /// Takes over the [`sessions`](Self::sessions) of the same system in another state: a copy that lags behind in
+    /// everything else still knows who may ask.
+    fn resume(&mut self, sessions: serde_json::Value);
+
     /// The system's state, in the form of the world file and below its kind's key (`oneLogin`, `wso2`, `apigee`), so that
     /// it can be saved and loaded again without loss.
     fn world(&self) -> serde_json::Value;

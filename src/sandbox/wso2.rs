@@ -28,7 +28,7 @@ use serde_json::json;
 use self::accounts::Accounts;
 use self::publisher::{Publisher, Version};
 use self::registration::Registration;
-use self::world::{Switches, World};
+use self::world::{Switches, Token, World};
 use super::wire::{Emulated, Label, Request, Response, UNROUTED};
 
 const IDENTITY_SERVER: &str = "/api/identity/oauth2";
@@ -150,6 +150,19 @@ impl Emulated for Wso2 {
 
     fn expire_tokens(&mut self) {
         self.accounts.forget_tokens();
+    }
+
+    fn sessions(&self) -> serde_json::Value {
+        json!(self.accounts.tokens().collect::<Vec<_>>())
+    }
+
+    fn resume(&mut self, sessions: serde_json::Value) {
+        let tokens: Vec<Token> =
+            serde_json::from_value(sessions).expect("these are a server's own tokens");
+        self.accounts.forget_tokens();
+        for token in tokens {
+            self.accounts.add_token(token);
+        }
     }
 
     fn world(&self) -> serde_json::Value {

@@ -22,7 +22,6 @@ struct Rule {
 /// What would make a module depend on more than its arguments.
 const IMPURE: &[&str] = &[
     "async",
-    "axum",
     "futures",
     "kube",
     "k8s_openapi",

@@ -273,6 +273,77 @@ fn a_sync_takes_its_reading_its_writes_and_one_more_reading() {
 }
 
 #[test]
+fn every_kind_of_change_on_onelogin_is_one_write() {
+    let case = Case::of([one_login("")]);
+    let first = ["a", "b", "c"].map(|name| scope("onelogin", name, "description: Old"));
+    case.write("scopes.yaml", first.concat());
+    let goes = "deletionPolicy: Delete";
+    case.write("apps.yaml", app(1, "[a]", goes) + &app(2, "[b]", goes));
+    case.first_sync();
+    let then = [
+        scope("onelogin", "a", "description: New"),
+        scope("onelogin", "bb", "description: Old, previousNames: [b]"),
+        scope("onelogin", "e", "description: Old"),
+    ];
+    case.write("scopes.yaml", then.concat());
+    case.write("apps.yaml", app(2, "[a, bb]", goes) + &app(3, "[e]", goes));
+    let ran = case.sync(&[]).exits(DONE);
+    assert_eq!(ran.changes().len(), 7, "{ran}");
+    let (scopes, clients) = (
+        "/api/2/api_authorizations/{id}/scopes",
+        "/api/2/api_authorizations/{id}/clients",
+    );
+    assert_eq!(
+        case.counted(),
+        [
+            format!("1 x DELETE {clients}/{{app_id}} 204"),
+            format!("1 x DELETE {scopes}/{{scope_id}} 204"),
+            format!("1 x POST {clients} 201"),
+            format!("1 x POST {scopes} 200"),
+            format!("1 x {ONELOGIN_TOKEN}"),
+            format!("1 x PUT {clients}/{{app_id}} 200"),
+            format!("2 x {ONELOGIN_SCOPES}"),
+            format!("2 x PUT {scopes}/{{scope_id}} 200"),
+            format!("3 x {ONELOGIN_CLIENTS}"),
+        ],
+        "{ran}"
+    );
+}
+
+#[test]
+fn every_kind_of_change_on_publisher_is_one_write() {
+    let case = Case::of([publisher("")]);
+    let one = |name: &str, description: &str| {
+        scope(
+            "publisher",
+            name,
+            &format!("displayName: D, description: {description}"),
+        )
+    };
+    case.write(
+        "scopes.yaml",
+        one("a", "Old") + &one("b", "Old") + &one("c", "Old"),
+    );
+    case.first_sync();
+    case.write(
+        "scopes.yaml",
+        one("a", "New") + &one("b", "Old") + &one("d", "Old"),
+    );
+    let ran = case.sync(&[]).exits(DONE);
+    assert_eq!(
+        case.counted(),
+        [
+            "1 x DELETE /api/am/publisher/scopes/{scopeId} 200".to_owned(),
+            "1 x POST /api/am/publisher/scopes 201".to_owned(),
+            "1 x PUT /api/am/publisher/scopes/{scopeId} 200".to_owned(),
+            // Planned, before the level of full replacements, verified.
+            format!("3 x {PUBLISHER}"),
+        ],
+        "{ran}"
+    );
+}
+
+#[test]
 fn a_keys_list_is_read_just_before_it_is_replaced() {
     let case = shops(6, 6, "X");
     case.sync(&["--new-inventory"]).exits(DONE);

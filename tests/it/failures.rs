@@ -97,6 +97,13 @@ fn a_wrong_credential_is_told_with_the_servers_words_and_where_it_was_found() {
     }
 }
 
+/// What a run says, but for the number of calls: a list that fails ends the one beside it, before or after it was sent.
+fn without_calls(case: &Case, ran: &Ran) -> String {
+    let calls = regex::Regex::new(r" \d calls?,").unwrap();
+    let text = case.stable(&ran.to_string());
+    calls.replace_all(&text, " N calls,").into_owned()
+}
+
 #[test]
 fn a_web_page_in_the_place_of_an_api_is_no_empty_list() {
     for place in [
@@ -112,7 +119,7 @@ fn a_web_page_in_the_place_of_an_api_is_no_empty_list() {
         case.fail(json!([{ "token": false, "fault": { "status": { "code": 200, "body": page, "contentType": "text/html" } } }]));
         let ran = case.sync(&["--new-inventory"]).exits(FAILED);
         assert_eq!(case.writes(), 0, "{ran}");
-        insta::assert_snapshot!(format!("web_page_{name}"), case.stable(&ran.to_string()));
+        insta::assert_snapshot!(format!("web_page_{name}"), without_calls(&case, &ran));
     }
 }
 
@@ -321,10 +328,10 @@ fn a_state_file_that_is_no_world_is_told() {
             ],
         )
         .exits(FAILED);
-    case.write(".scopeward/sandbox.json", "{\"systems\": 3}");
+    case.write(".scopeward/sandbox/world.json", "{\"systems\": 3}");
     let embedded = case.run_in(&[], &["sync", ".", "--sandbox"]).exits(FAILED);
     case.write("sandbox.yaml", "systems: [{ name: wso2 }]");
-    case.remove(".scopeward/sandbox.json");
+    case.remove(".scopeward/sandbox/world.json");
     let world = case.run_in(&[], &["sync", ".", "--sandbox"]).exits(FAILED);
     insta::assert_snapshot!(case.stable(&format!(
         "{}\n{}\n{}",
@@ -479,10 +486,7 @@ fn one_system_that_fails_does_not_keep_the_others() {
         (case.scopes_of("onelogin"), case.scopes_of("wso2")),
         (vec![], vec!["b".to_owned()])
     );
-    // A list that fails ends the one beside it, before or after it was sent.
-    let calls = regex::Regex::new(r" \d calls,").unwrap();
-    let text = case.stable(&ran.to_string());
-    insta::assert_snapshot!(calls.replace(&text, " N calls,"));
+    insta::assert_snapshot!(without_calls(&case, &ran));
 }
 
 /// Every kind of write: where it goes, by system and method.
@@ -551,7 +555,12 @@ fn at_writes(writes: &[(&str, &str, &str)], fault: &Value, code: i32) {
 
 #[test]
 fn a_connection_that_breaks_before_a_write_is_made_up_for() {
-    at_every_kind_of_write(&json!({ "reset": { "when": "before" } }), DONE);
+    let fault = json!({ "reset": { "when": "before" } });
+    let is_publishers = |write: &(&str, &str, &str)| (write.0, write.1) == ("publisher", "POST");
+    let (left, again): (Vec<_>, Vec<_>) = WRITES.into_iter().partition(is_publishers);
+    at_writes(&again, &fault, DONE);
+    // Publisher would take a second one of the name, and may be at work on the first.
+    at_writes(&left, &fault, PARTIAL);
 }
 
 #[test]

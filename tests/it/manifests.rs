@@ -40,7 +40,7 @@ fn codes(loaded: &Loaded) -> Vec<&'static str> {
     loaded
         .diagnostics
         .iter()
-        .map(|finding| finding.code.0)
+        .map(|finding| finding.code.as_str())
         .collect()
 }
 

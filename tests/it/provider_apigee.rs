@@ -573,7 +573,7 @@ async fn a_list_is_replaced_as_a_whole_on_every_kind_of_key() {
             scopes(["WRITE"]),
             "{edition:?} {kind}"
         );
-        let sent = &place.log().await[0];
+        let sent = &place.log().await[1];
         assert_eq!(sent["method"], method);
         assert_eq!(provider.requests().writes, 1);
 
@@ -583,6 +583,76 @@ async fn a_list_is_replaced_as_a_whole_on_every_kind_of_key() {
         assert_eq!(list, &json!(["WRITE"]));
         *list = json!(["READ"]);
         assert_eq!(without_times(after), without_times(before));
+    }
+}
+
+#[tokio::test]
+async fn what_a_key_has_beside_its_list_is_sent_back_whether_a_replace_would_keep_it_or_not() {
+    let attributes = json!([{ "name": "tier", "value": "gold" }, { "name": "note", "value": "" }]);
+    let mut held = key("k3y", &["orders"], &["READ"]);
+    held["attributes"] = attributes.clone();
+    let apps = json!([{ "name": "shop", "keys": [held] }]);
+    for (edition, kind, field, owner) in [
+        (
+            Edition::Edge,
+            "developers",
+            "email",
+            AppOwner::Developer("ann@example.com".to_owned()),
+        ),
+        (
+            Edition::Edge,
+            "companies",
+            "name",
+            AppOwner::Company("bakers".to_owned()),
+        ),
+        (
+            Edition::X,
+            "developers",
+            "email",
+            AppOwner::Developer("ann@example.com".to_owned()),
+        ),
+        (
+            Edition::X,
+            "appGroups",
+            "name",
+            AppOwner::AppGroup("bakers".to_owned()),
+        ),
+    ] {
+        for answer in ["keep", "clear"] {
+            let name = if field == "email" {
+                "ann@example.com"
+            } else {
+                "bakers"
+            };
+            let mut system = json!({ kind: [{ field: name, "apps": apps }] });
+            system["switches"] = json!({ "keyPutWithoutAttributes": answer, "appGroupKeyOmittedAttributes": answer });
+            let place = place(edition, system).await;
+            let provider = open(&place, edition);
+            let app = of(owner.clone(), "shop", Some("k3y"));
+            let change = replace(app.clone(), scopes(["READ", "WRITE"]));
+
+            // After the look that every replace is preceded by, it is one request.
+            provider.observe(&reread(app.clone())).await.unwrap();
+            provider.apply(&change).await.unwrap();
+            assert_eq!(provider.requests().total, 2, "{edition:?} {kind}");
+            let list = |state: &Value| state[kind][0]["apps"][0]["keys"][0].clone();
+            let stored = list(&place.state().await);
+            assert_eq!(stored["scopes"], json!(["READ", "WRITE"]));
+            assert_eq!(
+                stored["attributes"], attributes,
+                "{edition:?} {kind} {answer}"
+            );
+
+            // Without one, it looks by itself.
+            let change = replace(app, scopes(["WRITE"]));
+            provider.apply(&change).await.unwrap();
+            assert_eq!(provider.requests().total, 4);
+            let stored = list(&place.state().await);
+            assert_eq!(
+                stored["attributes"], attributes,
+                "{edition:?} {kind} {answer}"
+            );
+        }
     }
 }
 
@@ -717,10 +787,13 @@ async fn edge_is_signed_in_to_in_four_ways() {
         present(&live, &app);
         assert_eq!(provider.requests().tokens, tokens, "{auth:?} {keys:?}");
     }
+    // Nobody but the credential says where a password may go, and this is not Apigee's own cloud.
     for (keys, auth) in [
         (TOKEN, ApigeeAuth::Basic),
         (&refresh[..], ApigeeAuth::Basic),
         (&[("username", "ann")][..], ApigeeAuth::OAuth),
+        (&password[..2], ApigeeAuth::OAuth),
+        (&refresh[..1], ApigeeAuth::OAuth),
     ] {
         let Err(error) = providing::try_open(endpoint(&place, Edition::Edge, Some(auth)), keys)
         else {
@@ -959,6 +1032,61 @@ async fn a_listing_without_an_end_is_left() {
         let live = provider.observe(&interest).await.unwrap();
         assert_eq!(live.apps.len(), 10);
         assert_eq!(provider.requests().total, read + 10, "{edition:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_outlives_a_sign_in_host_that_is_out_of_order() {
+    use wiremock::matchers::{body_string_contains, method, path};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    let server = MockServer::start().await;
+    let token = |form: &str, times: u64, answer: ResponseTemplate| {
+        Mock::given(method("POST"))
+            .and(path("/oauth/token"))
+            .and(body_string_contains(form))
+            .respond_with(answer)
+            .up_to_n_times(times)
+            .mount(&server)
+    };
+    let given = || {
+        let body = json!({ "access_token": "acc3ss", "expires_in": 3600 });
+        ResponseTemplate::new(200).set_body_json(body)
+    };
+    // As often as a request is sent.
+    token("=r3fresh", 3, ResponseTemplate::new(503)).await;
+    token("=r3fresh", 1, given()).await;
+    token("=password", 9, given()).await;
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({ "consumerKey": "k" })))
+        .mount(&server)
+        .await;
+    let endpoint = Endpoint::Apigee {
+        url: server.uri().parse().unwrap(),
+        organization: "acme".to_owned(),
+        edition: Edition::Edge,
+        auth: None,
+    };
+    let url = format!("{}/oauth/token", server.uri());
+    let keys = [
+        ("refreshToken", "r3fresh"),
+        ("username", "ann"),
+        ("password", "s3cret"),
+        ("mfaToken", "123456"),
+        ("tokenUrl", url.as_str()),
+    ];
+    let provider = providing::open_to_look(endpoint, &keys);
+    let interest = reread(anns("shop", Some("k")));
+    let look = || provider.observe(&interest);
+    let error = look().await.unwrap_err();
+    assert_eq!(error.status(), Some(503));
+    look().await.unwrap();
+    let requests = server.received_requests().await.unwrap();
+    let bodies = requests
+        .iter()
+        .map(|request| String::from_utf8_lossy(&request.body));
+    for body in bodies {
+        assert!(!body.contains("s3cret"), "the password was sent: {body}");
     }
 }
 

@@ -761,6 +761,37 @@ async fn a_server_that_asks_to_wait_longer_than_a_run_does_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_wait_beyond_all_clocks_is_not_waited_for_either() {
+    for (status, header) in [
+        (429, "retry-after"),
+        (503, "retry-after"),
+        (429, "x-ratelimit-reset"),
+    ] {
+        for seconds in ["18446744073709551615", "9223372036854775807"] {
+            let endless = error(status, "never again").insert_header(header, seconds);
+            let server = stub(vec![(SCOPES, vec![endless])]).await;
+            let error = failure(&server.uri()).await;
+            assert!(error.is_retryable(), "{error:?}");
+            assert!(error.help.unwrap().contains(seconds));
+            assert_eq!(asked(&server, SCOPES).await, 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_counts_down_on_every_answer_is_not_what_a_503_asks_for() {
+    let busy = error(503, "busy")
+        .insert_header("x-ratelimit-remaining", "0")
+        .insert_header("x-ratelimit-reset", "3000");
+    let server = stub(vec![(SCOPES, vec![busy, ok(json!([]))])]).await;
+    observer(&server.uri())
+        .observe(&scopes_alone())
+        .await
+        .unwrap();
+    assert_eq!(asked(&server, SCOPES).await, 2);
+}
+
+#[tokio::test]
 async fn a_redirect_is_an_error_that_says_where_it_points() {
     let elsewhere = stub(vec![]).await;
     let away = ResponseTemplate::new(302).insert_header(

@@ -308,7 +308,25 @@ async fn attaching_twice_is_settled_by_what_the_app_holds() {
         .apply(&attach(scopes(["orders:write"])))
         .await
         .unwrap_err();
-    assert_eq!(error.fate, Fate::Unknown);
+    assert_eq!(error.fate, Fate::NotDone);
+}
+
+#[tokio::test]
+async fn an_app_that_a_short_list_hides_is_not_attached_over() {
+    let place = account(json!({ "switches": { "clientListLimit": 0 } })).await;
+    let provider = open(&place);
+    let live = provider.observe(&everything()).await.unwrap();
+    assert!(live.apps.is_empty(), "{:?}", live.apps);
+    let before = place.state().await;
+    let attach = Change::AttachApp {
+        app: app(7),
+        after: scopes(["orders:write"]),
+    };
+    let error = provider.apply(&attach).await.unwrap_err();
+    assert_eq!(error.fate, Fate::NotDone);
+    assert!(error.cause.to_string().contains("already been taken"));
+    let holds = |state: &Value| state["authorizationServers"][0]["clients"].clone();
+    assert_eq!(holds(&place.state().await), holds(&before));
 }
 
 #[tokio::test]

@@ -384,6 +384,41 @@ async fn a_create_whose_answer_is_lost_is_looked_up_before_it_is_sent_again() {
 }
 
 #[tokio::test]
+async fn a_publisher_create_in_doubt_is_looked_for_and_never_sent_again() {
+    for fault in [
+        json!({ "status": { "code": 504 } }),
+        json!({ "status": { "code": 503 } }),
+        json!({ "reset": { "when": "before" } }),
+    ] {
+        let place = place(json!({})).await;
+        place
+            .fail(json!([{ "method": "POST", "times": 1, "fault": fault }]))
+            .await;
+        let provider = providing::open(publisher(&place), ADMIN);
+        let error = provider
+            .apply(&create(state("s", "d", &[])))
+            .await
+            .unwrap_err();
+        assert_eq!(error.fate, Fate::Unknown, "{fault}");
+        assert!(error.help.unwrap().contains("it is not sent again"));
+        let methods: Vec<_> = place
+            .log()
+            .await
+            .iter()
+            .map(|entry| entry["method"].clone())
+            .collect();
+        assert_eq!(methods, ["POST", "GET"], "{fault}");
+    }
+    // What was surely not processed is sent again as ever.
+    let place = place(json!({})).await;
+    place
+        .fail(json!([{ "method": "POST", "times": 1, "fault": { "status": { "code": 429 } } }]))
+        .await;
+    let provider = providing::open(publisher(&place), ADMIN);
+    provider.apply(&create(state("s", "d", &[]))).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_zombie_is_listed_and_can_be_repaired_and_deleted() {
     let place = place(json!({ "scopes": [
         { "name": "dead", "bindings": ["x"] },
@@ -578,6 +613,24 @@ async fn a_wrong_password_is_named_and_not_shown() {
 }
 
 #[tokio::test]
+async fn a_password_that_oauth_refuses_is_not_tried_again_by_every_change() {
+    let place = place(json!({})).await;
+    let mut keys = CLIENT.to_vec();
+    keys[1] = ("password", "wr0ng-0ne");
+    let provider = providing::open(publisher(&place), &keys);
+    for name in ["a", "b", "c"] {
+        let change = create(state(name, "d", &[]));
+        let error = provider.apply(&change).await.unwrap_err();
+        assert!(said(&error).contains("400"), "{}", said(&error));
+        assert_eq!(error.fate, Fate::NotDone);
+    }
+    assert_eq!(
+        place.counted().await,
+        ["1 x POST /oauth2/token 400".to_owned()]
+    );
+}
+
+#[tokio::test]
 async fn a_scope_in_use_stays_with_the_servers_own_words() {
     let place = place(json!({ "sharedScopes": [
         { "id": "6f2c5b8e-3d43-4b0e-9d7f-2d6d3f5d1a11", "name": "s", "description": "d", "usedBy": ["Orders"] },
@@ -670,6 +723,33 @@ async fn a_tenant_is_who_signs_in() {
         panic!("scope registration knows no tenants");
     };
     assert_eq!(error.reason(), "configuration");
+
+    // A token signs in to its own tenant, whatever the target says.
+    let tenant = Endpoint::Wso2 {
+        url: place.url(),
+        api: Wso2Api::Publisher,
+        version: "v4".to_owned(),
+        tenant: Some("acme.com".to_owned()),
+    };
+    let Err(error) = providing::try_open(tenant, &[("token", "t0ken"), CLIENT[0], CLIENT[1]])
+    else {
+        panic!("nothing makes a token one of this tenant");
+    };
+    assert_eq!(error.reason(), "configuration");
+    assert!(providing::try_open(publisher(&place), &[("token", "t0ken")]).is_ok());
+}
+
+#[tokio::test]
+async fn a_password_that_scope_registration_would_cut_is_refused() {
+    let place = place(json!({})).await;
+    let keys = [("username", "admin"), ("password", "s3cret:s3cret")];
+    let Err(error) = providing::try_open(registration(&place), &keys) else {
+        panic!("the server would read half of it");
+    };
+    assert_eq!(error.reason(), "credential");
+    let text = format!("{} {error:?}", said(&error));
+    assert!(text.contains("`:`") && !text.contains("s3cret"), "{text}");
+    assert!(providing::try_open(publisher(&place), &keys).is_ok());
 }
 
 #[tokio::test]

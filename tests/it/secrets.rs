@@ -24,12 +24,14 @@ fn places() -> [Place; 5] {
         ("CLIENT_SECRET", "PLANTED-client-secret"),
     ]);
     let account = one_login("");
-    let shop = |place: Place| Place {
+    let shop = |place: Place| {
+        Place {
         world: place.world.replace(
             "consumerKey: k3y,",
-            "consumerKey: k3y, consumerSecret: PLANTED-consumer-secret,",
+            "consumerKey: k3y, consumerSecret: PLANTED-consumer-secret, attributes: [{ name: pin, value: PLANTED-attribute }],",
         ),
         ..place
+    }
     };
     let x = shop(apigee_shop("[READ, WRITE]", "[READ]"));
     let edge = shop(apigee_shop("[READ, WRITE]", "[READ]"));

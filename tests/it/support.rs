@@ -393,6 +393,16 @@ impl Case {
         self.control_json("requests")["writes"].as_u64().unwrap()
     }
 
+    /// The requests of one system since the counters were at zero, tokens' included.
+    pub(crate) fn requests_of(&self, system: &str) -> u64 {
+        let counted = self.control_json("requests");
+        let routes = counted["routes"].as_array().unwrap();
+        let of_system = routes.iter().filter(|route| route["system"] == system);
+        of_system
+            .map(|route| route["count"].as_u64().unwrap())
+            .sum()
+    }
+
     /// All requests since the counters were at zero, tokens' included.
     pub(crate) fn requests(&self) -> u64 {
         self.control_json("requests")["total"].as_u64().unwrap()
@@ -549,6 +559,8 @@ impl Running {
 
 fn read_report(file: Option<&Path>) -> Value {
     let text = file.and_then(|file| fs::read(file).ok());
+    // A run that was ended at once leaves what it had opened.
+    let text = text.filter(|text| !text.is_empty());
     text.map_or(Value::Null, |text| serde_json::from_slice(&text).unwrap())
 }
 

@@ -9,6 +9,11 @@ use serde_json::Value;
 use crate::support::trouble::Served;
 use crate::support::*;
 
+mod adopting;
+mod formats;
+mod hostile;
+mod outputs;
+
 /// A case with every kind of change, of skip, of access and of finding in its plan.
 fn varied() -> Case {
     let case = Case::of([
@@ -327,6 +332,9 @@ fn what_is_not_supported_yet_says_so() {
         "release . --only Scope/kept",
         "operator",
         "plan . --out plan.json",
+        "apply --plan plan.json",
+        "generate completions",
+        "generate man",
         "apply --plan plan.json .",
         "sync . --plan plan.json",
         "plan . -o github",

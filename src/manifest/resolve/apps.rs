@@ -31,7 +31,7 @@ impl<'a> Resolver<'a> {
                 continue;
             };
             let rule = &self.targets[target].spec.allowed_namespaces;
-            self.permit(
+            let mut is_permitted = self.permit(
                 index,
                 target,
                 rule,
@@ -41,7 +41,7 @@ impl<'a> Resolver<'a> {
             let system = self.targets[target].target.system();
             for (at, scope) in spec.scopes.iter().enumerate() {
                 let pointer = format!("/spec/scopes/{at}");
-                self.permit_scope(index, target, scope, &pointer);
+                is_permitted &= self.permit_scope(index, target, scope, &pointer);
                 if system.capabilities().scopes && !declared[target].contains(scope.as_str()) {
                     let names = declared[target].iter().copied();
                     if let Some(meant) = self.nearest(scope, names) {
@@ -68,12 +68,15 @@ impl<'a> Resolver<'a> {
                 let help = "list the scopes, or write `allowEmpty: true` to mean it";
                 self.report(index, "/spec/scopes", warning.help(help));
             }
-            wishes.push(AppWish {
-                document: index,
-                spec,
-                target,
-                app,
-            });
+            // Who may not say anything of the app cannot contradict who does.
+            if is_permitted {
+                wishes.push(AppWish {
+                    document: index,
+                    spec,
+                    target,
+                    app,
+                });
+            }
         }
         self.check_apps(&wishes);
         wishes

@@ -39,6 +39,7 @@ impl<'a> Resolver<'a> {
                 );
             }
             let mut targets = Vec::with_capacity(spec.target_refs.len());
+            let mut permitted = Vec::with_capacity(spec.target_refs.len());
             for (at, reference) in spec.target_refs.iter().enumerate() {
                 let place = format!("/spec/targetRefs/{at}/name");
                 let Lookup::Found(target) = self.target(index, reference, &place) else {
@@ -50,10 +51,13 @@ impl<'a> Resolver<'a> {
                     continue;
                 }
                 let rule = &self.targets[target].spec.allowed_namespaces;
-                self.permit(index, target, rule, "allowedNamespaces", &place);
-                self.permit_scope(index, target, name.as_str(), pointer);
+                let is_permitted = self.permit(index, target, rule, "allowedNamespaces", &place)
+                    & self.permit_scope(index, target, name.as_str(), pointer);
                 if self.check_scope(index, spec, &name, target, &place, pointer) {
                     targets.push(target);
+                    if is_permitted {
+                        permitted.push(target);
+                    }
                 }
             }
             wishes.push(ScopeWish {
@@ -61,6 +65,7 @@ impl<'a> Resolver<'a> {
                 spec,
                 name,
                 targets,
+                permitted,
             });
         }
         self.check_names(&wishes);
@@ -158,8 +163,8 @@ impl<'a> Resolver<'a> {
     fn check_names(&mut self, wishes: &[ScopeWish<'a>]) {
         for target in 0..self.targets.len() {
             let id = self.targets[target].target.id.clone();
-            let here = wishes.iter().filter(|wish| wish.targets.contains(&target));
-            let mut here: Vec<&ScopeWish<'_>> = here.collect();
+            let is_here = |wish: &&ScopeWish<'_>| wish.permitted.contains(&target);
+            let mut here: Vec<&ScopeWish<'_>> = wishes.iter().filter(is_here).collect();
             let mut claims: BTreeMap<&str, Vec<(&ScopeWish<'_>, usize)>> = BTreeMap::new();
             for wish in &here {
                 for (at, previous) in wish.spec.previous_names.iter().enumerate() {

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{Planner, texts};
-use crate::diagnostic::{Code, Diagnostic};
-use crate::model::{DesiredApp, LiveAppScopes, ScopeName};
+use crate::diagnostic::{Diagnostic, codes};
+use crate::model::{AppOwner, AppRef, DesiredApp, LiveAppScopes, ScopeName};
 use crate::plan::sets::Resolved;
 use crate::plan::words::list;
-use crate::plan::{ObjectRef, Refusal, Rule};
+use crate::plan::{ObjectKind, ObjectRef, Refusal, Rule, WayThrough};
 
 impl<'a> Planner<'_, 'a> {
     /// Whether every declared scope can stand in the list; the findings say which cannot.
@@ -41,7 +41,7 @@ impl<'a> Planner<'_, 'a> {
         if self.scopes.leaving.contains_key(scope) {
             return Some(
                 Diagnostic::error(
-                    Code("SW202"),
+                    codes::SCOPE_NOT_THERE,
                     format!("scope \"{scope}\" is being deleted, since no manifest declares it"),
                 )
                 .help("declare the scope again, or take it from this list"),
@@ -50,7 +50,7 @@ impl<'a> Planner<'_, 'a> {
         if let Some(new) = self.scopes.renamed.get(scope) {
             return Some(
                 Diagnostic::error(
-                    Code("SW202"),
+                    codes::SCOPE_NOT_THERE,
                     format!("scope \"{scope}\" is being renamed to \"{new}\""),
                 )
                 .help(format!("write \"{new}\" here")),
@@ -61,7 +61,7 @@ impl<'a> Planner<'_, 'a> {
         }
         let nearest = self.nearest(scope);
         let finding = Diagnostic::error(
-            Code("SW202"),
+            codes::SCOPE_NOT_THERE,
             format!(
                 "scope \"{scope}\" is neither declared nor live on {}",
                 self.plan.target
@@ -109,7 +109,7 @@ impl<'a> Planner<'_, 'a> {
         let held = list(&texts(&stale));
         self.plan.diagnostics.push(
             Diagnostic::error(
-                Code("SW114"),
+                codes::NOT_ON_PRODUCT,
                 format!(
                     "key {} holds {held}, which no API product of it has any more",
                     object.label
@@ -121,6 +121,42 @@ impl<'a> Planner<'_, 'a> {
                 "give it to a product again, or let `sync` take it away (`foreignScopes: Remove`)",
             ),
         );
+        true
+    }
+
+    /// Whether a list would be emptied that no call is sure to empty. An app group's key has no PUT, and in its POST an empty
+    /// list is the same as none (proto3): it may well change nothing, however often it is sent.
+    pub(super) fn cannot_be_emptied(
+        &mut self,
+        desired: &DesiredApp,
+        live: &LiveAppScopes,
+        object: &ObjectRef,
+        after: &BTreeSet<ScopeName>,
+    ) -> bool {
+        let AppRef::Apigee {
+            owner: AppOwner::AppGroup(_),
+            ..
+        } = &live.app
+        else {
+            return false;
+        };
+        if !after.is_empty() {
+            return false;
+        }
+        let mut finding = Diagnostic::error(
+            codes::CANNOT_BE_EMPTIED,
+            format!(
+                "the list of {} cannot be emptied: it belongs to an app group",
+                object.label
+            ),
+        )
+        .at(&desired.source, "/spec/scopes")
+        .label("Apigee takes such a list by a POST alone, in which an empty one looks like none and may change nothing")
+        .help("name every scope of the key's products: that is what an empty list means");
+        if let Some(allowed) = live.allowed.as_ref().filter(|allowed| !allowed.is_empty()) {
+            finding = finding.fact("allowed", texts(allowed).join(", "));
+        }
+        self.plan.diagnostics.push(finding);
         true
     }
 }
@@ -141,7 +177,7 @@ fn outside_products(
         texts(allowed).join(", ")
     };
     Diagnostic::error(
-        Code("SW114"),
+        codes::NOT_ON_PRODUCT,
         format!("scope \"{scope}\" is not on any API product of key {label}"),
     )
     .label("Apigee would refuse the whole list (InvalidScopes)")
@@ -160,7 +196,7 @@ pub(super) fn foreign(object: &ObjectRef, foreign: &BTreeSet<ScopeName>) -> Refu
         ),
         limit: Some(0),
         actual: Some(foreign.len() as u64),
-        way_through: "declare them, or say `foreignScopes: Keep` or `Remove`".to_owned(),
+        way_through: "declare them, or say `foreignScopes: Keep` or `Remove`".into(),
         liftable: true,
     }
 }
@@ -183,10 +219,7 @@ pub(super) fn refusals(
             ),
             limit: Some(0),
             actual: Some(resolved.first_contact.len() as u64),
-            way_through: format!(
-                "scopeward adopt {} --only AppScopeSet/{}",
-                desired.source.file, desired.source.name
-            ),
+            way_through: WayThrough::adopt(ObjectKind::AppScopeSet, &desired.source),
             liftable: true,
         });
     }
@@ -205,7 +238,7 @@ pub(super) fn refusals(
             message: format!("the list of {} would be empty, {what}", object.label),
             limit: Some(1),
             actual: Some(0),
-            way_through: "say `allowEmpty: true` to mean it, or keep a scope".to_owned(),
+            way_through: "say `allowEmpty: true` to mean it, or keep a scope".into(),
             liftable: true,
         });
     }

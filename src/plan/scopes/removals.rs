@@ -53,7 +53,7 @@ impl Planner<'_, '_> {
                     actual: None,
                     way_through:
                         "bring its manifest back, with `protected: false` first if it is to go"
-                            .to_owned(),
+                            .into(),
                     liftable: false,
                 });
                 continue;
@@ -150,10 +150,18 @@ impl Planner<'_, '_> {
 /// Plans the deletions, now that the lists of apps are planned.
 pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut TargetPlan) {
     let lists = lists_after(plan);
+    // Whether a system tells names apart by their case is not known everywhere: the old spelling goes after the new one is
+    // there, and stays where the new one could not be made.
+    let makers: BTreeMap<String, usize> = scopes
+        .maker
+        .iter()
+        .map(|(name, maker)| (name.as_str().to_lowercase(), *maker))
+        .collect();
     for (name, entry_name) in &scopes.leaving {
         let live = &context.live.scopes[name];
         let object = ObjectRef::scope(name, live.remote_id.as_ref());
-        let mut depends_on = BTreeSet::new();
+        let respelled = makers.get(&name.as_str().to_lowercase());
+        let mut depends_on: BTreeSet<usize> = respelled.copied().into_iter().collect();
         let mut facts = BTreeSet::new();
         let mut users = Vec::new();
         match &live.consumers {
@@ -185,7 +193,7 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
                 message: format!("{name} is used by {}, which would lose it", list(&users)),
                 limit: Some(0),
                 actual: Some(users.len() as u64),
-                way_through: "take it from them, declare it again, or approve this plan".to_owned(),
+                way_through: "take it from them, declare it again, or approve this plan".into(),
                 liftable: true,
             });
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Planner;
 use super::claims::{self, Claim, Obstacle, Ownership};
 use super::values::{entry_of, state};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Drift, Policy};
 use crate::model::{
     Consumers, DesiredScope, Intent, LiveScope, Origin, OwnedScope, Record, Rename, ScopeName,
@@ -101,7 +101,7 @@ impl Planner<'_, '_> {
             Obstacle::NoRename => {
                 self.plan.diagnostics.push(
                     Diagnostic::error(
-                        Code("SW204"),
+                        codes::CANNOT_RENAME,
                         format!("{} cannot rename yet, and \"{from}\" is live", self.plan.system.label()),
                     )
                     .at(&scope.source, "/spec/previousNames")
@@ -128,16 +128,15 @@ impl Planner<'_, '_> {
                             format!("delete or rename the live {name}, or take previousNames out of its manifest")
                         }
                         _ => format!("delete or rename the live {name}"),
-                    },
+                    }
+                    .into(),
                     liftable: false,
                 });
                 return;
             }
         };
-        if reason == SkipReason::Held
-            && let Some((old, entry)) = self.ownership.of_live.get(from).copied()
-        {
-            self.hold(old, entry, scope);
+        if let Some((old, entry)) = self.ownership.of_live.get(from).copied() {
+            self.tighten(old, entry, scope);
         }
         self.skip(from, reason, Vec::new());
     }
@@ -149,6 +148,9 @@ impl Planner<'_, '_> {
             return;
         };
         let owner = self.ownership.of_live.get(from).copied();
+        if let Some((old, entry)) = owner {
+            self.tighten(old, entry, scope);
+        }
         let assumed = self.assumed(scope, live);
         let entry = owner.map_or(&assumed, |(_, entry)| entry);
         let roles = self.roles(scope, live, entry);
@@ -245,7 +247,7 @@ pub(super) fn obstacle(
         .map(|(_, entry)| &entry.source);
     let skip = if target.system().capabilities().rename == Rename::No {
         return Some(Obstacle::NoRename);
-    } else if context.conflict(holder, &scope.source).is_some() {
+    } else if context.holder(holder, &scope.source).is_some() {
         return Some(Obstacle::Conflict);
     } else if live.inherited {
         SkipReason::Inherited

@@ -11,7 +11,7 @@ use crate::model::{
 use crate::plan::change::ScopeState;
 use crate::plan::sets::{Resolved, ThreeWay};
 use crate::plan::words::list;
-use crate::plan::{ObjectRef, Refusal, Rule, SkipReason};
+use crate::plan::{ObjectKind, ObjectRef, Refusal, Rule, SkipReason, WayThrough};
 
 impl Planner<'_, '_> {
     /// The previous names that are no wish any more: all of them once there is an object of the declared name, and else two
@@ -178,10 +178,7 @@ impl Planner<'_, '_> {
                 ),
                 limit: Some(0),
                 actual: Some(texts.len() as u64),
-                way_through: format!(
-                    "scopeward adopt {} --only Scope/{}",
-                    scope.source.file, scope.source.name
-                ),
+                way_through: WayThrough::adopt(ObjectKind::Scope, &scope.source),
                 liftable: true,
             });
         }
@@ -200,8 +197,7 @@ impl Planner<'_, '_> {
                 ),
                 limit: Some(1),
                 actual: Some(0),
-                way_through: "keep a role, delete the scope instead, or approve this plan"
-                    .to_owned(),
+                way_through: "keep a role, delete the scope instead, or approve this plan".into(),
                 liftable: true,
             });
         }

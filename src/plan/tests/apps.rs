@@ -3,7 +3,7 @@
 use super::simulator::{Kill, Simulator};
 use super::world::*;
 use crate::model::Origin::Created;
-use crate::model::{AppRef, DesiredApp, ForeignScopes, LiveApp};
+use crate::model::{AppOwner, AppRef, DesiredApp, ForeignScopes, LiveApp};
 use crate::plan::Mode;
 
 fn foreign(foreign: ForeignScopes) -> impl FnOnce(&mut DesiredApp) {
@@ -160,6 +160,30 @@ fn emptying_a_key_opens_it_to_all_unless_that_is_meant() {
     let plan = world(true).plan();
     assert!(plan.changes[0].removals.is_empty() && plan.access.losses.is_empty());
     assert_eq!(plan.access.gains.len(), 1);
+}
+
+#[test]
+fn an_app_groups_key_cannot_be_emptied_whatever_its_manifest_means() {
+    let AppRef::Apigee { app, key, .. } = key("k") else {
+        unreachable!("keys are Apigee's");
+    };
+    let owner = AppOwner::AppGroup("partners".to_owned());
+    let group = AppRef::Apigee { owner, app, key };
+    let world = |live: &str, wanted: &str, allow: bool| {
+        World::apigee()
+            .has_key(&group, live, "r w")
+            .owns_app(&group, live)
+            .wants_app_so(&group, wanted, |app| app.allow_empty = allow)
+    };
+    for allow in [false, true] {
+        assert_eq!(world("r", "", allow).says(), ["SW206"]);
+    }
+    assert_eq!(world("", "", true).says(), [""; 0], "it is empty already");
+    // What an empty list means can be had by naming it.
+    assert_eq!(
+        world("r", "r w", false).says(),
+        ["replace shop / k [r] with [r w]"]
+    );
 }
 
 #[test]

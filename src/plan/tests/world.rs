@@ -490,7 +490,11 @@ pub(super) fn says(plan: &TargetPlan) -> Vec<String> {
             .map_or("the target", |o| o.label.as_str());
         format!("{word}: {object}")
     }));
-    lines.extend(plan.diagnostics.iter().map(|found| found.code.0.to_owned()));
+    lines.extend(
+        plan.diagnostics
+            .iter()
+            .map(|found| found.code.as_str().to_owned()),
+    );
     lines.extend(plan.skipped.iter().map(|skipped| {
         let word: &str = skipped.reason.into();
         let entries = if skipped.entries.is_empty() {

@@ -9,8 +9,8 @@
 //! | | `serviceAccountKey` | a token that the key signs, for the scope `cloud-platform` |
 //! | | `url` alone | a token of the machine: workload identity, or what `gcloud` left |
 //!
-//! The sign-in host is the credential's `tokenUrl`, or Apigee's own: never a setting of a target, so that nobody who may
-//! edit a target can have a password sent elsewhere. A token goes to the URL that the credential names; for the machine's
+//! The sign-in host is the credential's `tokenUrl`, or Apigee's own where the credential is for Apigee's own cloud: never a
+//! setting of a target, so that nobody who may edit a target can have a password sent elsewhere. A token goes to the URL that the credential names; for the machine's
 //! own identity, too, the credential has to name it.
 
 use async_trait::async_trait;
@@ -43,11 +43,12 @@ const KEPT: SignedDuration = SignedDuration::from_mins(5);
 /// How long the machine's own identity is waited for: where there is none, its server is nowhere.
 const MACHINE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// How Edge is signed in to.
+/// How Edge is signed in to; in the sandbox every token request stays there.
 pub(super) fn edge(
     target: &Target,
     credential: &Credential,
     auth: Option<ApigeeAuth>,
+    sandboxed: bool,
 ) -> Result<Auth, ProviderError> {
     let named = || credential.require(target, ["username", "password"]);
     let basic = || {
@@ -80,13 +81,35 @@ pub(super) fn edge(
     };
     let url = match credential.token_url(target)? {
         Some(url) => url,
-        None => Url::parse(SIGN_IN).expect("a constant URL"),
+        None if sandboxed || is_for_apigees_cloud(credential) => {
+            Url::parse(SIGN_IN).expect("a constant URL")
+        }
+        None => {
+            let why = format!("{credential} does not say where its tokens come from");
+            return Err(ProviderError::new(
+                format!("open target \"{}\"", target.id),
+                Cause::Credential(why),
+            )
+            .with_help(
+                "add the key `tokenUrl`: a private cloud has a sign-in host of its own, and Apigee's is not told its passwords",
+            ));
+        }
     };
     Ok(Auth::Token(Box::new(SignIn {
         url,
         user,
         refresh: Mutex::new(refresh),
     })))
+}
+
+/// Whether a credential is for Apigee's own cloud.
+fn is_for_apigees_cloud(credential: &Credential) -> bool {
+    let url = credential
+        .text("url")
+        .and_then(|url| Url::parse(url.trim()).ok());
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let host = host.trim_end_matches('.');
+    host == "apigee.com" || host.ends_with(".apigee.com")
 }
 
 /// How X is signed in to.
@@ -179,7 +202,7 @@ impl TokenSource for SignIn {
             match self.ask(calls, &form).await {
                 Ok(answer) => return Ok(keep(answer, &mut refresh, calls)),
                 // A refresh token ends some day; whoever has a password signs in again.
-                Err(error) if self.user.is_some() && is_refusal(&error) => *refresh = None,
+                Err(error) if self.user.is_some() && error.is_refused_sign_in() => *refresh = None,
                 Err(error) => return Err(error),
             }
         }
@@ -213,14 +236,6 @@ impl SignIn {
             .form(form);
         TokenAnswer::read(&call.send().await?)
     }
-}
-
-/// Whether a token server has refused, rather than not answered.
-fn is_refusal(error: &ProviderError) -> bool {
-    matches!(
-        error.cause,
-        Cause::Unauthorized { .. } | Cause::Status { .. }
-    )
 }
 
 /// Takes a token, and keeps what gets the next one.
@@ -261,6 +276,10 @@ impl TokenSource for Google {
             return Err(failed("the sandbox takes no Google identity".to_owned()));
         }
         let mut kept = self.credentials.lock().await;
+        // The keeper would give the refused token again until it is about to end.
+        if calls.after_refusal() {
+            *kept = None;
+        }
         let credentials = match &*kept {
             Some(credentials) => credentials.clone(),
             None => self.build().map_err(failed)?,
@@ -306,5 +325,85 @@ impl Google {
                 .build_access_token_credentials()
                 .map_err(|error| format!("this machine has no Google identity: {error}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use google_cloud_auth::credentials::{
+        AccessToken, AccessTokenCredentialsProvider, CacheableResource, CredentialsProvider,
+    };
+    use google_cloud_auth::errors::CredentialsError;
+
+    use super::*;
+    use crate::provider::http::Access;
+    use crate::provider::http::tests::{http, token_calls};
+
+    #[test]
+    fn apigees_own_sign_in_host_is_for_credentials_of_its_own_cloud() {
+        for (url, expected) in [
+            ("https://api.enterprise.apigee.com", true),
+            (" https://API.enterprise.apigee.com./v1", true),
+            ("https://apigee.com", true),
+            ("https://apigee.com.acme.com", false),
+            ("https://notapigee.com", false),
+            ("https://apigee.acme.com:8443", false),
+            ("https://acme.com/apigee.com", false),
+            ("apigee.com", false),
+            ("", false),
+        ] {
+            let credential = Credential::new("c", "a test", [("url", url)]);
+            assert_eq!(is_for_apigees_cloud(&credential), expected, "{url}");
+        }
+    }
+
+    /// Google's library with a token that it keeps.
+    #[derive(Debug)]
+    struct Keeper;
+
+    impl CredentialsProvider for Keeper {
+        async fn headers(
+            &self,
+            _: ::http::Extensions,
+        ) -> Result<CacheableResource<::http::HeaderMap>, CredentialsError> {
+            Err(CredentialsError::from_msg(false, "nobody asks for them"))
+        }
+
+        async fn universe_domain(&self) -> Option<String> {
+            None
+        }
+    }
+
+    impl AccessTokenCredentialsProvider for Keeper {
+        async fn access_token(&self) -> Result<AccessToken, CredentialsError> {
+            Ok(AccessToken {
+                token: "kept".to_owned(),
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_google_token_that_was_refused_is_not_had_from_the_library_again() {
+        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key");
+        let key = serde_json::json!({
+            "type": "service_account",
+            "project_id": "acme",
+            "private_key_id": "1",
+            "private_key": pair.serialize_pem(),
+            "client_email": "scopeward@acme.iam.gserviceaccount.com",
+        });
+        let google = Google {
+            identity: Identity::ServiceAccount(key),
+            credentials: Mutex::new(Some(Keeper.into())),
+        };
+        let http = http("http://127.0.0.1:1", Access::Read);
+        let mint = async |after_refusal: bool| {
+            let token = google.mint(&token_calls(&http, after_refusal)).await;
+            token.expect("a token").secret
+        };
+        assert_eq!(mint(false).await.expose_secret(), "kept");
+        let fresh = mint(true).await;
+        assert_ne!(fresh.expose_secret(), "kept");
+        assert_eq!(mint(false).await.expose_secret(), fresh.expose_secret());
     }
 }

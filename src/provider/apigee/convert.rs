@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 use jiff::Timestamp;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize as Derive, Serialize};
+use serde_json::Value;
 
 use crate::model::{AppOwner, AppRef, ConsumerKey, LiveAppScopes, ScopeName};
 
@@ -380,10 +381,38 @@ fn described<'a>(keys: impl Iterator<Item = &'a WireKey>, now: Timestamp) -> Str
     keys.join(", ")
 }
 
+/// What a key has beside its list that a replace may take away, just as it was answered. Nobody here manages it, so it is
+/// shown to nobody either.
+#[derive(Clone, Default, Derive)]
+#[serde(default)]
+pub(super) struct Beside {
+    attributes: Option<Vec<Value>>,
+}
+
+impl fmt::Debug for Beside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let attributes = self.attributes.as_ref().map_or(0, Vec::len);
+        write!(f, "{attributes} attributes")
+    }
+}
+
 /// The body of a replace for a developer's or a company's key.
 #[derive(Debug, Serialize)]
 pub(super) struct KeyBody<'a> {
-    pub(super) scopes: &'a BTreeSet<ScopeName>,
+    scopes: &'a BTreeSet<ScopeName>,
+    /// Whether a call without them keeps them is not known, so that what is there is sent back.
+    #[serde(skip_serializing_if = "<[Value]>::is_empty")]
+    attributes: &'a [Value],
+}
+
+impl<'a> KeyBody<'a> {
+    /// A key with this list, and with what it has beside it.
+    pub(super) fn new(scopes: &'a BTreeSet<ScopeName>, beside: &'a Beside) -> Self {
+        Self {
+            scopes,
+            attributes: beside.attributes.as_deref().unwrap_or_default(),
+        }
+    }
 }
 
 /// The body of a replace for an app group's key, where there is no PUT.
@@ -607,15 +636,26 @@ mod tests {
     }
 
     #[test]
-    fn bodies_hold_the_whole_list_and_nothing_else() {
+    fn bodies_hold_the_whole_list_and_the_attributes_that_are_there() {
         let scopes = names(["WRITE", "READ"]);
-        let body = KeyBody { scopes: &scopes };
-        assert_eq!(
+        let sent = |key: &str| {
+            let beside: Beside = serde_json::from_str(key).expect("a key");
+            assert!(!format!("{beside:?}").contains("gold"), "{beside:?}");
             serde_json::to_string(&AppGroupKeyBody {
-                app_group_app_key: body
+                app_group_app_key: KeyBody::new(&scopes, &beside),
             })
-            .expect("JSON"),
-            r#"{"appGroupAppKey":{"scopes":["READ","WRITE"]}}"#
+            .expect("JSON")
+        };
+        for key in ["{}", r#"{"attributes":null}"#, r#"{"attributes":[]}"#] {
+            assert_eq!(
+                sent(key),
+                r#"{"appGroupAppKey":{"scopes":["READ","WRITE"]}}"#,
+                "{key}"
+            );
+        }
+        assert_eq!(
+            sent(r#"{"attributes":[{"name":"tier","value":"gold","new":[1]}],"scopes":["X"]}"#),
+            r#"{"appGroupAppKey":{"scopes":["READ","WRITE"],"attributes":[{"name":"tier","value":"gold","new":[1]}]}}"#
         );
     }
 }

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::api::{self, Cursor, PAGE, Progress, Query};
-use super::convert::{ApigeeApp, Choice, Listing, WireApp, WireDeveloper, WireKey, WireProduct};
+use super::convert::{
+    ApigeeApp, Beside, Choice, Listing, WireApp, WireDeveloper, WireKey, WireProduct,
+};
 use super::{Apigee, Cause, ProviderError};
 use crate::model::target::Edition;
 use crate::model::{AppOwner, AppRef, ConsumerKey, LiveApp, LiveAppScopes, ScopeName};
@@ -172,7 +174,7 @@ impl Apigee {
         Ok(found)
     }
 
-    /// Asks for one key.
+    /// Asks for one key, and keeps what it has beside its list.
     pub(super) async fn read_key(
         &self,
         app: &ApigeeApp,
@@ -193,6 +195,7 @@ impl Apigee {
         if wire.key() != *key {
             return Err(answer.unexpected("it is not the key that was asked for"));
         }
+        self.keep(app, key, answer.json::<Beside>()?);
         Ok(LiveApp::Present(wire.to_scopes(app, Timestamp::now())))
     }
 

@@ -156,6 +156,13 @@ fn the_variables_of_one_credential_are_no_keys_of_another() {
         why(store(&both).find(&target("a")))
             .contains("may belong to the credential \"a\" or to \"a-token\"")
     );
+    // What the help says helps.
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("a")).expect("made");
+    fs::write(folder.path().join("a/token"), "t").expect("written");
+    let with_folder =
+        CredentialStore::new(Some(folder.path().to_owned()), environment(&both), vec![]);
+    assert!(with_folder.find(&target("a")).is_ok());
     let refresh = [
         ("SCOPEWARD_A_REFRESH_TOKEN", "t"),
         ("SCOPEWARD_A_REFRESH_URL", "https://a"),
@@ -205,8 +212,21 @@ fn a_token_url_is_a_url() {
             .is_some()
     );
     assert!(with("").expect("absent").is_none());
-    for text in ["login.apigee.com", "file:///etc/passwd", "https://"] {
-        assert!(with(text).is_err(), "{text}");
+    for text in ["http://127.0.0.1:8080/token", "http://localhost/token"] {
+        assert!(with(text).is_ok(), "{text}");
+    }
+    for text in [
+        "login.apigee.com",
+        "file:///etc/passwd",
+        "https://",
+        "http://login.acme.com/oauth/token",
+        "http://localhost.acme.com/token",
+        "https://ann@login.acme.com/token",
+        "https://:s3cret@login.acme.com/token",
+        "http://ann@127.0.0.1/token",
+    ] {
+        let error = with(text).expect_err(text);
+        assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
     }
 }
 

@@ -64,6 +64,8 @@ pub(crate) trait TokenSource: Send + Sync {
 pub(crate) struct TokenCalls<'a> {
     pub(super) http: &'a Http,
     pub(super) settling: bool,
+    /// Whether the token that was in use has been refused.
+    pub(super) after_refusal: bool,
 }
 
 impl<'a> TokenCalls<'a> {
@@ -83,6 +85,11 @@ impl<'a> TokenCalls<'a> {
     /// servers name the refresh token that they refuse.
     pub(crate) fn learn(&self, secret: &SecretString) {
         self.http.redactor.learn(secret.expose_secret());
+    }
+
+    /// Whether the token that was in use has been refused, so that one that a library keeps is of no use.
+    pub(crate) fn after_refusal(&self) -> bool {
+        self.after_refusal
     }
 
     /// Counts a token request that a library sends by itself.
@@ -175,12 +182,11 @@ impl Tokens {
 impl Flight {
     /// Whether its error is the answer to somebody else as well; `waited` says that they waited for it.
     fn holds(&self, error: &ProviderError, waited: bool) -> bool {
-        match error.cause {
-            // A look at what became of a write goes out after an interrupt, and needs its token.
-            Cause::Interrupted => false,
-            Cause::Unauthorized { .. } => waited || self.ended_at.elapsed() < REFUSAL_HOLDS,
-            _ => waited,
+        // A look at what became of a write goes out after an interrupt, and needs its token.
+        if error.cause == Cause::Interrupted {
+            return false;
         }
+        waited || (error.is_refused_sign_in() && self.ended_at.elapsed() < REFUSAL_HOLDS)
     }
 }
 

@@ -53,6 +53,7 @@ pub(crate) struct Call<'a> {
     limit: usize,
     expected: &'a [u16],
     settling: bool,
+    logged: bool,
 }
 
 impl<'a> Call<'a> {
@@ -80,6 +81,7 @@ impl<'a> Call<'a> {
             limit,
             expected: &[],
             settling: false,
+            logged: true,
         }
     }
 
@@ -145,6 +147,12 @@ impl<'a> Call<'a> {
     /// Sends it even after an interrupt: it finds out what became of a request that was in flight.
     pub(crate) fn settling(mut self, settling: bool) -> Self {
         self.settling = settling;
+        self
+    }
+
+    /// Keeps its body out of the log at any level: it carries what somebody else wrote, and nobody knows how secret that is.
+    pub(crate) fn unlogged(mut self) -> Self {
+        self.logged = false;
         self
     }
 
@@ -255,7 +263,8 @@ impl<'a> Call<'a> {
         }
         match &self.body {
             Some(Payload::Json(bytes)) => {
-                if self.kind == Kind::Api && tracing::enabled!(tracing::Level::TRACE) {
+                let logged = self.logged && self.kind == Kind::Api;
+                if logged && tracing::enabled!(tracing::Level::TRACE) {
                     let body = http.redactor.redact(&String::from_utf8_lossy(bytes));
                     tracing::trace!(target_id = http.target, method = %self.method, body, "request body");
                 }
@@ -293,9 +302,7 @@ impl<'a> Call<'a> {
                 redactor: Arc::clone(&http.redactor),
             });
         }
-        let asked_wait = matches!(status.as_u16(), 429 | 503)
-            .then(|| retry::asked_wait(response.headers(), Timestamp::now()))
-            .flatten();
+        let asked_wait = retry::asked_wait(status.as_u16(), response.headers(), Timestamp::now());
         let mut failure = if status.is_redirection() {
             redirected(url, &response)
         } else {
@@ -418,12 +425,14 @@ impl<D: Iterator<Item = Duration>> Tries<D> {
             return Err(error);
         };
         let wait = failure.asked_wait.unwrap_or(random);
-        let until = Instant::now() + wait;
-        if failure.ending == Ending::NotSent && until > self.reach_by {
+        // A server may ask for a longer wait than a clock can count.
+        let until = Instant::now().checked_add(wait);
+        let is_before = |end: Instant| until.filter(|until| *until <= end);
+        if failure.ending == Ending::NotSent && is_before(self.reach_by).is_none() {
             call.http.unreachable.store(true, Ordering::Relaxed);
             return Err(error);
         }
-        if until > self.deadline {
+        let Some(until) = is_before(self.deadline) else {
             return Err(match failure.asked_wait {
                 None => error,
                 Some(wait) => error.with_help(format!(
@@ -431,7 +440,7 @@ impl<D: Iterator<Item = Duration>> Tries<D> {
                     wait.as_secs()
                 )),
             });
-        }
+        };
         // The first repetitions pass unnoticed; whoever waits longer wants to know what for.
         if self.made == PATIENT_TRIES || wait > NOTICEABLE {
             tracing::warn!(

@@ -80,9 +80,13 @@ pub(crate) fn delays(patience: &Patience) -> impl Iterator<Item = Duration> + Se
         .map(|ceiling| ceiling.mul_f64(rand::random::<f64>()))
 }
 
-/// How long the server asks to wait: `Retry-After` in seconds or as a date, else OneLogin's `x-ratelimit-reset`, which is
-/// in seconds (not a moment, whatever its name suggests elsewhere).
-pub(crate) fn asked_wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+/// How long the server asks to wait, by the answer of this status: `Retry-After` in seconds or as a date, else OneLogin's
+/// `x-ratelimit-reset`, which is in seconds (not a moment, whatever its name suggests elsewhere). The latter counts down on
+/// every answer of some servers, so that it is an answer only where the limit is what stopped the request.
+pub(crate) fn asked_wait(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    if !matches!(status, 429 | 503) {
+        return None;
+    }
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     if let Some(value) = text(RETRY_AFTER.as_str()) {
         if let Ok(seconds) = value.parse() {
@@ -93,6 +97,10 @@ pub(crate) fn asked_wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration
                 Duration::try_from(date.timestamp().duration_since(now)).unwrap_or_default(),
             );
         }
+    }
+    let is_used_up = text("x-ratelimit-remaining").is_none_or(|left| left.parse() == Ok(0_u64));
+    if status != 429 || !is_used_up {
+        return None;
     }
     text("x-ratelimit-reset")?
         .parse()
@@ -155,13 +163,14 @@ mod tests {
     #[test]
     fn the_server_may_say_how_long_to_wait() {
         let now: Timestamp = "2026-11-22T10:00:00Z".parse().expect("valid");
-        let wait = |pairs: &[(&'static str, &'static str)]| {
+        let wait_after = |status: u16, pairs: &[(&'static str, &'static str)]| {
             let headers = pairs
                 .iter()
                 .map(|(name, value)| (name.parse().expect("valid"), value.parse().expect("valid")))
                 .collect();
-            asked_wait(&headers, now)
+            asked_wait(status, &headers, now)
         };
+        let wait = |pairs: &[(&'static str, &'static str)]| wait_after(429, pairs);
         let seconds = |n| Some(Duration::from_secs(n));
         assert_eq!(wait(&[]), None);
         assert_eq!(wait(&[("retry-after", "7")]), seconds(7));
@@ -176,5 +185,28 @@ mod tests {
         );
         assert_eq!(wait(&[("retry-after", "soon")]), None);
         assert_eq!(wait(&[("retry-after", "-1")]), None);
+
+        let [used_up, left] = ["0", "4990"].map(|remaining| {
+            [
+                ("x-ratelimit-remaining", remaining),
+                ("x-ratelimit-reset", "832"),
+            ]
+        });
+        #[rustfmt::skip]
+        let table = [
+            (429, &used_up[..], seconds(832)),
+            (429, &left[..], None),
+            (503, &used_up[..], None),
+            (503, &used_up[1..], None),
+            (503, &[("retry-after", "7")][..], seconds(7)),
+            (502, &[("retry-after", "7")][..], None),
+        ];
+        for (status, headers, expected) in table {
+            assert_eq!(
+                wait_after(status, headers),
+                expected,
+                "{status} {headers:?}"
+            );
+        }
     }
 }

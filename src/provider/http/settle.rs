@@ -23,6 +23,15 @@ pub(crate) struct Settled<T> {
     pub(crate) found: bool,
 }
 
+/// What becomes of a create that is in doubt and that a look does not show, where another try might do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unseen {
+    /// It is sent again: should the first one be at work still, the server refuses one of the two.
+    Again,
+    /// It is left in doubt: the server would make it twice.
+    Left,
+}
+
 /// Makes an object, and looks before saying that it failed and before sending it again.
 ///
 /// | the create | the look | result |
@@ -34,7 +43,7 @@ pub(crate) struct Settled<T> {
 /// | | different | its error, nothing changed |
 /// | in doubt | different | its error, fate unknown |
 /// | in doubt, or a conflict | failed | its error, fate unknown |
-/// | in doubt, and worth another try | absent | sent again, as often as any request |
+/// | in doubt, and worth another try | absent | sent again, as often as any request; or its error, fate unknown ([`Unseen`]) |
 /// | in doubt otherwise (a 500), or a conflict | absent | its error, nothing changed |
 ///
 /// A request whose answer never came may still be at work when the look shows nothing; so its fate stays unknown when the
@@ -48,6 +57,7 @@ pub(crate) async fn settle_create<T, S, L>(
     mut send: impl FnMut() -> S + Send,
     mut look: impl FnMut() -> L + Send,
     is_conflict: impl Fn(&ProviderError) -> bool + Send,
+    unseen: Unseen,
 ) -> Result<Settled<T>, ProviderError>
 where
     S: Future<Output = Result<T, ProviderError>> + Send,
@@ -96,6 +106,11 @@ where
             }
             Ok(Found::Absent) if conflict || !error.is_retryable() => {
                 return Err(error.with_fate(settled));
+            }
+            Ok(Found::Absent) if unseen == Unseen::Left => {
+                return Err(error.with_help(
+                    "it may be at work still: it is not sent again, since this server could make it twice",
+                ));
             }
             Ok(Found::Absent) => {}
         }

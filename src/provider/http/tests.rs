@@ -41,7 +41,17 @@ fn target(url: &str) -> Target {
     }
 }
 
-fn http(url: &str, access: Access) -> Http {
+/// What a source of tokens may send, with or without a token that was refused before.
+pub(crate) fn token_calls(http: &Http, after_refusal: bool) -> TokenCalls<'_> {
+    TokenCalls {
+        http,
+        settling: false,
+        after_refusal,
+    }
+}
+
+/// The requests of a target on this machine.
+pub(crate) fn http(url: &str, access: Access) -> Http {
     let connect = Connect {
         patience: Patience {
             attempts: 3,
@@ -96,11 +106,7 @@ async fn an_observer_sends_no_write() {
         .send()
         .await
         .expect("it only reads");
-    let calls = TokenCalls {
-        http: &http,
-        settling: false,
-    };
-    let token = calls
+    let token = token_calls(&http, false)
         .post_at(&["token"], "get a token")
         .form(&[("grant_type", "x")]);
     token.send().await.expect("a token request writes nothing");

@@ -10,7 +10,7 @@ use super::{List, convert, is_conflict, refused, same_name, unsupported};
 use crate::model::system::System;
 use crate::model::{Live, LiveScope, RemoteId, ScopeName, Target};
 use crate::plan::change::{Change, ScopeState};
-use crate::provider::http::{Http, Settled, settle_create};
+use crate::provider::http::{Http, Settled, Unseen, settle_create};
 use crate::provider::{Apply, Cause, Done, Fate, Interest, Observe, ProviderError, Requests};
 
 /// The OAuth scope that writing shared scopes takes.
@@ -116,12 +116,20 @@ impl Publisher {
         let path = self.scopes();
         let send = || self.post(&path, &body, &doing);
         let look = || self.list(&path).look(after, |live| live.remote_id.clone());
-        let Settled { object: id, found } = settle_create(&self.http, send, look, is_conflict)
-            .await
-            .map_err(|error| match error.fate {
-                Fate::NotDone if is_conflict(&error) => orphan(error, &after.name),
-                _ => error,
-            })?;
+        // No index keeps names apart here, and the list shows a scope only after every key manager has answered: a second
+        // create could make a second scope of the name.
+        let Settled { object: id, found } =
+            settle_create(&self.http, send, look, is_conflict, Unseen::Left)
+                .await
+                .map_err(|error| match error {
+                    // With help, it was seen: it is listed, and differs.
+                    ProviderError {
+                        fate: Fate::NotDone,
+                        help: None,
+                        ..
+                    } if is_conflict(&error) => orphan(error, &after.name),
+                    _ => error,
+                })?;
         if let Some(id) = &id {
             self.ids().insert(after.name.clone(), id.clone());
         }

@@ -8,7 +8,7 @@ use super::{List, convert, is_conflict, refused, same_name, unsupported};
 use crate::model::system::System;
 use crate::model::{Live, ScopeName, Target};
 use crate::plan::change::{Change, ScopeState};
-use crate::provider::http::{Http, Settled, settle_create};
+use crate::provider::http::{Http, Settled, Unseen, settle_create};
 use crate::provider::{Apply, Done, Interest, Observe, ProviderError, Requests};
 
 const SCOPES: &[&str] = &["api", "auth", "scope-registration", "v1.0", "scopes"];
@@ -79,7 +79,8 @@ impl Registration {
             Ok(())
         };
         let look = || self.list().look(after, |_| ());
-        let Settled { found, .. } = settle_create(&self.http, send, look, is_conflict).await?;
+        let Settled { found, .. } =
+            settle_create(&self.http, send, look, is_conflict, Unseen::Again).await?;
         Ok(Done {
             remote_id: None,
             found,

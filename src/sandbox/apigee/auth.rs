@@ -570,6 +570,17 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_that_takes_over_the_tokens_knows_who_may_ask() {
+        let (mut original, mut copy) = (edge(), edge());
+        let body = "grant_type=password&username=ann%40example.com&password=s3cret";
+        let (_, answer) = form(&mut original, "/oauth/token", EDGECLI, body);
+        copy.authorization = format!("Bearer {}", answer["access_token"].as_str().unwrap());
+        assert_eq!(copy.get("/apiproducts").0, 401);
+        copy.apigee.resume(original.apigee.sessions());
+        assert_eq!(copy.get("/apiproducts").0, 200);
+    }
+
+    #[test]
     fn edge_gives_a_token_that_clients_can_decode_and_use() {
         let mut driver = edge();
         let body =

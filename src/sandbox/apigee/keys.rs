@@ -14,7 +14,7 @@ use super::answer::{Answer, Fault};
 use super::body::Body;
 use super::lookup::unknown_key;
 use super::store::{Attribute, HolderKind, Key, NEVER, Status};
-use super::switches::{EmptyList, Omitted, PostedScopes};
+use super::switches::{EmptyList, GivenList, Omitted, PostedScopes};
 use super::view::KeyView;
 use super::{Call, Edition, Organization};
 
@@ -196,7 +196,13 @@ impl Organization {
                 (None, Omitted::Clear) => Some(Vec::new()),
                 (scopes, _) => scopes,
             },
-            attributes: body.attributes("attributes")?,
+            attributes: match (
+                body.attributes("attributes")?,
+                self.switches.key_put_without_attributes,
+            ) {
+                (None, Omitted::Clear) => Some(Vec::new()),
+                (attributes, _) => attributes,
+            },
         })
     }
 
@@ -230,9 +236,7 @@ impl Organization {
             .filter(|scopes| self.posts_scopes(scopes));
         let scopes = match self.switches.posted_scopes(self.edition) {
             PostedScopes::Replace => scopes,
-            PostedScopes::Merge => {
-                scopes.map(|scopes| before.scopes.iter().cloned().chain(scopes).collect())
-            }
+            PostedScopes::Merge => merged(before, scopes),
             PostedScopes::Ignore => None,
         };
         Ok(KeyChange {
@@ -266,7 +270,10 @@ impl Organization {
             } else {
                 attributes
             },
-            scopes,
+            scopes: match self.switches.app_group_key_post_scopes {
+                GivenList::Replace => scopes,
+                GivenList::Merge => merged(before, scopes),
+            },
         })
     }
 
@@ -357,6 +364,11 @@ impl Organization {
             imported: false,
         })
     }
+}
+
+/// A key's list with what a call adds to it.
+fn merged(before: &Key, scopes: Option<Vec<String>>) -> Option<Vec<String>> {
+    scopes.map(|scopes| before.scopes.iter().cloned().chain(scopes).collect())
 }
 
 /// When a key that is made now with this lifetime in milliseconds expires.
@@ -628,6 +640,21 @@ mod tests {
     }
 
     #[test]
+    fn a_put_without_attributes_keeps_them_or_clears_them() {
+        let gold = json!([{"name": "tier", "value": "gold"}]);
+        for (answer, expected) in [("keep", gold.clone()), ("clear", json!([]))] {
+            let switches = json!({"keyPutWithoutAttributes": answer});
+            let mut driver = Driver::orders_with("Edge", &switches);
+            driver.call("PUT", KEY, &json!({"attributes": gold}));
+            let (_, key) = driver.call("PUT", KEY, &json!({"scopes": ["WRITE"]}));
+            assert_eq!(key["attributes"], expected);
+            let (_, key) =
+                driver.call("PUT", KEY, &json!({"scopes": ["READ"], "attributes": gold}));
+            assert_eq!(key["attributes"], gold);
+        }
+    }
+
+    #[test]
     fn which_products_allow_a_scope() {
         // A second key of the app has `refunds`, and `vip` is pending on the first.
         let table = [
@@ -799,6 +826,19 @@ mod tests {
             let (status, answer) = driver.call("POST", key, &body);
             assert_eq!((status, &answer["scopes"]), (200, &json!(["WRITE"])));
             assert_eq!(answer["attributes"], attributes);
+        }
+        for (answer, expected) in [
+            ("replace", json!(["READ"])),
+            ("merge", json!(["WRITE", "READ"])),
+        ] {
+            let mut driver = Driver::new(world(json!({"appGroupKeyPostScopes": answer})));
+            driver.call("POST", key, &body);
+            let (_, answer) = driver.call(
+                "POST",
+                key,
+                &json!({"appGroupAppKey": {"scopes": ["READ"]}}),
+            );
+            assert_eq!(answer["scopes"], expected);
         }
         let mut driver = Driver::new(world(json!({})));
         let (status, _) = driver.call(

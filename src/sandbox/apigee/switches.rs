@@ -13,6 +13,8 @@ use super::Edition;
 pub(super) struct Switches {
     /// What a PUT on a key without `scopes` does to the stored list.
     pub(super) key_put_without_scopes: Omitted,
+    /// What a PUT on a key without `attributes` does to the stored ones.
+    pub(super) key_put_without_attributes: Omitted,
     /// What a POST on a key does with `scopes`; by default X replaces the list and Edge ignores the member.
     pub(super) key_post_scopes: Option<PostedScopes>,
     /// Whether `scopes: []` in a POST on a key clears the list; in proto3 it cannot be told from an absent one.
@@ -33,6 +35,8 @@ pub(super) struct Switches {
     pub(super) product_put_omitted: Omitted,
     /// What a POST on an app group's key with scopes and no attributes does to the stored attributes.
     pub(super) app_group_key_omitted_attributes: Omitted,
+    /// What a POST on an app group's key does with the scopes that it names.
+    pub(super) app_group_key_post_scopes: GivenList,
     /// What becomes of an empty name among a key's scopes.
     pub(super) blank_key_scopes: Blank,
     /// The order in which scope lists come back.
@@ -71,6 +75,7 @@ impl Default for Switches {
     fn default() -> Self {
         Self {
             key_put_without_scopes: Omitted::Keep,
+            key_put_without_attributes: Omitted::Keep,
             key_post_scopes: None,
             key_post_empty_scopes: EmptyList::Ignore,
             scope_check: ScopeCheck::Key,
@@ -81,6 +86,7 @@ impl Default for Switches {
             company_key_put: true,
             product_put_omitted: Omitted::Clear,
             app_group_key_omitted_attributes: Omitted::Keep,
+            app_group_key_post_scopes: GivenList::Replace,
             blank_key_scopes: Blank::Drop,
             scope_order: Order::Stored,
             credential_order: Order::Stored,
@@ -139,6 +145,8 @@ macro_rules! answers {
 answers! {
     /// The fate of what a PUT leaves out.
     Omitted { Keep, Clear }
+    /// What a list does to the one that is there.
+    GivenList { Replace, Merge }
     /// What a POST on a key does with `scopes`.
     PostedScopes { Replace, Merge, Ignore }
     /// What an empty list in a POST means.

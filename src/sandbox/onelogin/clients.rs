@@ -35,6 +35,7 @@ pub(super) fn list(tables: &Tables, id: AppId, server: &Server, switches: &Switc
     if switches.list_order == ListOrder::NewestFirst {
         items.reverse();
     }
+    items.truncate(switches.client_list_limit.unwrap_or(usize::MAX));
     Answer::json(200, &items)
 }
 

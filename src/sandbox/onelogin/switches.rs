@@ -35,6 +35,8 @@ pub(crate) struct Switches {
     pub(super) server_list_limit: usize,
     /// How many scopes a list shows; all where `null`.
     pub(super) scope_list_limit: Option<usize>,
+    /// How many clients a list shows; all where `null`.
+    pub(super) client_list_limit: Option<usize>,
     pub(super) list_order: ListOrder,
     pub(super) mixed_pagination: MixedPagination,
     pub(super) malformed_json: MalformedJson,
@@ -73,6 +75,7 @@ impl Default for Switches {
             name_search: NameSearch::AnyCase,
             server_list_limit: 1000,
             scope_list_limit: None,
+            client_list_limit: None,
             list_order: ListOrder::Id,
             mixed_pagination: MixedPagination::Ignore,
             malformed_json: MalformedJson::Html,

@@ -416,6 +416,22 @@ fn tokens_expire_and_are_refreshed() {
 }
 
 #[test]
+fn a_copy_that_takes_over_the_tokens_knows_who_may_ask() {
+    let (mut original, mut copy) = (server(json!({})), server(json!({})));
+    let stale = bearer(&mut copy, "admin", "apim:api_view");
+    let given = bearer(
+        &mut original,
+        "admin",
+        "apim:api_view apim:shared_scope_manage",
+    );
+    copy.resume(original.sessions());
+    for (access, status) in [(given, 200), (stale, 401)] {
+        let answer = call(Method::GET, PUBLISHER).by(&access).to(&mut copy);
+        assert_eq!(answer.status, status, "{}", text(&answer));
+    }
+}
+
+#[test]
 fn the_token_endpoint_refuses_strangers() {
     let mut server = server(json!({}));
     let form = "grant_type=password&username=admin&password=admin";

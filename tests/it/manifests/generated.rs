@@ -28,6 +28,7 @@ fn the_stored_definitions_are_current() {
 #[test]
 fn the_stored_schemas_are_current() {
     is_current("schemas", manifest::generate::schemas());
+    is_current("schemas", scopeward::render::json::schemas());
 }
 
 #[test]

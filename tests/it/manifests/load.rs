@@ -160,7 +160,7 @@ fn a_file_that_cannot_be_read_stops_every_removal() {
     write(folder.path(), "broken.yaml", b"a: \xff\xfe\n");
     write(folder.path(), "folder.yaml/x.yaml", b"");
     let loaded = load(folder.path().to_owned());
-    assert_eq!(super::codes(&loaded), [codes::NOT_UTF8.0]);
+    assert_eq!(super::codes(&loaded), [codes::NOT_UTF8.as_str()]);
     assert_eq!(
         loaded.diagnostics[0].file.as_ref().map(SourceFile::as_str),
         Some("broken.yaml")
@@ -183,7 +183,7 @@ fn a_link_to_nowhere_is_a_file_that_cannot_be_read() {
         std::os::unix::fs::symlink("nowhere", folder.path().join(link)).expect("a link");
     }
     let loaded = load(folder.path().to_owned());
-    assert_eq!(super::codes(&loaded), [codes::UNREADABLE.0; 2]);
+    assert_eq!(super::codes(&loaded), [codes::UNREADABLE.as_str(); 2]);
     assert!(!loaded.complete);
 }
 
@@ -220,7 +220,7 @@ fn files_of_two_repositories_with_one_name_are_not_taken_for_one() {
     );
     let paths = [one.path().to_owned(), two.path().to_owned()];
     let loaded = manifest::load(&paths, &options()).expect("there are manifests");
-    assert_eq!(super::codes(&loaded), [codes::UNREADABLE.0]);
+    assert_eq!(super::codes(&loaded), [codes::UNREADABLE.as_str()]);
     assert!(!loaded.complete);
 }
 
@@ -229,12 +229,12 @@ fn a_file_without_end_is_refused() {
     let folder = repository(&[("targets.yaml", TARGET)]);
     write(folder.path(), "large.yaml", &vec![b'#'; 17 * 1024 * 1024]);
     let loaded = load(folder.path().to_owned());
-    assert_eq!(super::codes(&loaded), [codes::TOO_LARGE.0]);
+    assert_eq!(super::codes(&loaded), [codes::TOO_LARGE.as_str()]);
     assert!(!loaded.complete);
     let many = "a: 1\n---\n".repeat(50_001);
     assert_eq!(
         super::codes(&super::read(&many)),
-        [codes::TOO_MANY_DOCUMENTS.0]
+        [codes::TOO_MANY_DOCUMENTS.as_str()]
     );
 }
 
@@ -286,7 +286,7 @@ fn other_documents_are_notes_and_under_strict_errors() {
     let loaded = load(folder.path().to_owned());
     assert_eq!(
         super::codes(&loaded),
-        [codes::OTHER_API.0, codes::NO_KIND.0]
+        [codes::OTHER_API.as_str(), codes::NO_KIND.as_str()]
     );
     assert!(loaded.complete && !loaded.has_errors());
     assert_eq!(loaded.skipped, 2);

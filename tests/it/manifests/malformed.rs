@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use scopeward::diagnostic::{Diagnostic, Severity};
 use scopeward::manifest;
 use scopeward::model::SourceFile;
 use scopeward::render::finding;
@@ -39,7 +40,7 @@ fn malformed_manifests_get_every_finding_in_one_run() {
             let seen = format!(
                 "{}\n{}; {}",
                 finding::findings(&loaded.diagnostics, false),
-                finding::counts(&loaded.diagnostics),
+                counts(&loaded.diagnostics),
                 if loaded.complete {
                     "complete"
                 } else {
@@ -50,6 +51,29 @@ fn malformed_manifests_get_every_finding_in_one_run() {
             insta::assert_snapshot!(name, seen);
         }
     });
+}
+
+/// `2 errors, 1 warning`; `no findings` where there are none.
+fn counts(diagnostics: &[Diagnostic]) -> String {
+    let counted = [
+        (Severity::Error, "error"),
+        (Severity::Warning, "warning"),
+        (Severity::Note, "note"),
+    ]
+    .map(|(severity, word)| {
+        let found = diagnostics.iter().filter(|d| d.severity == severity);
+        match found.count() {
+            0 => None,
+            1 => Some(format!("1 {word}")),
+            count => Some(format!("{count} {word}s")),
+        }
+    });
+    let counted: Vec<String> = counted.into_iter().flatten().collect();
+    if counted.is_empty() {
+        "no findings".to_owned()
+    } else {
+        counted.join(", ")
+    }
 }
 
 /// A finding of each of many manifests that names all the others would make megabytes of them.

@@ -194,6 +194,70 @@ fn after_a_failure_the_digest_of_the_remainder_works() {
 }
 
 #[test]
+fn an_approval_lifts_a_takeover_and_starts_an_inventory() {
+    let case = Case::of([one_login("scopes: [{ id: 7, value: a, description: A }]")]);
+    case.write("a.yaml", scope("onelogin", "a", "description: B"));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["new_inventory", "takeover a"]);
+    case.sync(&["--approve-plan", &ran.digest()]).exits(DONE);
+    assert_eq!(
+        (case.scope("a")["description"].clone(), case.owned()),
+        (json!("B"), vec!["a adopted".to_owned()])
+    );
+}
+
+#[test]
+fn an_approval_lifts_foreign_scopes_and_a_last_entry() {
+    let case = Case::of([one_login(
+        "scopes: [{ id: 1, value: a }, { id: 2, value: b }]",
+    )]);
+    case.write("app.yaml", app(1, "[a]", "foreignScopes: Fail"));
+    case.sync(&["--new-inventory"]).exits(DONE);
+    case.drift(json!({ "setClientScopes": { "appId": 1, "scopes": [1, 2] } }));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["foreign_scopes 1"]);
+    case.sync(&["--approve-plan", &ran.digest()]).exits(DONE);
+    assert_eq!(case.app("1"), ["a"]);
+    case.write("app.yaml", app(1, "[]", ""));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["last_entry 1"]);
+    case.sync(&["--approve-plan", &ran.digest()]).exits(DONE);
+    assert_eq!(case.app("1"), [""; 0]);
+}
+
+#[test]
+fn another_mode_and_another_place_are_another_plan() {
+    let case = Case::of([one_login(""), one_login("").called("other")]);
+    let both = scope("onelogin", "a", "description: A")
+        + &scope("other", "a", "description: A").replace("name: a }", "name: a2 }");
+    case.write("a.yaml", both);
+    let (sync, apply) = (
+        case.plan(&[]).exits(DONE),
+        case.plan(&["--no-delete"]).exits(DONE),
+    );
+    assert_eq!(sync.changes(), apply.changes());
+    assert_ne!(sync.digest_of("onelogin"), apply.digest_of("onelogin"));
+    assert_ne!(sync.digest_of("onelogin"), sync.digest_of("other"));
+}
+
+#[test]
+fn what_needs_a_refused_change_is_withheld_with_it() {
+    let case = Case::of([one_login("scopes: [{ id: 1, value: a, description: A }]")]);
+    case.write(
+        "b.yaml",
+        scope("onelogin", "b", "description: A, previousNames: [a]"),
+    );
+    case.write("app.yaml", app(1, "[b]", ""));
+    let ran = case.sync(&["--new-inventory"]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["takeover a"]);
+    assert_eq!(ran.changes(), ["rename b skipped", "attach 1 skipped"]);
+    assert_eq!((case.writes(), case.scopes()), (0, vec!["a".to_owned()]));
+    case.sync(&["--new-inventory", "--approve-plan", &ran.digest()])
+        .exits(DONE);
+    assert_eq!(case.app("1"), ["b"]);
+}
+
+#[test]
 fn an_approval_lifts_neither_protection_nor_incomplete_manifests() {
     let case = Case::of([one_login("")]);
     case.write(

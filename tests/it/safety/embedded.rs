@@ -56,7 +56,7 @@ fn real_credentials_never_reach_the_embedded_sandbox() {
         .exits(DONE)
         .never_says("0neL0ginSecret")
         .never_says("ws02Secret");
-    let state = case.read(".scopeward/sandbox.json");
+    let state = case.read(".scopeward/sandbox/world.json");
     for secret in ["0neL0ginSecret", "ws02Secret", "ap1geeSecret"] {
         assert!(!state.contains(secret), "{secret}");
     }
@@ -67,7 +67,7 @@ fn the_embedded_sandboxes_inventory_is_apart_from_the_real_one() {
     let case = every_system();
     case.run(&["sync", ".", "--sandbox"]).exits(DONE);
     assert!(!case.inventory_path().exists());
-    let sandbox = case.read(".scopeward/sandbox-inventory.json");
+    let sandbox = case.read(".scopeward/sandbox/inventory.json");
     let inventory: serde_json::Value = serde_json::from_str(&sandbox).unwrap();
     let identities: Vec<&String> = inventory["identities"]
         .as_object()
@@ -85,17 +85,46 @@ fn the_embedded_sandboxes_inventory_is_apart_from_the_real_one() {
     case.sync(&["--new-inventory"]).exits(DONE);
     assert_eq!(case.scopes_of("onelogin"), ["a"]);
     case.lose_inventory();
-    case.write("sandbox-inventory.json", sandbox);
+    case.write("theirs.json", sandbox);
     case.write("a.yaml", scope("wso2", "b", "description: B"));
-    case.sync(&["--inventory", "file:sandbox-inventory.json"])
+    case.sync(&["--inventory", "file:theirs.json"])
         .exits(REFUSED);
-    case.sync(&[
-        "--inventory",
-        "file:sandbox-inventory.json",
-        "--new-inventory",
-    ])
-    .exits(DONE);
+    case.sync(&["--inventory", "file:theirs.json", "--new-inventory"])
+        .exits(DONE);
     assert_eq!(case.scopes_of("onelogin"), ["a"]);
+}
+
+#[test]
+fn starting_the_sandbox_afresh_keeps_the_real_inventory() {
+    let case = every_system();
+    case.sync(&["--new-inventory"]).exits(DONE);
+    let real = case.inventory();
+    case.run(&["sync", ".", "--sandbox"])
+        .exits(DONE)
+        .says("state in .scopeward/sandbox\n");
+    let ran = case.run(&["sync", ".", "--sandbox"]).exits(DONE);
+    let hint = ran
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("Next:  remove "));
+    let folder = hint
+        .and_then(|line| line.strip_suffix(" to start afresh"))
+        .unwrap();
+    std::fs::remove_dir_all(case.path().join(folder)).unwrap();
+    assert_eq!(case.inventory(), real);
+    assert!(case.path().join(".scopeward/audit.jsonl").exists());
+    // Everything of the sandbox was in there: the world, the inventory and the audit log.
+    let ran = case.run(&["sync", ".", "--sandbox"]).exits(DONE);
+    assert!(ran.changes().len() >= 3, "{ran}");
+}
+
+#[test]
+fn every_verb_says_that_it_looks_at_the_sandbox() {
+    let case = every_system();
+    for args in [&["plan", "."][..], &["sync", "."], &["adopt", ".", "--all"]] {
+        case.run(&[args, &["--sandbox"]].concat())
+            .says("sandbox    all three systems, embedded");
+    }
 }
 
 #[test]
@@ -115,7 +144,7 @@ fn the_embedded_sandbox_needs_no_word_for_a_new_inventory_and_nobodys_yes() {
     // The same state is there for the next run, whatever its port.
     let ran = case.run(&["sync", ".", "--sandbox"]).exits(DONE);
     assert!(ran.changes().is_empty(), "{ran}");
-    let state = case.read(".scopeward/sandbox.json");
+    let state = case.read(".scopeward/sandbox/world.json");
     assert!(
         state.contains("legacy") && state.contains("\"a\""),
         "{state}"

@@ -1,5 +1,7 @@
 //! Section 7: how much may go, and from whom.
 
+use std::ops::Range;
+
 use serde_json::json;
 
 use super::{declare, numbered};
@@ -75,6 +77,77 @@ fn no_more_than_the_most_may_go_whatever_their_share() {
     declare(&case, "onelogin", 0..17);
     case.sync(&[]).exits(DONE);
     assert_eq!(case.scopes().len(), 18);
+}
+
+#[test]
+fn a_removal_counts_from_when_it_is_sent_whatever_becomes_of_the_run() {
+    let case = shrunk("", 10, 10);
+    for left in [9, 8, 7] {
+        declare(&case, "onelogin", 0..left - 1);
+        case.fail(
+            json!([{ "method": "DELETE", "times": 1, "fault": { "hold": { "when": "after" } } }]),
+        );
+        let running = case.start(&["sync", ".", "--yes"], None);
+        case.wait_until_held();
+        running.kill();
+        case.wait_until_let_go();
+        case.heal();
+        assert_eq!(case.scopes().len(), left);
+    }
+    declare(&case, "onelogin", 0..5);
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["max_removal_percent"]);
+    assert_eq!(case.scopes().len(), 7);
+    let log = case.read(".scopeward/audit.jsonl");
+    let unknown = log.lines().filter(|line| {
+        line.contains("\"action\":\"delete\"") && line.contains("\"outcome\":\"unknown\"")
+    });
+    assert_eq!(unknown.count(), 3, "{log}");
+}
+
+#[test]
+fn a_removal_that_was_refused_does_not_count() {
+    let case = shrunk("", 10, 7);
+    case.fail(json!([{ "method": "DELETE", "fault": { "status": { "code": 403, "body": "{\"message\":\"no\"}" } } }]));
+    for _ in 0..3 {
+        case.sync(&[]).exits(FAILED);
+    }
+    case.heal();
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.scopes().len(), 7);
+}
+
+#[test]
+fn what_a_manifest_protects_is_protected_even_by_a_run_that_a_rule_stops() {
+    let case = shrunk("", 10, 3);
+    let keep = "description: The one that stays, protected: true";
+    case.write("keep.yaml", scope("onelogin", "keep", keep));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["max_removal_percent"]);
+    assert_eq!(case.entry("keep")["protected"], true);
+    declare(&case, "onelogin", 0..9);
+    case.remove("keep.yaml");
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["protected keep"]);
+    assert_eq!(case.scopes().len(), 10);
+}
+
+#[test]
+fn the_old_spelling_of_a_name_goes_only_after_the_new_one_is_made() {
+    let case = Case::of([one_login("")]);
+    case.write("a.yaml", scope("onelogin", "orders", "description: A"));
+    case.first_sync();
+    case.write("a.yaml", scope("onelogin", "Orders", "description: A"));
+    case.fail(json!([{ "method": "POST", "token": false, "fault": { "status": { "code": 422, "body": "{\"message\":\"no\"}" } } }]));
+    let ran = case.sync(&[]).exits(FAILED);
+    assert_eq!(
+        ran.changes(),
+        ["create Orders failed", "delete orders skipped"]
+    );
+    assert_eq!(case.scopes(), ["orders"]);
+    case.heal();
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.scopes(), ["Orders"]);
 }
 
 #[test]
@@ -203,6 +276,81 @@ fn roles_count_for_their_scope_and_apart_from_objects() {
     case.write("b.yaml", scope("wso2", "b", "description: B"));
     case.sync(&[]).exits(DONE);
     assert_eq!((case.roles("a").len(), case.scopes().len()), (2, 2));
+}
+
+#[test]
+fn the_roles_of_one_scope_are_counted_for_themselves() {
+    let case = Case::of([wso2("")]);
+    let many = "r01, r02, r03, r04, r05, r06, r07, r08, r09, r10, r11, r12, r13, r14, r15, r16";
+    case.write(
+        "b.yaml",
+        scope("wso2", "b", &format!("description: B, bindings: [{many}]")),
+    );
+    case.write(
+        "a.yaml",
+        scope("wso2", "a", "description: A, bindings: [x, xy, z, zz]"),
+    );
+    case.first_sync();
+    // Three of twenty roles, and three of the four of one scope.
+    case.write(
+        "a.yaml",
+        scope("wso2", "a", "description: A, bindings: [x]"),
+    );
+    let ran = case.sync(&[]).exits(REFUSED);
+    let message = refused(&ran, "more_than_half").2;
+    assert!(
+        message.starts_with("3 of 4 roles of scopes of a"),
+        "{message}"
+    );
+    assert_eq!(case.roles("a").len(), 4);
+}
+
+#[test]
+fn roles_trickle_no_more_than_objects() {
+    let case = Case::of([wso2("")]);
+    let bound = |roles: Range<usize>| {
+        scope(
+            "wso2",
+            "a",
+            &format!("description: A, bindings: {}", numbered(roles)),
+        )
+    };
+    case.write("a.yaml", bound(0..10));
+    case.first_sync();
+    case.write("a.yaml", bound(0..7));
+    case.sync(&[]).exits(DONE);
+    case.write("a.yaml", bound(0..6));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert!(
+        refused(&ran, "max_removal_percent")
+            .2
+            .starts_with("4 of 10 roles of scopes")
+    );
+    case.pass_hours(25);
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.roles("a").len(), 6);
+}
+
+#[test]
+fn detached_apps_count_at_once_and_one_after_the_other() {
+    let case = Case::of([one_login("scopes: [{ id: 1, value: a }]")]);
+    let apps = |ids: &[u64]| -> String {
+        ids.iter()
+            .map(|id| app(*id, "[a]", "deletionPolicy: Delete"))
+            .collect()
+    };
+    case.write("apps.yaml", apps(&[1, 2, 3]));
+    case.first_sync();
+    case.write("apps.yaml", apps(&[3]));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert!(refused(&ran, "more_than_half").2.starts_with("2 of 3 apps"));
+    assert_eq!((case.apps_of("onelogin").len(), case.writes()), (3, 0));
+    case.write("apps.yaml", apps(&[2, 3]));
+    case.sync(&[]).exits(DONE);
+    case.write("apps.yaml", apps(&[3]));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert!(refused(&ran, "more_than_half").2.starts_with("2 of 3 apps"));
+    assert_eq!(case.apps_of("onelogin").len(), 2);
 }
 
 #[test]

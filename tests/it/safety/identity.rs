@@ -40,6 +40,58 @@ fn two_targets_of_one_live_place_are_errors_on_both_even_where_one_is_named_by_i
     assert_eq!((case.writes(), case.scopes().len()), (0, 0));
 }
 
+/// A Target by id that holds a and b, and another one for the same server by identifier, to which b's manifest moves.
+fn moved_to_a_twin(edit: impl FnOnce(String) -> String) -> Case {
+    let case = Case::of([one_login("")]);
+    let (a, b) = (
+        scope("onelogin", "a", "description: A"),
+        scope("onelogin", "b", "description: B"),
+    );
+    case.write("a.yaml", a.clone() + &b);
+    case.first_sync();
+    let again = case.target_manifest("onelogin", "again", "").replace(
+        "id: 31415",
+        "resourceIdentifier: \"https://api.acme.com/orders\"",
+    );
+    case.write("again.yaml", edit(again));
+    case.write("a.yaml", a + &scope("again", "b", "description: B"));
+    case.forget_requests();
+    case
+}
+
+#[test]
+fn a_place_whose_other_target_is_not_chosen_loses_nothing() {
+    let case = moved_to_a_twin(|text| text);
+    let ran = case.sync(&["--target", "onelogin"]).exits(DONE);
+    assert_eq!(ran.skipped(), ["unread_target b"]);
+    assert_eq!((case.writes(), case.scopes().len()), (0, 2));
+    // The other way round the reading tells which server it is.
+    let ran = case.sync(&["--target", "again"]).exits(FAILED);
+    ran.says("default/again and default/onelogin are one live place");
+    assert_eq!((case.writes(), case.scopes().len()), (0, 2));
+}
+
+#[test]
+fn a_place_whose_other_target_is_suspended_loses_nothing() {
+    let case = moved_to_a_twin(|text| text.replace("limits:", "suspend: true, limits:"));
+    let ran = case.sync(&[]).exits(DONE);
+    assert_eq!(ran.skipped(), ["unread_target b"]);
+    assert_eq!((case.writes(), case.scopes().len()), (0, 2));
+}
+
+#[test]
+fn a_place_whose_other_target_cannot_be_read_loses_nothing() {
+    let case = moved_to_a_twin(|text| {
+        text.replace(
+            "credentialsRef: { name: onelogin }",
+            "credentialsRef: { name: nowhere }",
+        )
+    });
+    let ran = case.sync(&[]).exits(FAILED);
+    assert_eq!(ran.skipped(), ["unread_target b"]);
+    assert_eq!((case.writes(), case.scopes().len()), (0, 2));
+}
+
 #[test]
 fn a_target_with_another_url_is_another_place_and_owns_nothing() {
     let case = Case::of([

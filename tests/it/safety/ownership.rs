@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::SCOPES;
+use super::{CLIENTS, SCOPES};
+use crate::support::manifest::{document, scope_spec};
 use crate::support::*;
 
 const DESCRIBED: &str = "scopes: [{ id: 7, value: a, description: A }]";
@@ -100,6 +101,37 @@ fn an_app_that_somebody_else_attaches_between_plan_and_write_is_matched() {
         (ran.skipped(), case.writes()),
         (vec!["matched 1".to_owned()], 0)
     );
+}
+
+#[test]
+fn an_app_that_somebody_else_attaches_with_another_list_is_left_to_them() {
+    let case = Case::of([one_login(
+        "scopes: [{ id: 7, value: a, description: A }, { id: 8, value: b }]",
+    )]);
+    case.write("app.yaml", app(1, "[a]", ""));
+    case.fail(
+        json!([{ "method": "GET", "route": CLIENTS, "skip": 1, "times": 1,
+        "fault": { "drift": { "change": { "addClient": { "appId": 1, "scopes": ["b"] } } } } }]),
+    );
+    case.sync(&["--new-inventory"]).exits(STALE);
+    assert_eq!((case.writes(), case.app("1")), (0, vec!["b".to_owned()]));
+}
+
+#[test]
+fn a_matched_app_that_is_gone_is_forgotten_after_a_day() {
+    let case = Case::of([one_login(
+        "scopes: [{ id: 7, value: a, description: A }], clients: [{ appId: 1, scopes: [7] }]",
+    )]);
+    case.write("app.yaml", app(1, "[a]", "deletionPolicy: Delete"));
+    case.sync(&["--new-inventory"]).exits(DONE);
+    assert_eq!(case.owned(), [r#"{"oneLogin":{"appId":1}} matched"#]);
+    case.remove("app.yaml");
+    case.drift(json!({ "removeClient": 1 }));
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.owned(), [r#"{"oneLogin":{"appId":1}} matched"#]);
+    case.pass_hours(25);
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.owned(), [""; 0]);
 }
 
 #[test]
@@ -257,22 +289,32 @@ fn what_vanished_is_a_tombstone_for_a_day_and_ours_if_it_comes_back() {
 
 #[test]
 fn a_tombstone_goes_after_a_day() {
-    let case = Case::of([wso2("")]);
-    let one = |name| scope("wso2", name, "description: D");
-    case.write("a.yaml", one("a") + &one("b"));
-    case.first_sync();
-    case.write("a.yaml", one("b"));
-    case.drift(json!({ "deleteScope": "a" }));
-    case.sync(&[]).exits(DONE);
-    case.pass_hours(23);
-    case.sync(&[]).exits(DONE);
-    assert_eq!(case.owned(), ["a created", "b created"]);
-    case.pass_hours(2);
-    case.sync(&[]).exits(DONE);
-    assert_eq!(case.owned(), ["b created"]);
-    case.drift(json!({ "addScope": { "name": "a", "description": "D" } }));
-    case.sync(&[]).exits(DONE);
-    assert_eq!(case.scopes(), ["a", "b"]);
+    let again = json!({ "description": "D" });
+    for (place, remove, add, key) in [
+        (wso2(""), "deleteScope", "addScope", "name"),
+        (publisher(""), "deleteSharedScope", "addSharedScope", "name"),
+        (one_login(""), "deleteScope", "addScope", "value"),
+    ] {
+        let name = place.name.clone();
+        let case = Case::of([place]);
+        let one = |scope_name| scope(&name, scope_name, "description: D");
+        case.write("a.yaml", one("a") + &one("b"));
+        case.first_sync();
+        case.write("a.yaml", one("b"));
+        case.drift(json!({ remove: "a" }));
+        case.sync(&[]).exits(DONE);
+        case.pass_hours(23);
+        case.sync(&[]).exits(DONE);
+        assert_eq!(case.owned(), ["a created", "b created"], "{name}");
+        case.pass_hours(2);
+        case.sync(&[]).exits(DONE);
+        assert_eq!(case.owned(), ["b created"], "{name}");
+        let mut made = again.clone();
+        made[key] = json!("a");
+        case.drift(json!({ add: made }));
+        case.sync(&[]).exits(DONE);
+        assert_eq!(case.scopes(), ["a", "b"], "{name}");
+    }
 }
 
 // Remote ids.
@@ -358,6 +400,63 @@ fn a_second_manifest_for_an_app_that_another_holds_gets_conflict() {
         .exits(REFUSED);
     assert_eq!(ran.refusals(), ["conflict 1"]);
     assert_eq!(case.app("1"), ["a"]);
+}
+
+/// A scope of ours whose manifest is broken now, and another manifest.
+fn broken_holder(other: &str) -> Case {
+    let case = Case::of([one_login("")]);
+    let protected = scope("onelogin", "a", "description: A, protected: true");
+    case.write("a.yaml", &protected);
+    case.first_sync();
+    case.write("a.yaml", protected.replace("description", "descripton"));
+    let spec = scope_spec("onelogin", other, "description: B");
+    let spec = if other == "a" {
+        spec
+    } else {
+        spec + ", previousNames: [a]"
+    };
+    case.write("b.yaml", document("Scope", "other", &spec));
+    case
+}
+
+#[test]
+fn a_holder_whose_manifest_is_broken_is_not_gone() {
+    let case = broken_holder("a");
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["conflict a"]);
+    assert_eq!(
+        (case.writes(), case.entry("a")["protected"].clone()),
+        (0, json!(true))
+    );
+    case.remove("a.yaml");
+    case.remove("b.yaml");
+    case.sync(&[]).exits(REFUSED);
+    assert_eq!(case.scopes(), ["a"]);
+}
+
+#[test]
+fn what_a_broken_manifest_holds_is_not_renamed_by_another() {
+    let case = broken_holder("b");
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["conflict b"]);
+    assert_eq!((case.writes(), case.scopes()), (0, vec!["a".to_owned()]));
+}
+
+#[test]
+fn an_app_that_a_broken_manifest_holds_is_not_handed_over() {
+    let case = Case::of([one_login(
+        "scopes: [{ id: 1, value: a }, { id: 2, value: b }]",
+    )]);
+    case.write("one.yaml", app(1, "[a, b]", ""));
+    case.sync(&["--new-inventory"]).exits(DONE);
+    case.write(
+        "one.yaml",
+        app(1, "[a, b]", "").replace("scopes:", "scope:"),
+    );
+    case.write("two.yaml", app(1, "[a]", "").replace("app-1", "other"));
+    let ran = case.sync(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["conflict 1"]);
+    assert_eq!(case.app("1"), ["a", "b"]);
 }
 
 #[test]

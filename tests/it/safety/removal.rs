@@ -58,6 +58,13 @@ fn a_cut_list_is_a_failure() {
     let case = with_one_to_go();
     case.fail(json!([{ "method": "GET", "route": SCOPES, "times": 1, "fault": { "truncate": { "bytes": 3 } } }]));
     // It is asked for again, and the whole list counts.
+    case.plan(&[]).exits(DONE);
+    case.fail(
+        json!([{ "method": "GET", "route": SCOPES, "fault": { "truncate": { "bytes": 3 } } }]),
+    );
+    case.sync(&[]).exits(FAILED);
+    assert_eq!((case.scopes().len(), case.writes()), (2, 0));
+    case.heal();
     case.sync(&[]).exits(DONE);
     assert_eq!(case.scopes(), ["a"]);
 }
@@ -359,6 +366,31 @@ fn a_run_with_a_selector_removes_nothing() {
             vec!["a".to_owned(), "d".to_owned()],
             vec!["x".to_owned(), "z".to_owned()]
         )
+    );
+}
+
+#[test]
+fn a_role_stays_while_the_binding_that_asks_for_it_is_not_selected() {
+    let case = Case::of([wso2("")]);
+    let chosen = |description: &str| {
+        labelled(
+            "Scope",
+            "name: a, labels: { team: ours }",
+            &scope_spec(
+                "wso2",
+                "a",
+                &format!("description: {description}, bindings: [x]"),
+            ),
+        )
+    };
+    case.write("a.yaml", chosen("Old"));
+    case.write("theirs.yaml", binding("theirs", "a", "[xy]"));
+    case.first_sync();
+    case.write("a.yaml", chosen("New"));
+    case.sync(&["-l", "team=ours"]).exits(DONE);
+    assert_eq!(
+        (case.scope("a")["description"].clone(), case.roles("a")),
+        (json!("New"), strings(&["x", "xy"]))
     );
 }
 

@@ -54,6 +54,26 @@ fn fail_refuses_the_set_while_there_are_foreign_entries() {
 }
 
 #[test]
+fn a_foreign_scope_of_an_apigee_key_stays_goes_or_refuses_as_its_manifest_says() {
+    for (foreign, code, after) in [
+        ("Keep", DONE, ["A", "B"].as_slice()),
+        ("Fail", REFUSED, &["A", "B"]),
+        ("Remove", DONE, &["A"]),
+    ] {
+        let case = Case::of([apigee_shop("[A, B, C]", "[A]")]);
+        case.write("app.yaml", key("[A]", &format!("foreignScopes: {foreign}")));
+        case.first_sync();
+        case.drift(json!({ "setKeyScopes": {
+            "developer": "ann@example.com", "app": "shop", "consumerKey": "k3y", "scopes": ["A", "B"] } }));
+        let ran = case.sync(&[]).exits(code);
+        assert_eq!(case.app("shop/k3y"), after, "{foreign}");
+        if code == REFUSED {
+            assert_eq!(ran.refusals(), [format!("foreign_scopes {SHOP_KEY}")]);
+        }
+    }
+}
+
+#[test]
 fn first_contact_with_a_richer_list_is_refused_with_the_list() {
     let case = Case::of([apigee_shop("[READ, WRITE, ADMIN]", "[READ, WRITE]")]);
     case.write("app.yaml", key("[READ, ADMIN]", ""));
@@ -343,6 +363,27 @@ fn an_object_on_hold_is_written_by_nobody_and_the_plan_says_so() {
     );
     case.sync(&[]).exits(DONE);
     assert_eq!(case.roles("a"), ["x", "xy"]);
+}
+
+#[test]
+fn an_app_on_hold_is_not_detached() {
+    let case = Case::of([one_login(THREE)]);
+    let spec = "targetRef: { name: onelogin }, app: { oneLogin: { appId: 1 } }, scopes: [a], deletionPolicy: Delete";
+    case.write("app.yaml", held("AppScopeSet", "app-1", 2, spec));
+    case.write("other.yaml", app(2, "[b]", "deletionPolicy: Delete"));
+    case.sync(&["--new-inventory"]).exits(DONE);
+    assert_eq!(case.apps_of("onelogin").len(), 1);
+    // It is written once it is not held; then held, and its manifest goes.
+    case.write("app.yaml", document("AppScopeSet", "app-1", spec));
+    case.sync(&[]).exits(DONE);
+    case.write("app.yaml", held("AppScopeSet", "app-1", 2, spec));
+    case.sync(&[]).exits(DONE);
+    case.remove("app.yaml");
+    let ran = case.sync(&[]).exits(DONE);
+    assert_eq!(
+        (ran.skipped().last().unwrap().as_str(), case.app("1")),
+        ("held 1", vec!["a".to_owned()])
+    );
 }
 
 #[test]

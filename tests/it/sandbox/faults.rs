@@ -257,6 +257,23 @@ async fn reads_lag_behind_a_write() {
 }
 
 #[tokio::test]
+async fn a_token_given_during_a_lag_is_good_for_the_reads_that_lag() {
+    let mut bench = Bench::start().await;
+    bench
+        .faults(json!([
+            { "write": true, "times": 1, "fault": { "lag": { "reads": 3 } } },
+            { "method": "GET", "times": 1, "fault": { "expireTokens": {} } },
+        ]))
+        .await;
+    assert_eq!(create(&bench, "a").send().await.unwrap().status(), 200);
+    assert_eq!(bench.get(SCOPES).await.0, 401, "the token has ended");
+    bench.token = bench.sign_in("").await;
+    assert_eq!(bench.scopes().await, ["orders:read"]);
+    assert_eq!(bench.scopes().await, ["orders:read"]);
+    assert_eq!(bench.scopes().await, ["orders:read", "a"]);
+}
+
+#[tokio::test]
 async fn somebody_else_writes_just_before_or_after() {
     let bench = Bench::start().await;
     let add = |value: &str| json!({ "addScope": { "value": value } });

@@ -17,6 +17,12 @@ pub(crate) struct Busy {
     goal: Goal,
     /// How many requests that one took.
     pub(crate) requests: u64,
+    /// How many of them each system got.
+    pub(crate) requests_of: BTreeMap<&'static str, u64>,
+    /// How many removals it counted.
+    removals: u64,
+    /// How many writes the audit log had before it.
+    audited: usize,
 }
 
 /// What has to be so in the end, however often it was tried.
@@ -29,6 +35,8 @@ pub(crate) struct Goal {
 
 pub(crate) const SYSTEMS: [&str; 4] = ["onelogin", "wso2", "publisher", "apigee"];
 const KEYS: std::ops::Range<u32> = 0..6;
+/// How many changes the sync makes.
+const CHANGES: usize = 34;
 
 impl Busy {
     /// Has made the sync once; `in_flight` is how many calls a target has at once.
@@ -42,9 +50,11 @@ impl Busy {
             .unwrap();
         }
         let case = Case::of([
-            one_login(""),
-            wso2(""),
-            publisher(""),
+            one_login(
+                "scopes: [{ id: 90, value: theirs, description: Theirs }, { id: 91, value: kept, description: kept at first }], clients: []",
+            ),
+            wso2("scopes: [{ name: theirs, description: Theirs, bindings: [admin] }]"),
+            publisher("sharedScopes: [{ name: theirs, description: Theirs, bindings: [admin] }]"),
             apigee(&format!(
                 "products: [{{ name: all, scopes: [A, B, C, D] }}], developers: [{{ email: ann@example.com, apps: [{keys}] }}]"
             )),
@@ -64,10 +74,16 @@ impl Busy {
         let worlds = case.worlds();
         second_manifests(&case);
         let ran = case.sync(&[]).exits(DONE);
-        assert_eq!(ran.changes().len(), 34, "{ran}");
+        assert_eq!(ran.changes().len(), CHANGES, "{ran}");
         Self {
             goal: Goal::of(&case),
             requests: case.requests(),
+            requests_of: SYSTEMS
+                .iter()
+                .map(|system| (*system, case.requests_of(system)))
+                .collect(),
+            removals: removals(&case),
+            audited: audited(&case) - CHANGES,
             case,
             worlds,
         }
@@ -81,12 +97,21 @@ impl Busy {
         self.case.forget_requests();
     }
 
-    /// A sync that is held at its `number`-th call, on that side of the call's effect.
+    /// A sync that is held at its `number`-th call of all, on that side of the call's effect.
     pub(crate) fn held(&self, number: u64, when: &str) -> Running {
+        self.held_by(&json!({ "skip": number, "times": 1, "fault": { "hold": { "when": when } } }))
+    }
+
+    /// A sync that is held at its `number`-th call of one system.
+    pub(crate) fn held_at(&self, system: &str, number: u64, when: &str) -> Running {
+        self.held_by(&json!({
+            "system": system, "skip": number, "times": 1, "fault": { "hold": { "when": when } }
+        }))
+    }
+
+    fn held_by(&self, rule: &Value) -> Running {
         self.again();
-        self.case.fail(json!([
-            { "skip": number, "times": 1, "fault": { "hold": { "when": when } } }
-        ]));
+        self.case.fail(json!([rule]));
         let running = self.case.start(&["sync", ".", "--yes"], None);
         self.case.wait_until_held();
         running
@@ -101,11 +126,28 @@ impl Busy {
         for (identity, section) in inventory["identities"].as_object().unwrap() {
             assert_eq!(section["intents"], Value::Null, "{what}: {identity}");
         }
+        // What was sent and killed counts, and every change is in the log, whether its answer came or not.
+        assert!(audited(&self.case) - self.audited >= CHANGES, "{what}");
+        assert!(removals(&self.case) >= self.removals, "{what}");
         self.case.forget_requests();
         let ran = self.case.sync(&[]);
         assert_eq!(ran.code, Some(DONE), "{what}\n{ran}");
         assert_eq!(self.case.writes(), 0, "{what}\n{ran}");
     }
+}
+
+/// How many removals the inventory counts.
+fn removals(case: &Case) -> u64 {
+    let inventory = case.inventory();
+    let sections = inventory["identities"].as_object().unwrap().values();
+    let past =
+        sections.flat_map(|section| section["removals"].as_array().cloned().unwrap_or_default());
+    past.map(|past| past["count"].as_u64().unwrap()).sum()
+}
+
+/// How many writes the audit log has.
+fn audited(case: &Case) -> usize {
+    case.read(".scopeward/audit.jsonl").lines().count()
 }
 
 impl Goal {

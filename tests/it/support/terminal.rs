@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -22,6 +22,15 @@ pub(crate) struct OnTerminal {
 impl Case {
     /// Starts a command on a terminal.
     pub(crate) fn start_on_terminal(&self, args: &[&str]) -> OnTerminal {
+        self.start_on_terminal_with(args, None)
+    }
+
+    /// The same with another standard output than the terminal.
+    pub(crate) fn start_on_terminal_with(
+        &self,
+        args: &[&str],
+        stdout: Option<Stdio>,
+    ) -> OnTerminal {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -32,7 +41,7 @@ impl Case {
         command
             .env("TERM", "xterm-256color")
             .stdin(slave.try_clone().unwrap())
-            .stdout(slave.try_clone().unwrap())
+            .stdout(stdout.unwrap_or_else(|| slave.try_clone().unwrap().into()))
             .stderr(slave);
         let child = command.spawn().unwrap();
         // The command holds the terminal's other end; what is left of it here would keep it open.
@@ -67,6 +76,11 @@ impl OnTerminal {
             self.seen
                 .push_str(&more.unwrap_or_else(|_| panic!("{text:?} never came\n{}", self.seen)));
         }
+    }
+
+    /// All that was on the screen when it was last waited for.
+    pub(crate) fn screen_so_far(&self) -> &str {
+        &self.seen
     }
 
     /// Types a line.

@@ -130,6 +130,11 @@ impl Running {
         kill_process(pid, Signal::INT).unwrap();
     }
 
+    /// Ends it as a supervisor does.
+    pub(crate) fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
     /// Returns when a text was written to standard error, which is not in what `finish` gives then.
     pub(crate) fn wait_for_stderr(&mut self, text: &str) {
         let stderr = self.child.stderr.as_mut().unwrap();
@@ -174,7 +179,7 @@ impl Served {
 
     /// Ends it as a supervisor does.
     pub(crate) fn stop(self) -> Ran {
-        kill_process(Pid::from_child(&self.running.child), Signal::TERM).unwrap();
+        self.running.terminate();
         self.running.finish()
     }
 }

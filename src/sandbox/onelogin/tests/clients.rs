@@ -156,3 +156,13 @@ fn switches_decide_what_an_empty_or_absent_grant_does() {
         ["orders:write"]
     );
 }
+
+#[test]
+fn a_list_of_clients_can_be_cut_short() {
+    let mut desk = Desk::with(json!({ "clientListLimit": 1, "listOrder": "newestFirst" }));
+    let body = r#"{"app_id":1026153,"scopes":[1]}"#;
+    assert_eq!(desk.call("POST", "/31415/clients", body).0, 201);
+    let list = desk.get("/31415/clients");
+    assert_eq!(list.as_array().unwrap().len(), 1);
+    assert_eq!(list[0]["app_id"], 1_026_153);
+}

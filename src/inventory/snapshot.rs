@@ -1,0 +1,294 @@
+//! What the inventory says: the file, and the journal that follows it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{InventoryError, files};
+use crate::model::{
+    AppRef, Intent, LiveIdentity, Owned, OwnedApp, OwnedScope, PastRemoval, Record, Removals,
+    ScopeName, TargetId,
+};
+
+/// The format of the file.
+const FORMAT_VERSION: &str = "1.0";
+/// How long removals are remembered: longer than any sensible `safety.window`.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(31 * 24);
+
+/// The file as it is written.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Document {
+    format_version: String,
+    generation: u64,
+    identities: BTreeMap<LiveIdentity, Section>,
+}
+
+/// One live identity in the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Section {
+    target: TargetId,
+    writes: u64,
+    #[serde(default)]
+    scopes: BTreeMap<ScopeName, OwnedScope>,
+    #[serde(default)]
+    apps: Vec<AppEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    intents: Vec<Intent>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    removals: Vec<PastRemoval>,
+}
+
+/// One app in the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AppEntry {
+    app: AppRef,
+    entry: OwnedApp,
+}
+
+/// What is known of one live identity.
+#[derive(Debug, Clone)]
+struct Known {
+    target: TargetId,
+    owned: Owned,
+    removals: Removals,
+}
+
+/// The journal's first line.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JournalHead {
+    pub(super) follows: u64,
+}
+
+/// Any other line of the journal: steps that are taken together or not at all.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JournalLine {
+    pub(super) identity: LiveIdentity,
+    pub(super) target: TargetId,
+    pub(super) steps: Vec<Step>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Step {
+    /// Something was learned or done.
+    Record(Box<Record>),
+    /// Removals that nobody approved are about to be sent. They count from here on, whatever becomes of the process.
+    Removal(PastRemoval),
+    /// Removals that were sent are known not to have been made.
+    NotRemoved(PastRemoval),
+    /// A write is about to be sent: its number in this journal, and its line for the audit log.
+    Sent(u64, serde_json::Value),
+    /// That write's line stands in the audit log.
+    Answered(u64),
+}
+
+/// What the inventory says at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    pub(super) generation: u64,
+    known: BTreeMap<LiveIdentity, Known>,
+    /// Writes whose outcome the journal does not tell: their lines for the audit log.
+    pub(super) unanswered: BTreeMap<u64, serde_json::Value>,
+}
+
+impl Snapshot {
+    /// Reads the file and the journal beside it. A file that is not there is an empty inventory.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that is none: never taken for an empty inventory.
+    pub fn read(path: &Path) -> Result<Self, InventoryError> {
+        let path = files::real(path)?;
+        let journal = files::journal_path(&path);
+        let mut text = files::read_text(&path)?;
+        loop {
+            let steps = files::read_lines(&journal)?;
+            // A run may have folded its journal into the file between the two readings.
+            let again = files::read_text(&path)?;
+            if again != text {
+                text = again;
+                continue;
+            }
+            let mut snapshot = match text {
+                None => Self::default(),
+                Some(text) => Self::parse(&path, &text)?,
+            };
+            if let Some(steps) = steps {
+                snapshot.replay(&journal, &steps)?;
+            }
+            return Ok(snapshot);
+        }
+    }
+
+    /// What is ours on a live identity.
+    pub fn owned(&self, identity: &LiveIdentity) -> Owned {
+        self.known
+            .get(identity)
+            .map(|known| known.owned.clone())
+            .unwrap_or_default()
+    }
+
+    /// What was removed there lately.
+    pub fn removals(&self, identity: &LiveIdentity) -> Removals {
+        self.known
+            .get(identity)
+            .map(|known| known.removals.clone())
+            .unwrap_or_default()
+    }
+
+    /// The identities that it knows, each with the target that it was last reached by.
+    pub fn identities(&self) -> impl Iterator<Item = (&LiveIdentity, &TargetId, &Owned)> {
+        self.known
+            .iter()
+            .map(|(identity, known)| (identity, &known.target, &known.owned))
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, InventoryError> {
+        let malformed = |why: String| InventoryError::Malformed {
+            path: path.to_owned(),
+            why,
+        };
+        let document: Document =
+            serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        if document.format_version.split('.').next() != FORMAT_VERSION.split('.').next() {
+            return Err(malformed(format!(
+                "its formatVersion is {:?}",
+                document.format_version
+            )));
+        }
+        let known = document
+            .identities
+            .into_iter()
+            .map(|(identity, section)| (identity, section.into()))
+            .collect();
+        Ok(Self {
+            generation: document.generation,
+            known,
+            unanswered: BTreeMap::new(),
+        })
+    }
+
+    fn replay(&mut self, path: &Path, text: &str) -> Result<(), InventoryError> {
+        let malformed = |line: usize, why: &serde_json::Error| InventoryError::Malformed {
+            path: path.to_owned(),
+            why: format!("line {line}: {why}"),
+        };
+        let mut lines = text.lines().zip(1..);
+        let Some((head, number)) = lines.next() else {
+            return Ok(());
+        };
+        let head: JournalHead =
+            serde_json::from_str(head).map_err(|error| malformed(number, &error))?;
+        if head.follows != self.generation {
+            return Ok(());
+        }
+        for (line, number) in lines {
+            self.take(serde_json::from_str(line).map_err(|error| malformed(number, &error))?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn take(&mut self, line: JournalLine) {
+        let known = self.known.entry(line.identity).or_insert_with(|| Known {
+            target: line.target.clone(),
+            owned: Owned {
+                known: true,
+                ..Owned::default()
+            },
+            removals: Removals::default(),
+        });
+        known.target = line.target;
+        for step in line.steps {
+            match step {
+                Step::Record(record) => known.owned.record(*record),
+                Step::Removal(removal) => known.removals.0.push(removal),
+                Step::NotRemoved(removal) => {
+                    let last = known.removals.0.iter().rposition(|past| *past == removal);
+                    if let Some(last) = last {
+                        known.removals.0.remove(last);
+                    }
+                }
+                Step::Sent(number, entry) => drop(self.unanswered.insert(number, entry)),
+                Step::Answered(number) => drop(self.unanswered.remove(&number)),
+            }
+        }
+    }
+
+    pub(super) fn document(&self, now: Timestamp) -> Document {
+        let identities = self
+            .known
+            .iter()
+            .map(|(identity, known)| (identity.clone(), Section::of(known, now)))
+            .collect();
+        Document {
+            format_version: FORMAT_VERSION.to_owned(),
+            generation: self.generation,
+            identities,
+        }
+    }
+}
+
+impl From<Section> for Known {
+    fn from(section: Section) -> Self {
+        let Section {
+            target,
+            writes,
+            scopes,
+            apps,
+            intents,
+            removals,
+        } = section;
+        let apps = apps
+            .into_iter()
+            .map(|AppEntry { app, entry }| (app, entry))
+            .collect();
+        Self {
+            target,
+            owned: Owned {
+                known: true,
+                writes,
+                scopes,
+                apps,
+                intents,
+            },
+            removals: Removals(removals),
+        }
+    }
+}
+
+impl Section {
+    fn of(known: &Known, now: Timestamp) -> Self {
+        let Owned {
+            known: _,
+            writes,
+            scopes,
+            apps,
+            intents,
+        } = known.owned.clone();
+        let removals = known
+            .removals
+            .0
+            .iter()
+            .filter(|past| now.duration_since(past.at) < REMEMBERED)
+            .cloned()
+            .collect();
+        Self {
+            target: known.target.clone(),
+            writes,
+            scopes,
+            apps: apps
+                .into_iter()
+                .map(|(app, entry)| AppEntry { app, entry })
+                .collect(),
+            intents,
+            removals,
+        }
+    }
+}
