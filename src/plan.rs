@@ -37,7 +37,7 @@ pub mod digest;
 pub mod guard;
 mod scopes;
 mod sets;
-mod settle;
+pub mod settle;
 #[cfg(test)]
 mod tests;
 pub(crate) mod words;

@@ -1,5 +1,6 @@
 //! `adopt`: what the manifests declare and is live becomes ours, without a write to the system.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::session::{self, Session};
@@ -9,6 +10,7 @@ use crate::model::{
     Applied, DesiredApp, DesiredScope, DesiredTarget, ForeignScopes, Live, LiveApp, LiveAppScopes,
     LiveScope, Origin, Owned, OwnedApp, OwnedScope, Record, RoleName, ScopeName, Source,
 };
+use crate::plan::settle::{Entries, settle};
 use crate::render::{count, visible};
 
 /// A manifest: kind, namespace and name.
@@ -68,7 +70,15 @@ pub(super) async fn run(args: cli::Adopt) -> Result<Exit, Stop> {
                 continue;
             }
         };
+        // What a killed run left open is settled first, and what was renamed goes by its present name.
         let owned = inventory.owned(&live.identity).await;
+        let (owned, learned) = if target.suspend {
+            (Cow::Borrowed(&owned), Vec::new())
+        } else {
+            settle(&reading.desired, live, &owned)
+        };
+        let recorded = inventory.record(&live.identity, &target.id, learned).await;
+        recorded.map_err(|error| Stop::failed(super::sentence(&error)))?;
         for Choice {
             manifest,
             label,
@@ -175,6 +185,7 @@ fn choices<'a>(
             fate
         }
     };
+    let entries = Entries::of(owned);
     let mut choices = Vec::new();
     for scope in desired
         .scopes
@@ -184,7 +195,7 @@ fn choices<'a>(
         choices.push(Choice {
             manifest: key(&scope.source),
             label: format!("scope {}", scope.name),
-            fate: fate(scope_fate(scope, live, owned)),
+            fate: fate(scope_fate(scope, live, &entries)),
         });
     }
     for app in desired.apps.iter().filter(|app| chosen(key(&app.source))) {
@@ -197,7 +208,7 @@ fn choices<'a>(
     choices
 }
 
-fn scope_fate(scope: &DesiredScope, live: &Live, owned: &Owned) -> Fate {
+fn scope_fate(scope: &DesiredScope, live: &Live, entries: &Entries<'_>) -> Fate {
     // A scope under a previous name is adopted under that name, so that it may be renamed.
     let mut names = std::iter::once(&scope.name).chain(&scope.previous_names);
     let is_live =
@@ -215,14 +226,16 @@ fn scope_fate(scope: &DesiredScope, live: &Live, owned: &Owned) -> Fate {
     if found.inherited {
         return Fate::Left("inherited from a parent configuration".to_owned());
     }
-    let entry = adopted_scope(scope, found, owned.scopes.get(name));
-    if owned.scopes.get(name) == Some(&entry) {
+    let known = entries.get(found);
+    let entry = adopted_scope(scope, found, known.map(|(_, entry)| entry));
+    if known == Some((name, &entry)) {
         return Fate::Ours;
     }
+    let replaces = known.map(|(old, _)| old.clone());
     Fate::Adopt(Box::new(Record::Scope {
         name: name.clone(),
         entry,
-        replaces: None,
+        replaces: replaces.filter(|old| old != name),
     }))
 }
 

@@ -81,8 +81,8 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
         &session, &writers, &readings, &inventory, approved, &options, run_id, started_at,
     )
     .await;
-    close(inventory).await?;
-    finish(session, &report, live, planning, outputs, &text).await
+    let closed = close(inventory).await;
+    finish(session, &report, closed, live, planning, outputs, &text).await
 }
 
 /// Whether somebody can be asked; off a terminal nobody can, and manifests from standard input take its place.
@@ -313,6 +313,7 @@ async fn show_progress(progress: &Progress, total: u64, finished: &AtomicBool) {
 async fn finish(
     session: Session,
     report: &Report,
+    closed: Result<(), Stop>,
     live: Vec<crate::diagnostic::Diagnostic>,
     planning: &Planning,
     outputs: Outputs,
@@ -353,8 +354,8 @@ async fn finish(
         RunResult::Failed => Exit::Failed,
         RunResult::Stale => Exit::Stale,
     };
-    // What was done to the live systems weighs more than where its report could not go.
-    told.and(stopped).map_err(|stop| Stop {
+    // What was done to the live systems weighs more than what could not be written down here.
+    closed.and(told).and(stopped).map_err(|stop| Stop {
         exit: match result {
             RunResult::Applied => Exit::Partial,
             RunResult::NoChanges => Exit::Failed,

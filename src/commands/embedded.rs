@@ -188,10 +188,17 @@ fn generated(target: &DesiredTarget) -> Value {
                 "apps": apps,
             }})
         }
-        Endpoint::Wso2 { version, .. } => json!({ "name": name, "wso2": {
-            "users": [{ "username": "admin", "password": "admin" }],
-            "publisherVersion": version,
-        }}),
+        Endpoint::Wso2 {
+            version, tenant, ..
+        } => {
+            // A tenant's users sign in as `admin@acme.com`.
+            let tenant = tenant.iter().map(|tenant| format!("@{tenant}"));
+            let username = format!("admin{}", tenant.collect::<String>());
+            json!({ "name": name, "wso2": {
+                "users": [{ "username": username, "password": "admin" }],
+                "publisherVersion": version,
+            }})
+        }
         Endpoint::Apigee {
             organization,
             edition,

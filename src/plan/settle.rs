@@ -15,7 +15,7 @@ use crate::model::{
 };
 
 /// The inventory as it should be, and the records that make it so.
-pub(super) fn settle<'a>(
+pub fn settle<'a>(
     desired: &DesiredTarget,
     live: &Live,
     owned: &'a Owned,
@@ -45,6 +45,33 @@ pub(super) fn apps(live: &Live) -> BTreeMap<&AppRef, &LiveAppScopes> {
         LiveApp::Absent { .. } => None,
     });
     present.collect()
+}
+
+/// What is ours among what is live.
+pub struct Entries<'a> {
+    owned: &'a Owned,
+    by_id: BTreeMap<&'a RemoteId, &'a ScopeName>,
+}
+
+impl<'a> Entries<'a> {
+    /// Looks them up in an inventory.
+    pub fn of(owned: &'a Owned) -> Self {
+        let scopes = owned.scopes.iter();
+        let by_id = scopes.filter_map(|(name, entry)| Some((entry.remote_id.as_ref()?, name)));
+        Self {
+            owned,
+            by_id: by_id.collect(),
+        }
+    }
+
+    /// The entry of a live scope, with the inventory's name for it: by its id, and by its name where it has none.
+    pub fn get(&self, live: &LiveScope) -> Option<(&'a ScopeName, &'a OwnedScope)> {
+        let name = match &live.remote_id {
+            Some(id) => self.by_id.get(id).copied()?,
+            None => &live.name,
+        };
+        self.owned.scopes.get_key_value(name)
+    }
 }
 
 /// The live names by id.

@@ -50,6 +50,20 @@ fn the_embedded_sandbox_sends_nothing_to_the_manifests_hosts_and_reads_no_creden
 }
 
 #[test]
+fn the_embedded_sandbox_lets_a_tenants_administrator_in() {
+    let mut place = publisher("");
+    place.endpoint = place
+        .endpoint
+        .replace("version: v4", "version: v4, tenant: acme.com");
+    let case = Case::of([place]);
+    case.write("a.yaml", scope("publisher", "a", "description: A"));
+    for _ in 0..2 {
+        let (code, text) = bare(&case, &["sync", ".", "--sandbox"]);
+        assert_eq!(code, Some(DONE), "{text}");
+    }
+}
+
+#[test]
 fn real_credentials_never_reach_the_embedded_sandbox() {
     let case = every_system();
     case.run(&["sync", ".", "--sandbox", "--log", "trace"])

@@ -222,3 +222,21 @@ fn nothing_that_is_not_a_result_goes_to_standard_output() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["result"], "applied");
 }
+
+#[test]
+fn an_inventory_that_cannot_be_folded_after_a_write_is_5_and_loses_nothing() {
+    let case = Case::of([one_login("")]);
+    case.write("a.yaml", scope("onelogin", "a", "description: A"));
+    case.write(".scopeward/inventory.json.new/in-the-way", "");
+    let ran = case.sync(&[]).exits(PARTIAL);
+    assert_eq!(ran.changes(), ["create a done"]);
+    ran.says("cannot write the inventory");
+    case.remove(".scopeward/inventory.json.new/in-the-way");
+    std::fs::remove_dir(case.path().join(".scopeward/inventory.json.new")).unwrap();
+    case.forget_requests();
+    case.sync(&[]).exits(DONE);
+    assert_eq!(
+        (case.writes(), case.owned()),
+        (0, vec!["a created".to_owned()])
+    );
+}

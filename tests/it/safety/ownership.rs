@@ -104,6 +104,33 @@ fn an_app_that_somebody_else_attaches_between_plan_and_write_is_matched() {
 }
 
 #[test]
+fn what_is_adopted_under_another_name_than_the_inventorys_is_one_entry() {
+    let case = Case::of([one_login(DESCRIBED)]);
+    case.write("a.yaml", a("A"));
+    case.first_sync();
+    assert_eq!(case.owned(), ["a matched"]);
+    case.drift(json!({ "renameScope": { "from": "a", "to": "b" } }));
+    case.write("a.yaml", scope("onelogin", "b", "description: A"));
+    case.run(&["adopt", ".", "--all"]).exits(DONE);
+    assert_eq!(case.owned(), ["b adopted"]);
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.owned(), ["b adopted"]);
+    // Under a name that no manifest has but as a previous one.
+    case.drift(json!({ "renameScope": { "from": "b", "to": "x" } }));
+    case.write(
+        "a.yaml",
+        scope("onelogin", "c", "description: A, previousNames: [x]"),
+    );
+    case.run(&["adopt", ".", "--all"]).exits(DONE);
+    assert_eq!(case.owned(), ["x adopted"]);
+    case.sync(&[]).exits(DONE);
+    assert_eq!(
+        (case.owned(), case.scopes()),
+        (vec!["c adopted".to_owned()], vec!["c".to_owned()])
+    );
+}
+
+#[test]
 fn an_app_that_somebody_else_attaches_with_another_list_is_left_to_them() {
     let case = Case::of([one_login(
         "scopes: [{ id: 7, value: a, description: A }, { id: 8, value: b }]",
