@@ -3,7 +3,7 @@
 //! The order of checks is that of dependence: targets, scopes on them, roles for those, apps. What has an error is left
 //! out, and with it, silently, what depends on it; the rest goes on, so that one run shows every problem.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use globset::GlobSet;
@@ -210,14 +210,15 @@ impl<'a> Resolver<'a> {
     /// Indexes the documents by name. Two of one kind, namespace and name are both left out.
     fn index_documents(&mut self, broken: &[Source]) {
         let documents = self.documents;
-        let mut named: BTreeMap<Key<'_>, Vec<(Option<usize>, &Source)>> = BTreeMap::new();
+        self.index.reserve(documents.len());
+        self.names.by_name.reserve(documents.len());
+        let mut repeated: BTreeSet<Key<'_>> = BTreeSet::new();
         for (index, document) in documents.iter().enumerate() {
             let source = &document.source;
-            self.index.insert(key(source), index);
-            named
-                .entry(key(source))
-                .or_default()
-                .push((Some(index), source));
+            let key = key(source);
+            if self.index.insert(key, index).is_some() || self.broken.contains(&key) {
+                repeated.insert(key);
+            }
             match &document.body {
                 Body::Target(_) => self.names.targets.push(source),
                 Body::Scope(spec) => {
@@ -232,12 +233,16 @@ impl<'a> Resolver<'a> {
                 .by_name
                 .insert((&source.kind, &source.name), source);
         }
-        for source in broken.iter().filter(|source| !source.name.is_empty()) {
-            named.entry(key(source)).or_default().push((None, source));
+        let whole = documents.iter().map(|document| &document.source);
+        let broken = broken.iter().filter(|source| !source.name.is_empty());
+        let all = whole.zip(0..).map(|(source, index)| (Some(index), source));
+        let all = all.chain(broken.map(|source| (None, source)));
+        let mut named: BTreeMap<Key<'_>, Vec<(Option<usize>, &Source)>> = BTreeMap::new();
+        for (index, source) in all.filter(|(_, source)| repeated.contains(&key(source))) {
+            named.entry(key(source)).or_default().push((index, source));
         }
         for ((kind, namespace, name), places) in named {
-            // Documents that are all broken have other worries.
-            if places.len() < 2 || places.iter().all(|(index, _)| index.is_none()) {
+            if places.len() < 2 {
                 continue;
             }
             let message = format!(
@@ -257,7 +262,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Follows a reference to a target, and says where it leads nowhere.
+    /// Follows a reference to a target, and says at `pointer`, the place of its name, where it leads nowhere.
     fn target(&mut self, document: usize, reference: &crd::TargetRef, pointer: &str) -> Lookup {
         let own = &self.documents[document].source;
         let namespace = reference.namespace.as_deref().unwrap_or(&own.namespace);
@@ -285,7 +290,7 @@ impl<'a> Resolver<'a> {
             error = error.help("pass the files of the Targets too");
         }
         self.names.targets = known;
-        self.report(document, &format!("{pointer}/name"), error);
+        self.report(document, pointer, error);
         Lookup::Missing
     }
 

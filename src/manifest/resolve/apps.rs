@@ -25,7 +25,8 @@ impl<'a> Resolver<'a> {
             let Body::App(spec) = &document.body else {
                 continue;
             };
-            let Lookup::Found(target) = self.target(index, &spec.target_ref, "/spec/targetRef")
+            let Lookup::Found(target) =
+                self.target(index, &spec.target_ref, "/spec/targetRef/name")
             else {
                 continue;
             };

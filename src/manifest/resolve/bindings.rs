@@ -26,7 +26,7 @@ impl<'a> Resolver<'a> {
             let wish = &scopes[scope];
             let mut targets = Vec::new();
             for (at, reference) in spec.target_refs.iter().enumerate() {
-                let place = format!("/spec/targetRefs/{at}");
+                let place = format!("/spec/targetRefs/{at}/name");
                 let Lookup::Found(target) = self.target(index, reference, &place) else {
                     continue;
                 };
@@ -36,15 +36,10 @@ impl<'a> Resolver<'a> {
                         "the Scope {known:?} is not on the Target {:?}",
                         reference.name
                     );
-                    self.error(
-                        index,
-                        &format!("{place}/name"),
-                        codes::OUTSIDE_SCOPE,
-                        message,
-                    );
+                    self.error(index, &place, codes::OUTSIDE_SCOPE, message);
                 } else if targets.contains(&target) {
                     let message = format!("the Target {:?} stands twice", reference.name);
-                    self.error(index, &format!("{place}/name"), codes::REPEATED, message);
+                    self.error(index, &place, codes::REPEATED, message);
                 } else {
                     targets.push(target);
                 }

@@ -1,6 +1,6 @@
 //! Scopes on their targets: names that a system can hold and that do not contradict each other.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::{BindingWish, Lookup, Resolver, ScopeWish, listed};
@@ -41,23 +41,18 @@ impl<'a> Resolver<'a> {
             let mut targets = Vec::with_capacity(spec.target_refs.len());
             let mut permitted = Vec::with_capacity(spec.target_refs.len());
             for (at, reference) in spec.target_refs.iter().enumerate() {
-                let place = format!("/spec/targetRefs/{at}");
+                let place = format!("/spec/targetRefs/{at}/name");
                 let Lookup::Found(target) = self.target(index, reference, &place) else {
                     continue;
                 };
                 if targets.contains(&target) {
                     let message = format!("the Target {:?} stands twice", reference.name);
-                    self.error(index, &format!("{place}/name"), codes::REPEATED, message);
+                    self.error(index, &place, codes::REPEATED, message);
                     continue;
                 }
                 let rule = &self.targets[target].spec.allowed_namespaces;
-                let is_permitted = self.permit(
-                    index,
-                    target,
-                    rule,
-                    "allowedNamespaces",
-                    &format!("{place}/name"),
-                ) & self.permit_scope(index, target, name.as_str(), pointer);
+                let is_permitted = self.permit(index, target, rule, "allowedNamespaces", &place)
+                    & self.permit_scope(index, target, name.as_str(), pointer);
                 if self.check_scope(index, spec, &name, target, &place, pointer) {
                     targets.push(target);
                     if is_permitted {
@@ -96,7 +91,7 @@ impl<'a> Resolver<'a> {
                 format!("Scopes on {} are not supported yet", system.label()),
             )
             .help("an Apigee scope is an entry of an API product: declare what apps hold with an AppScopeSet");
-            self.report(document, &format!("{reference}/name"), error);
+            self.report(document, reference, error);
             return false;
         }
         if let Some(why) = system.refuses_name(name) {
@@ -169,17 +164,9 @@ impl<'a> Resolver<'a> {
         for target in 0..self.targets.len() {
             let id = self.targets[target].target.id.clone();
             let is_here = |wish: &&ScopeWish<'_>| wish.permitted.contains(&target);
-            let here = || wishes.iter().filter(is_here);
-            let mut declared: BTreeMap<&str, Vec<&ScopeWish<'_>>> = BTreeMap::new();
-            let mut spellings: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+            let mut here: Vec<&ScopeWish<'_>> = wishes.iter().filter(is_here).collect();
             let mut claims: BTreeMap<&str, Vec<(&ScopeWish<'_>, usize)>> = BTreeMap::new();
-            for wish in here() {
-                let name = wish.name.as_str();
-                declared.entry(name).or_default().push(wish);
-                spellings
-                    .entry(name.to_lowercase())
-                    .or_default()
-                    .insert(name);
+            for wish in &here {
                 for (at, previous) in wish.spec.previous_names.iter().enumerate() {
                     let claims = claims.entry(previous).or_default();
                     if claims
@@ -190,17 +177,29 @@ impl<'a> Resolver<'a> {
                     }
                 }
             }
+            // Those of one name stay in the manifests' order.
+            here.sort_by(|a, b| a.name.cmp(&b.name));
+            let declared: BTreeMap<&str, &[&ScopeWish<'_>]> = here
+                .chunk_by(|a, b| a.name == b.name)
+                .map(|wishes| (wishes[0].name.as_str(), wishes))
+                .collect();
+            let mut spellings: Vec<(String, &str)> = declared
+                .keys()
+                .map(|name| (name.to_lowercase(), *name))
+                .collect();
+            spellings.sort_unstable();
             for (name, wishes) in declared.iter().filter(|(_, wishes)| wishes.len() > 1) {
                 let documents: Vec<usize> = wishes.iter().map(|wish| wish.document).collect();
                 let message = format!("{} Scopes declare {name:?} on \"{id}\"", documents.len());
                 self.report_all(&documents, codes::SCOPE_DECLARED_TWICE, &message);
             }
-            for names in spellings.values().filter(|names| names.len() > 1) {
+            let one_spelling = spellings.chunk_by(|(a, _), (b, _)| a == b);
+            for names in one_spelling.filter(|names| names.len() > 1) {
                 let documents: Vec<usize> = names
                     .iter()
-                    .flat_map(|name| declared[name].iter().map(|wish| wish.document))
+                    .flat_map(|(_, name)| declared[name].iter().map(|wish| wish.document))
                     .collect();
-                let names = listed(names, |name| format!("{name:?}"));
+                let names = listed(names, |(_, name)| format!("{name:?}"));
                 let message = format!("the names {names} on \"{id}\" differ only in case");
                 self.report_all(&documents, codes::NAMES_DIFFER_IN_CASE, &message);
             }
@@ -226,8 +225,9 @@ impl<'a> Resolver<'a> {
                         self.report(document, &pointer, error.fact("also", others));
                     } else if let Some(holder) = declared
                         .get(previous)
-                        .into_iter()
-                        .flatten()
+                        .copied()
+                        .unwrap_or_default()
+                        .iter()
                         // One that is itself renamed leaves the name: that is a chain or a swap.
                         .find(|holder| holder.spec.previous_names.is_empty())
                     {
