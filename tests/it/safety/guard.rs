@@ -298,10 +298,7 @@ fn the_roles_of_one_scope_are_counted_for_themselves() {
     );
     let ran = case.sync(&[]).exits(REFUSED);
     let message = refused(&ran, "more_than_half").2;
-    assert!(
-        message.starts_with("3 of 4 roles of a"),
-        "{message}"
-    );
+    assert!(message.starts_with("3 of 4 roles of a"), "{message}");
     assert_eq!(case.roles("a").len(), 4);
 }
 
