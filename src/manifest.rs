@@ -13,6 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use thiserror::Error;
 
 pub mod crd;
@@ -179,7 +180,7 @@ pub fn read(texts: &[(SourceFile, String)], options: &Options) -> Loaded {
             };
             // A document's own, since their number is bounded for each document by itself.
             let mut found = Vec::new();
-            let reading = document::read(&value, *chunk, file, &checker, options, &mut found);
+            let reading = document::read(value, *chunk, file, &checker, options, &mut found);
             diagnostics.append(&mut found);
             match reading {
                 Reading::Manifest(mut document) => {
@@ -199,7 +200,7 @@ pub fn read(texts: &[(SourceFile, String)], options: &Options) -> Loaded {
     }
     let count = documents.len() + broken.len();
     complete &= drop_duplicate_secrets(&mut secrets, &mut diagnostics);
-    let resolved = resolve::resolve(documents, &broken, complete, options, &mut diagnostics);
+    let resolved = resolve::resolve(documents, &broken, complete, &mut diagnostics);
     locate_all(&mut diagnostics, texts);
     let mut loaded = Loaded {
         desired: resolved.desired,
@@ -325,13 +326,13 @@ impl Loaded {
 }
 
 impl Options {
-    /// Whether a manifest with these labels is used.
-    fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+    /// Whether a manifest with this metadata is used.
+    fn selects(&self, metadata: Option<&Value>) -> bool {
+        let labels = metadata.and_then(|metadata| metadata.get("labels"));
+        let label = |key: &str| labels.and_then(|labels| labels.get(key)?.as_str());
         self.selector.as_ref().is_none_or(|selector| {
-            selector
-                .0
-                .iter()
-                .all(|(key, value)| labels.get(key) == Some(value))
+            let mut wanted = selector.0.iter();
+            wanted.all(|(key, value)| label(key) == Some(value))
         })
     }
 

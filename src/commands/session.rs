@@ -28,17 +28,16 @@ use crate::provider::{
 };
 use crate::render::{self, Commands};
 
-/// Reads manifests; the files are read on a thread that may block.
-pub(super) async fn load(inputs: &Inputs) -> Result<Loaded, Stop> {
+/// Reads manifests, here and now: nothing else runs yet, and memory that is taken on another thread costs more (glibc
+/// grows its heap page by page).
+pub(super) fn load(inputs: &Inputs) -> Result<Loaded, Stop> {
     let paths: Vec<PathBuf> = inputs.paths.iter().map(PathBuf::from).collect();
     let options = manifest::Options {
         strict: inputs.strict,
         selector: inputs.selector.clone(),
         now: Timestamp::now(),
     };
-    let loaded = tokio::task::spawn_blocking(move || manifest::load(&paths, &options)).await;
-    let loaded =
-        loaded.map_err(|error| Stop::failed(format!("reading the manifests failed: {error}")))?;
+    let loaded = tokio::task::block_in_place(|| manifest::load(&paths, &options));
     loaded.map_err(|error: LoadError| Stop::usage(sentence(&error)))
 }
 
@@ -86,7 +85,7 @@ impl Session {
     /// Reads the manifests, says what is wrong with them, and starts the sandbox where it is asked for.
     pub(super) async fn start(reach: &Reach) -> Result<Self, Stop> {
         let inventory = inventory_argument(reach.inventory.as_deref())?;
-        let mut loaded = load(&reach.inputs).await?;
+        let mut loaded = load(&reach.inputs)?;
         findings(&loaded.diagnostics);
         let bases = bases_of(&reach.inputs.paths).await;
         let targets = select(&loaded, &reach.target, &bases).await?;

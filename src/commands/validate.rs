@@ -15,7 +15,7 @@ pub(super) async fn run(args: cli::Validate) -> Result<Exit, Stop> {
         return Err(Stop::usage("`validate` writes text and json"));
     }
     let outputs = Outputs::open(&args.output).await?;
-    let loaded = session::load(&args.inputs).await?;
+    let loaded = session::load(&args.inputs)?;
     let of = |severity| {
         loaded
             .diagnostics

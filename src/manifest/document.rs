@@ -1,6 +1,5 @@
 //! One document: is it ours, is it well-formed, and what does it say.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
@@ -34,7 +33,8 @@ pub(super) struct Document {
     /// Whether nothing was found wrong with it by itself. An invalid one takes part in finding what else is wrong, and is
     /// left out all the same.
     pub(super) valid: bool,
-    pub(super) labels: BTreeMap<String, String>,
+    /// Whether the selector chose it.
+    pub(super) chosen: bool,
     pub(super) hold_until: Option<Timestamp>,
     pub(super) body: Body,
 }
@@ -86,7 +86,7 @@ static NAMESPACE: LazyLock<Regex> =
 
 /// Reads a document, and says everything that is wrong with it by itself. `found` holds the findings of this document alone.
 pub(super) fn read(
-    value: &Value,
+    mut value: Value,
     chunk: Chunk<'_>,
     file: &SourceFile,
     checker: &Checker,
@@ -101,7 +101,7 @@ pub(super) fn read(
         namespace: "default".to_owned(),
         name: String::new(),
     };
-    let members = match value {
+    let members = match &value {
         Value::Object(members) => members,
         Value::Null => return Reading::Skipped,
         _ => {
@@ -123,7 +123,7 @@ pub(super) fn read(
     name(members, &mut source);
     check_metadata(members.get("metadata"), &source, found);
     let Some(kind) = kind else {
-        let secret = SecretDocument::read(value, &source, found);
+        let secret = SecretDocument::read(&value, &source, found);
         return match secret.filter(|_| found.is_empty()) {
             Some(secret) => Reading::Secret(secret),
             None => Reading::Broken(source),
@@ -154,8 +154,10 @@ pub(super) fn read(
     };
     checker.check(&SCHEMAS[kind as usize], "spec", spec, &source, found);
     let hold_until = annotations(members.get("metadata"), kind, &source, options.now, found);
+    let chosen = options.selects(members.get("metadata"));
     let valid = !found.iter().any(Diagnostic::is_error);
 
+    let spec = value.get_mut("spec").map(Value::take).unwrap_or_default();
     let body = match kind {
         Kind::Target => TargetSpec::deserialize(spec).map(|spec| Body::Target(Box::new(spec))),
         Kind::Scope => ScopeSpec::deserialize(spec).map(|spec| Body::Scope(Box::new(spec))),
@@ -164,11 +166,11 @@ pub(super) fn read(
     };
     match body {
         Ok(body) => Reading::Manifest(Box::new(Document {
-            labels: labels(members.get("metadata")),
+            source,
+            valid,
+            chosen,
             hold_until,
             body,
-            valid,
-            source,
         })),
         Err(_) if !valid => Reading::Broken(source),
         // The schema says all that the type does; should they ever differ, the document is left out and says why.
@@ -346,8 +348,12 @@ fn check_metadata(metadata: Option<&Value>, source: &Source, found: &mut Vec<Dia
         return found.push(add(codes::BAD_METADATA, message, "/metadata"));
     };
     for (key, value) in members.iter().take(super::MAX_FINDINGS) {
-        let mut pointer = "/metadata".to_owned();
-        locate::push_key(&mut pointer, key);
+        // Put together for a problem alone: most keys have none.
+        let pointer = || {
+            let mut pointer = "/metadata".to_owned();
+            locate::push_key(&mut pointer, key);
+            pointer
+        };
         let named = |pattern: &Regex, longest: usize, words: &str| match value.as_str() {
             Some(text) if text.len() <= longest && pattern.is_match(text) => None,
             Some(text) => Some(format!(
@@ -375,28 +381,18 @@ fn check_metadata(metadata: Option<&Value>, source: &Source, found: &mut Vec<Dia
                 let message = format!("unknown key {unknown:?} in `metadata`");
                 let mut finding = Diagnostic::error(codes::UNKNOWN_KEY, message);
                 finding.help = help;
-                found.push(finding.at(source, pointer).at_key());
+                found.push(finding.at(source, pointer()).at_key());
                 continue;
             }
         };
         if let Some(message) = problem {
-            found.push(add(codes::BAD_METADATA, message, &pointer));
+            found.push(add(codes::BAD_METADATA, message, &pointer()));
         }
     }
     if !members.contains_key("name") {
         let message = "`metadata` needs the field `name`".to_owned();
         found.push(add(codes::MISSING, message, "/metadata").at_key());
     }
-}
-
-fn labels(metadata: Option<&Value>) -> BTreeMap<String, String> {
-    let labels = metadata
-        .and_then(|m| m.get("labels"))
-        .and_then(Value::as_object);
-    let labels = labels.into_iter().flatten();
-    labels
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect()
 }
 
 /// Reads our annotations: gives the moment until which nothing is written, if there is one.

@@ -13,7 +13,6 @@ mod bindings;
 mod scopes;
 mod targets;
 
-use super::Options;
 use super::crd::{self, NamespaceRule, NamespacesFrom};
 use super::document::{Body, Document};
 use super::suggest;
@@ -43,7 +42,6 @@ pub(super) fn resolve(
     mut documents: Vec<Document>,
     broken: &[Source],
     complete: bool,
-    options: &Options,
     found: &mut Vec<Diagnostic>,
 ) -> Resolved {
     documents.sort_by(|a, b| a.source.cmp(&b.source));
@@ -54,10 +52,6 @@ pub(super) fn resolve(
     let mut resolver = Resolver {
         known: known.collect(),
         bad: documents.iter().map(|document| !document.valid).collect(),
-        chosen: documents
-            .iter()
-            .map(|document| options.selects(&document.labels))
-            .collect(),
         documents: &documents,
         broken: broken.iter().map(key).collect(),
         index: HashMap::new(),
@@ -77,10 +71,9 @@ pub(super) fn resolve(
     resolver.note_unplaced_fields();
 
     let complete = complete && !resolver.bad.contains(&true);
-    let wishes = documents.iter().zip(&resolver.chosen);
-    let selected = wishes
-        .filter(|(document, chosen)| **chosen && !matches!(document.body, Body::Target(_)))
-        .count();
+    let wish = |document: &&Document| !matches!(document.body, Body::Target(_));
+    let selected = documents.iter().filter(|document| document.chosen);
+    let selected = selected.filter(wish).count();
     let desired = resolver.desired(&scopes, &bindings, &apps, complete);
     Resolved {
         desired,
@@ -144,8 +137,6 @@ struct Resolver<'a> {
     known: HashSet<(SourceFile, usize, String)>,
     /// Which documents have an error.
     bad: Vec<bool>,
-    /// Which documents the selector chose.
-    chosen: Vec<bool>,
     broken: HashSet<Key<'a>>,
     /// Documents by kind, namespace and name.
     index: HashMap<Key<'a>, usize>,
@@ -389,7 +380,7 @@ impl<'a> Resolver<'a> {
         apps: &[AppWish<'a>],
         complete: bool,
     ) -> Desired {
-        let used = |document: usize| !self.bad[document] && self.chosen[document];
+        let used = |document: usize| !self.bad[document] && self.documents[document].chosen;
         let mut targets: Vec<DesiredTarget> = self
             .targets
             .iter()
