@@ -88,9 +88,7 @@ fn left(out: &mut String, label: &str, result: &TargetReport, options: &Options)
 }
 
 fn closing(out: &mut String, report: &Report, invalid: bool) {
-    let verified = report
-        .targets
-        .iter()
+    let verified = unrefused(report)
         .filter(|target| target.converged == Some(true) && nothing_left(target))
         .count();
     if verified > 0 {
@@ -130,11 +128,7 @@ pub(crate) fn last_line(report: &Report, invalid: bool) -> String {
     } else {
         String::new()
     };
-    let clean = report
-        .targets
-        .iter()
-        .filter(|target| is_clean(target))
-        .count();
+    let clean = unrefused(report).filter(|target| is_clean(target)).count();
     let of_targets = format!("{clean} of {} targets as declared", plan.targets.len());
     let manifests = if invalid {
         "; the manifests have errors (see above)"
@@ -167,6 +161,14 @@ pub(crate) fn last_line(report: &Report, invalid: bool) -> String {
             "Stale: what the plan rests on moved; nothing was written. Run it again.".to_owned()
         }
     }
+}
+
+/// The targets of whose plans no rule stopped anything.
+fn unrefused(report: &Report) -> impl Iterator<Item = &TargetReport> {
+    let targets = report.approved.targets().zip(&report.targets);
+    targets
+        .filter(|((_, verdict), _)| verdict.refusals().is_empty())
+        .map(|(_, target)| target)
 }
 
 fn nothing_left(target: &TargetReport) -> bool {

@@ -284,6 +284,7 @@ fn an_approval_lifts_neither_protection_nor_incomplete_manifests() {
         (ran.refusals(), case.scopes()),
         (vec!["protected a".to_owned()], vec!["a".to_owned()])
     );
+    ran.says("0 of 1 targets as declared");
 }
 
 #[test]
