@@ -223,9 +223,10 @@ impl Session {
     }
 
     /// Whether a Target that was not read may lead to the same server: only a reading tells which server a resource
-    /// identifier means. What its manifests declare would be taken for gone.
+    /// identifier means, and two of them never mean one. What its manifests declare would be taken for gone.
     fn may_have_a_twin(target: &Target, unread: &[&Target]) -> bool {
         target.system() == System::OneLogin
+            && target.live_identity().is_some()
             && unread.iter().any(|other| {
                 other.id != target.id
                     && other.live_identity().is_none()

@@ -186,8 +186,13 @@ impl Planner<'_, '_> {
         }
     }
 
-    /// What protects an object takes effect when it is seen, although nothing is written: it outlives its manifest.
+    /// What protects an object takes effect when it is seen, although nothing is written: it outlives its manifest. Another
+    /// manifest than the one that holds the object has no say.
     fn tighten(&mut self, name: &ScopeName, entry: &OwnedScope, scope: &DesiredScope) {
+        let holder = self.context.holder(Some(&entry.source), &scope.source);
+        if holder.is_some() {
+            return;
+        }
         let tightened = OwnedScope {
             protected: entry.protected || scope.protected,
             hold_until: entry.hold_until.max(scope.hold_until),

@@ -72,6 +72,32 @@ fn a_place_whose_other_target_is_not_chosen_loses_nothing() {
 }
 
 #[test]
+fn two_identifiers_are_two_places_whichever_of_them_is_read() {
+    let mut place = one_login("");
+    let other = "{ id: 99999, name: Other, resourceIdentifier: \"https://api.acme.com/other\", audiences: [x] }";
+    place.world = place
+        .world
+        .replace(" }], apps:", &format!(" }}, {other}], apps:"));
+    let case = Case::of([place]);
+    let by = |name: &str, identifier: &str| {
+        let named = format!("resourceIdentifier: \"https://api.acme.com/{identifier}\"");
+        case.target_manifest("onelogin", name, "")
+            .replace("id: 31415", &named)
+    };
+    case.write("targets/onelogin.yaml", by("onelogin", "orders"));
+    case.write("targets/other.yaml", by("other", "other"));
+    let (a, b) = (
+        scope("onelogin", "a", "description: A"),
+        scope("onelogin", "b", "description: B"),
+    );
+    case.write("a.yaml", a.clone() + &b);
+    case.first_sync();
+    case.write("a.yaml", a);
+    case.sync(&["--target", "onelogin"]).exits(DONE);
+    assert_eq!(case.scopes(), ["a"]);
+}
+
+#[test]
 fn a_place_whose_other_target_is_suspended_loses_nothing() {
     let case = moved_to_a_twin(|text| text.replace("limits:", "suspend: true, limits:"));
     let ran = case.sync(&[]).exits(DONE);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{CLIENTS, SCOPES};
-use crate::support::manifest::{document, scope_spec};
+use crate::support::manifest::{document, labelled, scope_spec};
 use crate::support::*;
 
 const DESCRIBED: &str = "scopes: [{ id: 7, value: a, description: A }]";
@@ -413,6 +413,36 @@ fn a_second_manifest_for_what_another_holds_gets_conflict_and_changes_nothing() 
         .exits(REFUSED);
     assert_eq!(ran.refusals(), ["conflict a"]);
     assert_eq!(case.scope("a")["description"], "A");
+}
+
+#[test]
+fn a_second_namespace_that_declares_what_another_holds_gets_conflict() {
+    let case = Case::of([one_login("")]);
+    case.target("onelogin", "allowedNamespaces: { from: All }");
+    case.write("one/a.yaml", a("A"));
+    case.run(&["sync", "targets", "one", "--yes"]).exits(DONE);
+    let spec = "targetRefs: [{ name: onelogin, namespace: default }], name: a, description: B";
+    case.write(
+        "two/a.yaml",
+        labelled("Scope", "name: a, namespace: team-b", spec),
+    );
+    let ran = case
+        .run(&["sync", "targets", "two", "--yes"])
+        .exits(REFUSED);
+    assert_eq!(ran.refusals(), ["conflict a"]);
+    assert_eq!(case.scope("a")["description"], "A");
+}
+
+#[test]
+fn what_another_manifest_holds_is_protected_by_its_own_manifest_alone() {
+    let case = Case::of([wso2("")]);
+    case.write("one/a.yaml", scope("wso2", "a", "description: A"));
+    case.run(&["sync", "targets", "one", "--yes"]).exits(DONE);
+    let other = "description: B, previousNames: [a], protected: true";
+    case.write("two/b.yaml", scope("wso2", "b", other));
+    let ran = case.run(&["sync", "targets", "two", "--yes"]).exits(FAILED);
+    assert_eq!(ran.codes(), ["SW204"]);
+    assert_eq!(case.entry("a")["protected"], false);
 }
 
 #[test]
