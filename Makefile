@@ -9,11 +9,12 @@ run: ## the quick start: sync examples/quickstart to the three systems, emulated
 	cargo run --locked -- sync examples/quickstart --sandbox
 
 test: ## all tests
-	cargo test --locked
+	cargo test --locked --workspace
 
 lint: ## formatting and clippy, warnings being errors
 	cargo fmt --all --check
-	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --no-default-features --locked -- -D warnings
 
 # The tests that compare the generated files with the types write them when they are told to. The files go first, so that
 # one that is no longer generated does not stay.

@@ -11,14 +11,23 @@ use crate::telemetry;
 
 mod adopt;
 mod apply;
+#[cfg(feature = "sandbox")]
 mod embedded;
 mod generate;
 mod output;
 mod plan;
+#[cfg(feature = "sandbox")]
 mod sandbox;
 mod session;
 mod signal;
 mod validate;
+
+// One of them is there, under the names that the verbs know.
+#[cfg(not(feature = "sandbox"))]
+#[path = "commands/no_sandbox.rs"]
+mod embedded;
+#[cfg(not(feature = "sandbox"))]
+use embedded as sandbox;
 
 /// How a command ended: the process's exit code. See `scopeward --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,5 +20,4 @@ pub mod model;
 pub mod plan;
 pub mod provider;
 pub mod render;
-pub mod sandbox;
 pub mod telemetry;

@@ -15,7 +15,7 @@ use crate::model::target::{AuthorizationServer, Edition, Endpoint};
 use crate::model::{AppOwner, AppRef, Desired, DesiredTarget, TargetId};
 use crate::provider::Credential;
 use crate::render::RunResult;
-use crate::sandbox::{Options, Sandbox, World};
+use scopeward_sandbox::{Options, Sandbox, World};
 
 /// The file of the sandbox's folder that holds what there is.
 const STATE: &str = "world.json";

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Exit, Stop, output, sentence, signal};
 use crate::cli;
-use crate::sandbox::{Options, Sandbox, World};
+use scopeward_sandbox::{Options, Sandbox, World};
 
 pub(super) async fn run(args: cli::Sandbox) -> Result<Exit, Stop> {
     let world = match &args.world {

@@ -11,7 +11,7 @@ use scopeward::plan::change::ScopeState;
 use scopeward::provider::{
     Connect, Credential, Observe, Patience, Provider, ProviderError, observer, provider,
 };
-use scopeward::sandbox::{Options, Sandbox, World};
+use scopeward_sandbox::{Options, Sandbox, World};
 use serde_json::{Value, json};
 use url::Url;
 

@@ -7,7 +7,7 @@ mod state;
 mod transport;
 
 use reqwest::{Client, Method, RequestBuilder};
-use scopeward::sandbox::{Options, Sandbox, World};
+use scopeward_sandbox::{Options, Sandbox, World};
 use serde_json::{Value, json};
 
 /// Two accounts, so that names matter.

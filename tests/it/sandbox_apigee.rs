@@ -1,7 +1,7 @@
 //! Apigee's documented calls, and what published clients send, over real HTTP.
 
 use reqwest::{Client, Method, RequestBuilder};
-use scopeward::sandbox::{Options, Sandbox, World};
+use scopeward_sandbox::{Options, Sandbox, World};
 use serde_json::{Value, json};
 
 const WORLD: &str = r"

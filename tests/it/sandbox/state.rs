@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use scopeward::sandbox::SandboxError;
+use scopeward_sandbox::SandboxError;
 
 use super::*;
 

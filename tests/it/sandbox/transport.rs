@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use scopeward::sandbox::SandboxError;
+use scopeward_sandbox::SandboxError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -344,7 +344,7 @@ fn posted_status(body: &Body) -> Result<Option<Status>, Fault> {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::sandbox::apigee::testing::{Driver, NOW};
+    use crate::apigee::testing::{Driver, NOW};
 
     const APPS: &str = "/developers/ann@example.com/apps";
     const SHOP: &str = "/developers/ann@example.com/apps/shop";

@@ -402,7 +402,7 @@ fn not_associated() -> Fault {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::sandbox::apigee::testing::{Driver, NOW};
+    use crate::apigee::testing::{Driver, NOW};
 
     const KEY: &str = "/developers/ann@example.com/apps/shop/keys/k3y";
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::Edition;
 use super::answer::Fault;
 use super::store::Attribute;
-use crate::sandbox::wire::Request;
+use crate::wire::Request;
 
 /// A JSON object from a request.
 #[derive(Debug, Default)]

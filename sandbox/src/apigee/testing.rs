@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Apigee;
-use crate::sandbox::wire::{Emulated, Request, Response};
+use crate::wire::{Emulated, Request, Response};
 
 /// The moment of every request, unless a test moves it.
 pub(super) const NOW: i64 = 1_760_000_000;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Edition;
-use crate::sandbox::wire::{Response, UNROUTED};
+use crate::wire::{Response, UNROUTED};
 
 /// What a call comes to.
 pub(super) enum Answer {

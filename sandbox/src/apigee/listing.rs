@@ -341,7 +341,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use crate::sandbox::apigee::testing::Driver;
+    use crate::apigee::testing::Driver;
 
     fn many(edition: &str, switches: &Value, apps: usize) -> Driver {
         let apps: Vec<Value> = (0..apps)

@@ -282,7 +282,7 @@ fn check_display_name(body: &Body) -> Result<(), Fault> {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::sandbox::apigee::testing::{Driver, NOW};
+    use crate::apigee::testing::{Driver, NOW};
 
     #[test]
     fn a_product_is_created_and_shown_in_each_editions_shape() {

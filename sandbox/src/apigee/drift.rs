@@ -220,8 +220,8 @@ impl Details {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::sandbox::apigee::testing::Driver;
-    use crate::sandbox::wire::Emulated as _;
+    use crate::apigee::testing::Driver;
+    use crate::wire::Emulated as _;
 
     const SHOP: &str = "/developers/ann@example.com/apps/shop";
 

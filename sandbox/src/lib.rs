@@ -1,7 +1,7 @@
 //! An emulator of the three systems, over real HTTP on loopback.
 //!
 //! It is the other side of the tests, the dry world of a first run, and a place to try manifests without an account.
-//! It shares no types with the clients of this crate: an emulator that reads an API description the same way as the
+//! It knows nothing of the engine, its clients least of all: an emulator that reads an API description the same way as the
 //! client does would only prove that both read it alike.
 //!
 //! ```text
@@ -39,7 +39,7 @@ mod journal;
 mod onelogin;
 mod serve;
 mod store;
-pub(crate) mod wire;
+mod wire;
 mod world;
 mod wso2;
 

@@ -21,7 +21,7 @@ use super::answer::{Fault, json_response, page_not_found};
 use super::switches::Switches;
 use super::world::Credential;
 use super::{Edition, ids};
-use crate::sandbox::wire::{Request, Response};
+use crate::wire::{Request, Response};
 
 const EDGE_TOKEN: &str = "/oauth/token";
 const GOOGLE_TOKEN: &str = "/token";
@@ -523,9 +523,9 @@ fn edge_jwt(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::apigee::Apigee;
-    use crate::sandbox::apigee::testing::{Driver, NOW};
-    use crate::sandbox::wire::Emulated as _;
+    use crate::apigee::Apigee;
+    use crate::apigee::testing::{Driver, NOW};
+    use crate::wire::Emulated as _;
 
     const EDGECLI: &str = "Basic ZWRnZWNsaTplZGdlY2xpc2VjcmV0";
 

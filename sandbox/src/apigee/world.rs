@@ -591,9 +591,9 @@ fn dated(time: i64) -> Option<i64> {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::sandbox::apigee::Apigee;
-    use crate::sandbox::apigee::testing::Driver;
-    use crate::sandbox::wire::Emulated as _;
+    use crate::apigee::Apigee;
+    use crate::apigee::testing::Driver;
+    use crate::wire::Emulated as _;
 
     #[test]
     fn the_example_of_the_formats_page_is_read() {

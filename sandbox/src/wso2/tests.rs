@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::Wso2;
-use crate::sandbox::wire::{Emulated, Request, Response};
+use crate::wire::{Emulated, Request, Response};
 
 const REGISTRATION: &str = "/api/auth/scope-registration/v1.0/scopes";
 const PUBLISHER: &str = "/api/am/publisher/v4/scopes";

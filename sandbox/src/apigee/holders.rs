@@ -301,7 +301,7 @@ fn activity(call: &Call<'_>) -> Result<Option<bool>, Fault> {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::sandbox::apigee::testing::{Driver, NOW};
+    use crate::apigee::testing::{Driver, NOW};
 
     #[test]
     fn a_developer_is_created_shown_changed_and_deleted() {
