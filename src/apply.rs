@@ -115,7 +115,7 @@ pub struct Run<'a> {
     pub who: &'a str,
     /// Where results are recorded.
     pub inventory: &'a Inventory,
-    /// Set by Ctrl-C.
+    /// Cancelled by Ctrl-C.
     pub interrupt: &'a Interrupt,
     /// Counts changes that are through.
     pub progress: &'a Progress,
@@ -154,7 +154,7 @@ pub async fn run_target(
     };
     target.learn().await;
     target.levels().await;
-    if target.error.is_none() && target.sent && !run.interrupt.is_set() {
+    if target.error.is_none() && target.sent && !run.interrupt.is_cancelled() {
         target.verify(&mut report).await;
     }
     report.error = report.error.or(target.error);
@@ -220,7 +220,7 @@ impl TargetRun<'_> {
             }
         }
         for (level, indexes) in by_level {
-            if self.run.interrupt.is_set() || self.error.is_some() {
+            if self.run.interrupt.is_cancelled() || self.error.is_some() {
                 return;
             }
             let indexes = self.reread(level, indexes).await;
@@ -303,7 +303,7 @@ impl TargetRun<'_> {
                 let Some(index) = ready.pop_front() else {
                     break;
                 };
-                if self.run.interrupt.is_set() || self.error.is_some() {
+                if self.run.interrupt.is_cancelled() || self.error.is_some() {
                     continue;
                 }
                 let met = |on: &usize| matches!(self.outcomes.get(on), Some(Outcome::Done { .. }));
@@ -369,7 +369,7 @@ impl TargetRun<'_> {
                 .all(|left| expected.contains(&left.object.key()));
             if !converged
                 && tokio::time::Instant::now() + pause < deadline
-                && !self.run.interrupt.is_set()
+                && !self.run.interrupt.is_cancelled()
             {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(2));

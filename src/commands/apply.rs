@@ -152,7 +152,7 @@ fn interrupt_on_signal(interrupt: Interrupt) {
     tokio::spawn(async move {
         signal::terminated().await;
         output::note("interrupted: finishing the calls in flight (once more ends at once)");
-        interrupt.set();
+        interrupt.cancel();
         signal::terminated().await;
         std::process::exit(130);
     });
@@ -188,7 +188,7 @@ async fn confirmed(interrupt: &Interrupt) -> Result<bool, Stop> {
     });
     let answer = tokio::select! {
         answer = question => answer,
-        () = interrupt.wait() => return Ok(false),
+        () = interrupt.cancelled() => return Ok(false),
     };
     let answer = answer.map_err(|error| Stop::failed(error.to_string()))?;
     let answer = answer.map_err(|error| Stop::failed(format!("cannot ask: {error}")))?;
@@ -259,7 +259,7 @@ async fn execute(
         targets
     };
     let (targets, ()) = tokio::join!(work, show_progress(&progress, total as u64, &finished));
-    let interrupted = session.interrupt.is_set();
+    let interrupted = session.interrupt.is_cancelled();
     Report {
         run_id,
         started_at,

@@ -1,7 +1,7 @@
 //! How a live system is reached and what may be done there.
 
 use serde::Serialize;
-use url::Url;
+use url::{Host, Url};
 
 use super::name::{LiveIdentity, Source, TargetId};
 use super::system::System;
@@ -290,6 +290,16 @@ pub fn canonical(url: &Url) -> String {
     )
 }
 
+/// Whether a URL is on this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,5 +320,20 @@ mod tests {
             canonical(&Url::parse("http://127.0.0.1:9400/a/").expect("valid")),
             "http://127.0.0.1:9400/a"
         );
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_names_and_addresses() {
+        for (url, here) in [
+            ("http://127.0.0.1:1", true),
+            ("http://127.9.9.9", true),
+            ("http://[::1]:1", true),
+            ("http://localhost", true),
+            ("http://localhost.example.com", false),
+            ("http://10.0.0.1", false),
+            ("https://acme.onelogin.com", false),
+        ] {
+            assert_eq!(is_loopback(&Url::parse(url).expect("valid")), here, "{url}");
+        }
     }
 }

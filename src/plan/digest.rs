@@ -1,7 +1,8 @@
 //! The digest of a plan: the same changes have the same one in a pull request, on the command line and in a cluster.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
+use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -78,11 +79,8 @@ impl Digest {
     fn of(value: &impl Serialize) -> Self {
         let canonical = serde_json_canonicalizer::to_vec(value)
             .expect("a plan is plain data and always serialises");
-        let mut text = "sha256:".to_owned();
-        for byte in Sha256::digest(&canonical) {
-            write!(text, "{byte:02x}").expect("a text takes every text");
-        }
-        Self(text)
+        let hash = Bytes::copy_from_slice(&Sha256::digest(&canonical));
+        Self(format!("sha256:{hash:x}"))
     }
 }
 

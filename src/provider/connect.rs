@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// How a run connects.
@@ -13,7 +13,7 @@ pub struct Connect {
     pub sandbox: Option<Url>,
     /// The `User-Agent` header.
     pub user_agent: String,
-    /// Set by Ctrl-C.
+    /// Cancelled by Ctrl-C.
     pub interrupt: Interrupt,
     /// How long answers are waited for, and how often a request is sent again.
     pub patience: Patience,
@@ -65,31 +65,5 @@ impl Default for Patience {
     }
 }
 
-/// A flag that is set once and for all, and wakes whoever waits. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Interrupt(watch::Sender<bool>);
-
-impl Default for Interrupt {
-    fn default() -> Self {
-        Self(watch::Sender::new(false))
-    }
-}
-
-impl Interrupt {
-    /// Sets it: no new request is started from now on; those in flight are finished.
-    pub fn set(&self) {
-        self.0.send_replace(true);
-    }
-
-    /// Whether it is set.
-    pub fn is_set(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    /// Returns when it is set.
-    pub async fn wait(&self) {
-        let mut receiver = self.0.subscribe();
-        // The sender lives in `self`, so that the channel cannot close meanwhile.
-        let _ = receiver.wait_for(|set| *set).await;
-    }
-}
+/// Ctrl-C: once it is cancelled no new request is started, and those in flight are finished. Clones share it.
+pub type Interrupt = CancellationToken;

@@ -13,9 +13,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::error::{Cause, ProviderError};
-use super::http::is_loopback;
 use crate::model::Target;
-use crate::model::target::canonical;
+use crate::model::target::{canonical, is_loopback};
 
 /// Every key that a credential can have, on any system. An environment variable is read only for these, so that the
 /// variables of the credential `a-b` are not keys of the credential `a`.
@@ -262,6 +261,7 @@ impl CredentialStore {
             let why = format!("credentialsRef.name {name:?} is not the name of a Secret");
             return Err(refusal(target, why));
         }
+        self.folder_is_there(target)?;
         // Variables that could belong to two credentials do not matter where the folder has this one.
         let found = match self.in_folder(target, name)? {
             Some(found) => Some(found),
@@ -299,6 +299,26 @@ impl CredentialStore {
             .or_else(|| self.document(target, name)?.keys.get(key).cloned())
             .map(|text| text.expose_secret().to_owned())
             .ok_or_else(missing)
+    }
+
+    /// Refuses a `--credentials` that leads nowhere: what was named is not passed over for a weaker source.
+    fn folder_is_there(&self, target: &Target) -> Result<(), ProviderError> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let why = match std::fs::metadata(folder) {
+            Ok(found) if found.is_dir() => return Ok(()),
+            Ok(_) => "it is not a folder".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let named = folder.display().to_string();
+        Err(refusal(
+            target,
+            format!("--credentials {named:?} cannot be read: {why}"),
+        )
+        .with_help(
+            "name a folder that is there, or leave it out to use the environment and the inputs",
+        ))
     }
 
     fn in_folder(&self, target: &Target, name: &str) -> Result<Option<Found>, ProviderError> {

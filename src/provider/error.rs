@@ -1,5 +1,6 @@
 //! Why a call did not give what was asked for.
 
+use http::StatusCode;
 use strum::IntoStaticStr;
 use thiserror::Error;
 
@@ -47,34 +48,34 @@ pub enum Cause {
     #[error("{0}")]
     Certificate(String),
     /// The credential was refused.
-    #[error("the server said: {status}, {message}")]
+    #[error("the server said: {}, {message}", status_text(*status))]
     Unauthorized {
-        /// Status code and reason.
-        status: String,
+        /// The status code.
+        status: u16,
         /// The server's own words.
         message: String,
     },
     /// What the call is about does not exist.
-    #[error("the server said: {status}, {message}")]
+    #[error("the server said: {}, {message}", status_text(*status))]
     NotFound {
-        /// Status code and reason.
-        status: String,
+        /// The status code.
+        status: u16,
         /// The server's own words.
         message: String,
     },
     /// The server takes fewer requests than were sent, to the last retry.
-    #[error("the server said: {status}, {message}")]
+    #[error("the server said: {}, {message}", status_text(*status))]
     RateLimited {
-        /// Status code and reason.
-        status: String,
+        /// The status code.
+        status: u16,
         /// The server's own words.
         message: String,
     },
     /// Any other status that is not a success.
-    #[error("the server said: {status}, {message}")]
+    #[error("the server said: {}, {message}", status_text(*status))]
     Status {
-        /// Status code and reason.
-        status: String,
+        /// The status code.
+        status: u16,
         /// The server's own words.
         message: String,
     },
@@ -125,14 +126,13 @@ impl ProviderError {
 
     /// The status of the server's answer, where that is why it failed.
     pub fn status(&self) -> Option<u16> {
-        let (Cause::Unauthorized { status, .. }
-        | Cause::NotFound { status, .. }
-        | Cause::RateLimited { status, .. }
-        | Cause::Status { status, .. }) = &self.cause
-        else {
-            return None;
-        };
-        status.split(' ').next()?.parse().ok()
+        match self.cause {
+            Cause::Unauthorized { status, .. }
+            | Cause::NotFound { status, .. }
+            | Cause::RateLimited { status, .. }
+            | Cause::Status { status, .. } => Some(status),
+            _ => None,
+        }
     }
 
     /// Whether a token server refuses what it was sent, rather than does not answer: OAuth's own word for a wrong password is
@@ -145,12 +145,29 @@ impl ProviderError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self.cause,
-            Cause::Transport(_) | Cause::Timeout(_) | Cause::RateLimited { .. }
-        ) || matches!(&self.cause, Cause::Status { status, .. } if ["502", "503", "504"].iter().any(|s| status.starts_with(s)))
+            Cause::Transport(_)
+                | Cause::Timeout(_)
+                | Cause::RateLimited { .. }
+                | Cause::Status {
+                    status: 502..=504,
+                    ..
+                }
+        )
     }
 
     /// Whether what the call is about does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self.cause, Cause::NotFound { .. })
+    }
+}
+
+/// `404 Not Found`.
+fn status_text(status: u16) -> String {
+    let reason = StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason());
+    match reason {
+        Some(reason) => format!("{status} {reason}"),
+        None => status.to_string(),
     }
 }

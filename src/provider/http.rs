@@ -43,7 +43,6 @@ mod words;
 pub(crate) use answer::Answer;
 pub(crate) use auth::{Auth, Token, TokenCalls, TokenSource};
 pub(crate) use call::Call;
-pub(crate) use client::is_loopback;
 pub(crate) use settle::{Found, Settled, Unseen, settle_create};
 
 use auth::{Signature, Tokens};

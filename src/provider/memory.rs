@@ -320,14 +320,14 @@ fn same(a: &LiveScope, b: &LiveScope) -> bool {
 
 fn conflict(message: &str) -> Cause {
     Cause::Status {
-        status: "409 Conflict".to_owned(),
+        status: 409,
         message: message.to_owned(),
     }
 }
 
 fn not_found(message: &str) -> Cause {
     Cause::NotFound {
-        status: "404 Not Found".to_owned(),
+        status: 404,
         message: message.to_owned(),
     }
 }

@@ -394,14 +394,17 @@ fn find_client(clients: &[Client], app: u64, ids: &[u64]) -> Found<()> {
 /// Whether an error says that the object exists: `422, Validation failed: Value has already been taken`. What attaching an
 /// app twice answers is not documented, so that the wording is taken widely; a wrong guess costs one list.
 fn is_taken(error: &ProviderError) -> bool {
-    let Cause::Status { status, message } = &error.cause else {
+    let Cause::Status {
+        status: 409 | 422,
+        message,
+    } = &error.cause
+    else {
         return false;
     };
     let message = message.to_lowercase();
-    (status.starts_with("422") || status.starts_with("409"))
-        && ["taken", "already", "exist"]
-            .iter()
-            .any(|word| message.contains(word))
+    ["taken", "already", "exist"]
+        .iter()
+        .any(|word| message.contains(word))
         && !message.contains("does not exist")
 }
 

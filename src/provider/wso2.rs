@@ -271,7 +271,7 @@ fn failed(cause: Cause) -> ProviderError {
 
 /// Whether an error says that the object exists already.
 fn is_conflict(error: &ProviderError) -> bool {
-    matches!(&error.cause, Cause::Status { status, .. } if status.starts_with("409"))
+    error.status() == Some(409)
 }
 
 /// An error of a write that is not sent.

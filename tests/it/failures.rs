@@ -228,6 +228,7 @@ fn a_credential_that_is_nowhere_or_lacks_a_key_is_told_with_all_places() {
     case.forget_requests();
     let none = ["URL", "USERNAME", "PASSWORD"].map(|key| format!("SCOPEWARD_WSO2_{key}"));
     let none: Vec<_> = none.iter().map(|name| (name.as_str(), None)).collect();
+    case.write("keys/another/url", "https://example.com");
     let nowhere = case
         .run_in(&none, &["plan", ".", "--credentials", "keys"])
         .exits(FAILED);

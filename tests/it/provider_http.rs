@@ -700,7 +700,7 @@ async fn an_interrupt_ends_a_pause_and_starts_nothing_new() {
         async move { observer.observe(&interest).await }
     });
     tokio::task::yield_now().await;
-    connect.interrupt.set();
+    connect.interrupt.cancel();
     assert_eq!(paused.await.unwrap().unwrap_err().reason(), "rate_limited");
     assert_eq!(waiting.await.unwrap().unwrap_err().reason(), "interrupted");
     assert_eq!(asked(&server, CLIENTS).await, 0);
@@ -714,7 +714,7 @@ struct Interrupting(Interrupt);
 
 impl Respond for Interrupting {
     fn respond(&self, _: &Request) -> ResponseTemplate {
-        self.0.set();
+        self.0.cancel();
         error(503, "going down")
     }
 }

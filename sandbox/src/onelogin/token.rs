@@ -5,6 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -128,7 +129,10 @@ fn live_token(account: &mut Account, client_id: &str, now: Timestamp, replaces: 
     }
     account.tokens_given += 1;
     let number = account.tokens_given;
-    let secret = |kind: &str| hex(&Sha256::digest(format!("{kind}\n{client_id}\n{number}")));
+    let secret = |kind: &str| {
+        let hash = Sha256::digest(format!("{kind}\n{client_id}\n{number}"));
+        format!("{:x}", Bytes::copy_from_slice(&hash))
+    };
     let token = Token {
         client_id: client_id.to_owned(),
         access: secret("access"),
@@ -211,12 +215,4 @@ fn read_body(request: &Request) -> Option<Map<String, Value>> {
 
 fn bad_request(message: &str) -> Answer {
     shape_c(400, "bad request", message)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -11,7 +11,7 @@ use super::api::{self, Cursor, PAGE, Progress, Query};
 use super::convert::{
     ApigeeApp, Beside, Choice, Listing, WireApp, WireDeveloper, WireKey, WireProduct,
 };
-use super::{Apigee, Cause, ProviderError};
+use super::{Apigee, ProviderError};
 use crate::model::target::Edition;
 use crate::model::{AppOwner, AppRef, ConsumerKey, LiveApp, LiveAppScopes, ScopeName};
 use crate::provider::http::Answer;
@@ -321,10 +321,10 @@ impl Apigee {
     /// wrong password, and 403 on X.
     fn may_not_list(&self, error: &ProviderError) -> bool {
         let forbidden = match self.edition {
-            Edition::Edge => "401",
-            Edition::X => "403",
+            Edition::Edge => 401,
+            Edition::X => 403,
         };
-        matches!(&error.cause, Cause::Unauthorized { status, .. } if status.starts_with(forbidden))
+        error.status() == Some(forbidden)
     }
 }
 

@@ -110,11 +110,13 @@ fn all_keys_come_from_the_first_source_that_has_the_credential() {
 
 #[test]
 fn a_credential_that_is_nowhere_is_an_error_that_names_the_places() {
-    let store = CredentialStore::new(Some("creds".into()), [], vec![]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = CredentialStore::new(Some(folder.path().to_owned()), [], vec![]);
     let error = store.find(&target("onelogin-prod")).expect_err("nowhere");
+    let why = error.cause.to_string();
     assert_eq!(
-        error.cause.to_string(),
-        "no credential \"onelogin-prod\" in creds/onelogin-prod, nor in the environment (SCOPEWARD_ONELOGIN_PROD_*), nor \
+        why.replace(&folder.path().display().to_string(), "DIR"),
+        "no credential \"onelogin-prod\" in DIR/onelogin-prod, nor in the environment (SCOPEWARD_ONELOGIN_PROD_*), nor \
          in the inputs (a v1/Secret iam/onelogin-prod)"
     );
     assert!(
@@ -124,10 +126,9 @@ fn a_credential_that_is_nowhere_is_an_error_that_names_the_places() {
             .contains("SCOPEWARD_ONELOGIN_PROD_URL")
     );
     for name in ["", ".", "..", "../x", "a/b", "..data"] {
-        assert!(
-            why(store.find(&target(name))).contains("is not the name of a Secret"),
-            "{name}"
-        );
+        let error = store.find(&target(name)).expect_err("refused");
+        let why = error.cause.to_string();
+        assert!(why.contains("is not the name of a Secret"), "{name}");
     }
 }
 
@@ -246,4 +247,21 @@ fn no_debug_text_holds_a_value() {
         text.contains("SCOPEWARD_C_PASSWORD") && !text.contains("pl4nted"),
         "{text}"
     );
+}
+
+#[test]
+fn a_credentials_folder_that_is_not_there_is_an_error_and_no_other_source_is_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    fs::write(&file, "").expect("written");
+    for named in [folder.path().join("nowhere"), file] {
+        let variables = environment(&[("SCOPEWARD_A_CLIENT_ID", "from the environment")]);
+        let store = CredentialStore::new(Some(named.clone()), variables, vec![]);
+        let why = why(store.find(&target("a")));
+        let start = format!(
+            "--credentials {:?} cannot be read: ",
+            named.display().to_string()
+        );
+        assert!(why.starts_with(&start), "{why}");
+    }
 }

@@ -113,33 +113,12 @@ pub(super) async fn read(response: &mut Response, limit: usize) -> Result<Body, 
 }
 
 /// The cause that a status stands for.
-pub(super) fn cause_of(status: StatusCode, message: String) -> Cause {
-    let text = status_text(status);
-    match status.as_u16() {
+pub(super) fn cause_of(status: u16, message: String) -> Cause {
+    match status {
         // Apigee answers a wrong password with 403 and a missing permission with 401.
-        401 | 403 => Cause::Unauthorized {
-            status: text,
-            message,
-        },
-        404 => Cause::NotFound {
-            status: text,
-            message,
-        },
-        429 => Cause::RateLimited {
-            status: text,
-            message,
-        },
-        _ => Cause::Status {
-            status: text,
-            message,
-        },
-    }
-}
-
-/// `404 Not Found`.
-pub(super) fn status_text(status: StatusCode) -> String {
-    match status.canonical_reason() {
-        Some(reason) => format!("{} {reason}", status.as_u16()),
-        None => status.as_u16().to_string(),
+        401 | 403 => Cause::Unauthorized { status, message },
+        404 => Cause::NotFound { status, message },
+        429 => Cause::RateLimited { status, message },
+        _ => Cause::Status { status, message },
     }
 }

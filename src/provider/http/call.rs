@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
 
-use super::answer::{Answer, Body, cause_of, read, status_text};
+use super::answer::{Answer, Body, cause_of, read};
 use super::auth::Signature;
 use super::client::deepest;
 use super::retry::{self, Effect, Ending, Verdict};
@@ -312,7 +312,8 @@ impl<'a> Call<'a> {
                 Err(_) => Bytes::new(),
             };
             let message = words::words(&body, &http.redactor).text;
-            Failure::new(Ending::Answered(status.as_u16()), cause_of(status, message))
+            let status = status.as_u16();
+            Failure::new(Ending::Answered(status), cause_of(status, message))
         };
         failure.asked_wait = asked_wait;
         if matches!(failure.cause, Cause::Unauthorized { .. }) {
@@ -492,15 +493,13 @@ fn redirected(url: &Url, response: &Response) -> Failure {
         Some(to) => format!("a redirect to {}, which is not followed", host_of(&to)),
         None => "a redirect to nowhere".to_owned(),
     };
-    let cause = Cause::Status {
-        status: status_text(response.status()),
-        message,
-    };
+    let status = response.status().as_u16();
+    let cause = Cause::Status { status, message };
     Failure {
         help: Some(
             "if the system has moved, change the url of the target and that of its credential"
                 .to_owned(),
         ),
-        ..Failure::new(Ending::Answered(response.status().as_u16()), cause)
+        ..Failure::new(Ending::Answered(status), cause)
     }
 }

@@ -1,10 +1,11 @@
 //! The HTTP clients beneath: TLS, proxies, timeouts.
 
 use reqwest::{Client, redirect};
-use url::{Host, Url};
+use url::Url;
 
 use super::tls;
 use crate::model::Target;
+use crate::model::target::is_loopback;
 use crate::provider::connect::Connect;
 use crate::provider::credential::Credential;
 
@@ -48,16 +49,6 @@ impl Clients {
         } else {
             &self.outside
         }
-    }
-}
-
-/// Whether a URL is on this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

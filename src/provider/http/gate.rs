@@ -67,7 +67,7 @@ impl Gate {
                 None | Some(Ok(())) => break,
             }
         }
-        if self.interrupt.is_set() && !settling {
+        if self.interrupt.is_cancelled() && !settling {
             return Err(Interrupted);
         }
         Ok(permit)
@@ -97,7 +97,7 @@ impl Gate {
         }
         tokio::select! {
             biased;
-            () = self.interrupt.wait() => Err(Interrupted),
+            () = self.interrupt.cancelled() => Err(Interrupted),
             output = future => Ok(output),
         }
     }
@@ -138,7 +138,7 @@ mod tests {
         assert!(gate.enter(Kind::Api, false).await.is_ok());
         let mut second = pin!(gate.enter(Kind::Api, false));
         assert!(futures::poll!(&mut second).is_pending());
-        interrupt.set();
+        interrupt.cancel();
         assert!(second.await.is_err());
         assert!(gate.enter(Kind::Token, false).await.is_err());
     }
@@ -153,7 +153,7 @@ mod tests {
             assert!(futures::poll!(pin!(gate.enter(kind, false))).is_pending());
             assert!(futures::poll!(pin!(gate.enter(kind, true))).is_pending());
         }
-        interrupt.set();
+        interrupt.cancel();
         assert!(gate.enter(Kind::Api, false).await.is_err());
     }
 }

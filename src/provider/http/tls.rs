@@ -4,9 +4,9 @@
 //! stock certificate has no subjectAltName, so that no authority could vouch for it), and, loudly, nothing at all.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
@@ -139,14 +139,6 @@ fn fingerprint(text: &str) -> Result<[u8; 32], String> {
     }
 }
 
-/// Bytes as hexadecimal digits.
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// Who is trusted.
 #[derive(Debug)]
 enum Trust {
@@ -182,7 +174,7 @@ impl ServerCertVerifier for Judge {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let shown: [u8; 32] = Sha256::digest(end_entity).into();
+        let shown = Sha256::digest(end_entity);
         let verify = |verifier: &Verifier| {
             verifier
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
@@ -190,7 +182,7 @@ impl ServerCertVerifier for Judge {
         };
         match &self.trust {
             Trust::Anything => Ok(ServerCertVerified::assertion()),
-            Trust::Pinned(pin) if *pin == shown => Ok(ServerCertVerified::assertion()),
+            Trust::Pinned(pin) if *pin == *shown => Ok(ServerCertVerified::assertion()),
             Trust::Pinned(_) => Err("it is not the pinned one".to_owned()),
             Trust::Extended(verifier) => verify(verifier),
             Trust::System => system(&self.provider)
@@ -198,7 +190,7 @@ impl ServerCertVerifier for Judge {
                 .and_then(verify),
         }
         .map_err(|why| {
-            let sha256 = hexadecimal(&shown);
+            let sha256 = format!("{:x}", Bytes::copy_from_slice(&shown));
             rustls::Error::Other(OtherError(Arc::new(Rejected { why, sha256 })))
         })
     }
@@ -242,7 +234,6 @@ mod tests {
         let colons = ["AB"; 32].join(":");
         assert_eq!(fingerprint(&plain), Ok([0xab; 32]));
         assert_eq!(fingerprint(&colons), Ok([0xab; 32]));
-        assert_eq!(hexadecimal(&[0xab; 32]), plain);
         for bad in ["", "ab", &plain[1..], &"zz".repeat(32), &"ab".repeat(33)] {
             assert!(fingerprint(bad).is_err(), "{bad}");
         }

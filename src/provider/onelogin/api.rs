@@ -354,7 +354,7 @@ fn explain(mut error: ProviderError) -> ProviderError {
         Cause::NotFound { .. } => {
             "check the target's url and authorizationServer: OneLogin answers so to an unknown server, scope or app"
         }
-        Cause::Status { status, .. } if status.starts_with("500") => {
+        Cause::Status { status: 500, .. } => {
             "OneLogin answers 500 to every call if the user who made the API credential was deleted"
         }
         _ => return error,
