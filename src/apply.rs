@@ -22,7 +22,7 @@ use crate::model::{
     Live, LiveApp, LiveIdentity, PastRemoval, Record, RemoteId, Removal, Reread, TargetId,
 };
 use crate::plan::change::{Change, Level};
-use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
+use crate::plan::guard::{ApprovedChange, ApprovedPlan, ApprovedTarget};
 use crate::plan::{Failure, ObjectKind, PlannedChange, SkipReason, TargetPlan};
 use crate::provider::error::Fate;
 use crate::provider::{Interest, Interrupt, Provider, ProviderError};
@@ -122,12 +122,8 @@ pub struct Run<'a> {
 }
 
 /// Runs one target's part of an approved plan, and verifies it.
-pub async fn run_target(
-    run: &Run<'_>,
-    plan: &TargetPlan,
-    approved: &ApprovedTarget,
-    work: &Work<'_>,
-) -> TargetReport {
+pub async fn run_target(run: &Run<'_>, approved: &ApprovedTarget, work: &Work<'_>) -> TargetReport {
+    let plan = approved.plan();
     let mut report = TargetReport {
         target: plan.target.clone(),
         outcomes: Vec::new(),
@@ -209,7 +205,7 @@ impl TargetRun<'_> {
     async fn levels(&mut self) {
         let mut by_level: BTreeMap<Level, Vec<usize>> = BTreeMap::new();
         for (index, planned) in self.plan.changes.iter().enumerate() {
-            match self.approved.why_withheld(planned, index) {
+            match self.approved.why_withheld(index) {
                 Some(reason) => {
                     self.outcomes.insert(index, Outcome::Skipped(reason));
                 }
@@ -307,15 +303,16 @@ impl TargetRun<'_> {
                     continue;
                 }
                 let met = |on: &usize| matches!(self.outcomes.get(on), Some(Outcome::Done { .. }));
-                if self.plan.changes[index].depends_on.iter().all(met) {
+                if self.plan.changes[index].depends_on.iter().all(met)
+                    && let Some(change) = self.approved.change(index)
+                {
                     self.sent = true;
                     flight.push(make(
                         self.run,
-                        self.plan,
                         self.approved,
                         self.work.provider,
                         self.identity,
-                        index,
+                        change,
                     ));
                 } else {
                     self.finish(index, Outcome::Skipped(SkipReason::DependencyFailed));
@@ -438,27 +435,25 @@ fn release(
 /// The inventory cannot be written: the run stops, since what follows could not be recorded either.
 async fn make(
     run: &Run<'_>,
-    plan: &TargetPlan,
     approved: &ApprovedTarget,
     provider: &dyn Provider,
     identity: &LiveIdentity,
-    index: usize,
+    change: ApprovedChange<'_>,
 ) -> (usize, Result<Outcome, InventoryError>) {
-    let planned = &plan.changes[index];
     (
-        index,
-        make_one(run, plan, approved, provider, identity, planned).await,
+        change.index(),
+        make_one(run, approved, provider, identity, change).await,
     )
 }
 
 async fn make_one(
     run: &Run<'_>,
-    plan: &TargetPlan,
     approved: &ApprovedTarget,
     provider: &dyn Provider,
     identity: &LiveIdentity,
-    planned: &PlannedChange,
+    change: ApprovedChange<'_>,
 ) -> Result<Outcome, InventoryError> {
+    let (plan, planned) = (approved.plan(), change.planned());
     if plan.system.capabilities().reread == Reread::PerChange
         && let Some(app) = planned.change.app()
     {
@@ -473,7 +468,7 @@ async fn make_one(
         }
     }
     let entry = |outcome: &str, error: Option<&str>| {
-        audit_entry(run, plan, approved, identity, planned, outcome, error)
+        audit_entry(run, approved, identity, planned, outcome, error)
     };
     let removals: Vec<PastRemoval> = if approved.is_approved() {
         Vec::new()
@@ -494,7 +489,7 @@ async fn make_one(
         .inventory
         .sending(identity, &plan.target, sending)
         .await?;
-    let outcome = match provider.apply(&planned.change).await {
+    let outcome = match provider.apply(change).await {
         // Somebody else made it meanwhile: it is not ours, and the next picture says what it is.
         Ok(done) if done.found => Outcome::Skipped(SkipReason::Stale),
         Ok(done) => Outcome::Done {
@@ -556,7 +551,6 @@ fn outcome_records(planned: &PlannedChange, outcome: &Outcome) -> Vec<Record> {
 /// A write's line for the audit log.
 fn audit_entry(
     run: &Run<'_>,
-    plan: &TargetPlan,
     approved: &ApprovedTarget,
     identity: &LiveIdentity,
     planned: &PlannedChange,
@@ -576,7 +570,7 @@ fn audit_entry(
         "runId": run.run_id,
         "who": run.who,
         "digest": approved.digest(),
-        "target": plan.target,
+        "target": approved.plan().target,
         "liveIdentity": identity,
         "request": { "action": planned.change.action(), "object": planned.object },
         "before": before,

@@ -431,6 +431,13 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Counts changes.
+    pub fn of<'a>(changes: impl IntoIterator<Item = &'a PlannedChange>) -> Self {
+        let mut summary = Self::default();
+        changes.into_iter().for_each(|c| summary.count(&c.change));
+        summary
+    }
+
     /// Counts one change.
     pub fn count(&mut self, change: &Change) {
         let slot = match change {
@@ -464,16 +471,6 @@ impl Plan {
     /// The digest of the whole plan: over the digests of its targets.
     pub fn digest(&self) -> Digest {
         Digest::over_targets(self.targets.iter().map(TargetPlan::digest))
-    }
-
-    /// The counts over all targets.
-    pub fn summary(&self) -> Summary {
-        let mut summary = Summary::default();
-        self.targets
-            .iter()
-            .flat_map(|t| &t.changes)
-            .for_each(|c| summary.count(&c.change));
-        summary
     }
 }
 
@@ -514,9 +511,7 @@ impl TargetPlan {
 
     /// The counts.
     pub fn summary(&self) -> Summary {
-        let mut summary = Summary::default();
-        self.changes.iter().for_each(|c| summary.count(&c.change));
-        summary
+        Summary::of(&self.changes)
     }
 
     /// Every refusal, those on changes included.

@@ -28,7 +28,7 @@ use http::Access;
 
 use crate::model::target::Endpoint;
 use crate::model::{AppRef, Live, RemoteId, Target};
-use crate::plan::change::Change;
+use crate::plan::guard::ApprovedChange;
 
 /// Opens a target to look at it; the HTTP layer beneath refuses to send a write. Sends nothing yet.
 ///
@@ -124,7 +124,7 @@ pub trait Apply: Send + Sync {
     ///
     /// # Errors
     /// What the server said; [`ProviderError::fate`] tells whether the write may have taken effect all the same.
-    async fn apply(&self, change: &Change) -> Result<Done, ProviderError>;
+    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Done, ProviderError>;
 }
 
 /// Both.

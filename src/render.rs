@@ -16,9 +16,9 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use crate::apply::{Outcome, Report, TargetReport};
-use crate::plan::guard::ApprovedPlan;
+use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 pub(crate) use crate::plan::words::count;
-use crate::plan::{Plan, Refusal, SkipReason, Skipped, Summary, TargetPlan, WayThrough};
+use crate::plan::{Refusal, SkipReason, Skipped, Summary, TargetPlan, WayThrough};
 
 /// The word for a whole run, as the report's JSON has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,11 +116,9 @@ pub(crate) fn eventful(
 }
 
 /// How a target's name is shown: without its namespace where all targets share one.
-pub(crate) fn target_label(plan: &Plan, target: &TargetPlan) -> String {
-    let shared = plan
-        .targets
-        .iter()
-        .all(|other| other.target.namespace == target.target.namespace);
+pub(crate) fn target_label(approved: &ApprovedPlan, target: &TargetPlan) -> String {
+    let mut others = approved.targets().iter().map(|other| &other.plan().target);
+    let shared = others.all(|other| other.namespace == target.target.namespace);
     if shared {
         target.target.name.clone()
     } else {
@@ -192,7 +190,8 @@ pub fn run_result(report: &Report, invalid: bool) -> RunResult {
 
 /// Whether a target could not be read, or the live state shows an error of the manifests.
 pub fn has_errors(approved: &ApprovedPlan) -> bool {
-    approved.plan().targets.iter().any(|target| {
+    let mut targets = approved.targets().iter().map(ApprovedTarget::plan);
+    targets.any(|target| {
         target.error.is_some()
             || target
                 .diagnostics

@@ -15,7 +15,7 @@ use crate::apply::{self, Progress, Report, Run, Work, run_target};
 use crate::cli::{self, Format, Planning};
 use crate::inventory::{Inventory, InventoryError};
 use crate::model::{Live, Owned};
-use crate::plan::guard::ApprovedPlan;
+use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 use crate::plan::{Mode, NewInventory, PlanOptions, plan_target};
 use crate::provider::{Interrupt, Observe};
 use crate::render::{self, RunResult};
@@ -212,7 +212,8 @@ async fn execute(
     let progress = Progress::default();
     let total: usize = approved
         .targets()
-        .map(|(_, verdict)| verdict.run_count())
+        .iter()
+        .map(ApprovedTarget::run_count)
         .sum();
     let who = who();
     let run = Run {
@@ -222,10 +223,10 @@ async fn execute(
         interrupt: &session.interrupt,
         progress: &progress,
     };
-    let each = approved.targets().zip(writers).zip(readings).map(
-        async |(((plan, verdict), writer), reading)| {
+    let each = approved.targets().iter().zip(writers).zip(readings).map(
+        async |((target, writer), reading)| {
             let Ok(provider) = writer else {
-                return nothing_run(plan);
+                return nothing_run(target.plan());
             };
             let desired = &reading.desired;
             let after = PlanOptions {
@@ -249,7 +250,7 @@ async fn execute(
                 interest: session::interest(desired),
                 replan: &replan,
             };
-            run_target(&run, plan, verdict, &work).await
+            run_target(&run, target, &work).await
         },
     );
     let finished = AtomicBool::new(total == 0);

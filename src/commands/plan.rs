@@ -65,7 +65,7 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
         Exit::Refused
     } else if failed || !session.loaded.complete {
         Exit::Failed
-    } else if args.detailed_exitcode && approved.plan().summary().total() > 0 {
+    } else if args.detailed_exitcode && approved.summary().total() > 0 {
         Exit::Changes
     } else {
         Exit::Done

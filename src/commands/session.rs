@@ -415,10 +415,9 @@ pub(super) fn judged(
 /// The findings that only the live state shows, located in their files.
 pub(super) fn live_findings(approved: &ApprovedPlan, session: &Session) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = approved
-        .plan()
-        .targets
+        .targets()
         .iter()
-        .flat_map(|target| target.diagnostics.iter().cloned())
+        .flat_map(|target| target.plan().diagnostics.iter().cloned())
         .collect();
     session.loaded.locate(&mut found);
     found

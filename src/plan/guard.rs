@@ -11,11 +11,13 @@
 //! | `protected`, `conflict`, a name that is taken | the change | no |
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::change::Change;
 use super::digest::Digest;
-use super::{Plan, PlannedChange, Refusal, Rule, SkipReason, TargetPlan};
+use super::{Mode, Plan, PlannedChange, Refusal, Rule, SkipReason, Summary, TargetPlan};
 use crate::model::target::{Approval, Thresholds};
 use crate::model::{Counted, Removal, Removals, TargetId};
 
@@ -31,34 +33,91 @@ pub struct Limits {
 /// A plan with the guard's word on every change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApprovedPlan {
-    plan: Plan,
+    mode: Mode,
+    paths: Vec<String>,
     digest: Digest,
     targets: Vec<ApprovedTarget>,
 }
 
-/// What of a target's plan may run.
+/// A target's plan, and what of it may run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApprovedTarget {
+    plan: TargetPlan,
     digest: Digest,
     approved: bool,
     runs: BTreeSet<usize>,
     refusals: Vec<Refusal>,
 }
 
-impl ApprovedPlan {
-    /// The plan as it was made.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+/// A change that may run: the only thing that a provider writes.
+///
+/// Nobody but the guard makes one:
+///
+/// ```compile_fail,E0451
+/// # use scopeward::plan::{PlannedChange, guard::ApprovedChange};
+/// fn smuggle(planned: &PlannedChange) -> ApprovedChange<'_> {
+///     ApprovedChange { planned, index: 0 }
+/// }
+/// ```
+///
+/// It is had from a target that was judged, for a change that no rule stops:
+///
+/// ```
+/// # use scopeward::plan::guard::{ApprovedChange, ApprovedTarget};
+/// fn first(target: &ApprovedTarget) -> Option<ApprovedChange<'_>> {
+///     target.change(0)
+/// }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct ApprovedChange<'a> {
+    planned: &'a PlannedChange,
+    index: usize,
+}
+
+impl<'a> ApprovedChange<'a> {
+    /// The change with its reason, and what the inventory records of it.
+    pub fn planned(self) -> &'a PlannedChange {
+        self.planned
     }
 
-    /// Its digest.
+    /// Its place in its target's plan.
+    pub fn index(self) -> usize {
+        self.index
+    }
+}
+
+impl Deref for ApprovedChange<'_> {
+    type Target = Change;
+
+    fn deref(&self) -> &Change {
+        &self.planned.change
+    }
+}
+
+impl ApprovedPlan {
+    /// Whether removals are wanted.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The run's PATHs as given.
+    pub fn paths(&self) -> &[String] {
+        &self.paths
+    }
+
+    /// The digest of the whole plan.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// The targets' plans with the guard's word on each.
-    pub fn targets(&self) -> impl Iterator<Item = (&TargetPlan, &ApprovedTarget)> {
-        self.plan.targets.iter().zip(&self.targets)
+    /// The targets with the guard's word on each, sorted.
+    pub fn targets(&self) -> &[ApprovedTarget] {
+        &self.targets
+    }
+
+    /// The counts of what was planned over all targets, withheld changes included.
+    pub fn summary(&self) -> Summary {
+        Summary::of(self.targets.iter().flat_map(|target| &target.plan.changes))
     }
 
     /// Whether nothing was refused.
@@ -73,6 +132,23 @@ impl ApprovedPlan {
 }
 
 impl ApprovedTarget {
+    /// The plan as it was made.
+    pub fn plan(&self) -> &TargetPlan {
+        &self.plan
+    }
+
+    /// The change at this place, if it may run.
+    pub fn change(&self, index: usize) -> Option<ApprovedChange<'_>> {
+        let planned = self.plan.changes.get(index)?;
+        self.runs(index)
+            .then_some(ApprovedChange { planned, index })
+    }
+
+    /// What may run, in the plan's order.
+    pub fn changes(&self) -> impl Iterator<Item = ApprovedChange<'_>> {
+        self.runs.iter().filter_map(|&index| self.change(index))
+    }
+
     /// The target's own digest.
     pub fn digest(&self) -> &Digest {
         &self.digest
@@ -119,16 +195,18 @@ impl ApprovedTarget {
         &self.refusals
     }
 
-    /// Why a change does not run: refused itself, or because of what it needs.
-    pub fn why_withheld(&self, planned: &PlannedChange, index: usize) -> Option<SkipReason> {
+    /// Why the change at this place does not run: refused itself, or because of what it needs.
+    pub fn why_withheld(&self, index: usize) -> Option<SkipReason> {
         if self.runs(index) {
-            None
-        } else if planned.refusals.is_empty() && !planned.depends_on.iter().all(|on| self.runs(*on))
-        {
-            Some(SkipReason::DependencyFailed)
-        } else {
-            Some(SkipReason::Refused)
+            return None;
         }
+        let planned = self.plan.changes.get(index)?;
+        let waits = !planned.depends_on.iter().all(|on| self.runs(*on));
+        Some(if planned.refusals.is_empty() && waits {
+            SkipReason::DependencyFailed
+        } else {
+            SkipReason::Refused
+        })
     }
 }
 
@@ -146,32 +224,24 @@ impl Plan {
         let digest = self.digest();
         let all = approvals.contains(&digest);
         let fallback = Limits::default();
-        let targets = self
-            .targets
-            .iter()
-            .map(|plan| {
-                let own = plan.digest();
-                let named = plan.approved_plan.as_deref() == Some(own.as_str());
-                let approved = all || named || approvals.contains(&own);
-                judge(
-                    plan,
-                    own,
-                    approved,
-                    limits.get(&plan.target).unwrap_or(&fallback),
-                    now,
-                )
-            })
-            .collect();
+        let targets = self.targets.into_iter().map(|plan| {
+            let own = plan.digest();
+            let named = plan.approved_plan.as_deref() == Some(own.as_str());
+            let approved = all || named || approvals.contains(&own);
+            let limits = limits.get(&plan.target).unwrap_or(&fallback);
+            judge(plan, own, approved, limits, now)
+        });
         ApprovedPlan {
-            plan: self,
+            mode: self.mode,
+            paths: self.paths,
             digest,
-            targets,
+            targets: targets.collect(),
         }
     }
 }
 
 fn judge(
-    plan: &TargetPlan,
+    plan: TargetPlan,
     digest: Digest,
     approved: bool,
     limits: &Limits,
@@ -184,7 +254,7 @@ fn judge(
         .filter(|r| stands(r))
         .cloned()
         .collect();
-    whole.extend(thresholds(plan, limits, now).into_iter().filter(&stands));
+    whole.extend(thresholds(&plan, limits, now).into_iter().filter(&stands));
     if plan.approval == Approval::Manual && !approved && !plan.changes.is_empty() {
         whole.push(Refusal {
             rule: Rule::ManualApproval,
@@ -209,7 +279,7 @@ fn judge(
             (0..plan.changes.len()).filter(|&i| !plan.changes[i].refusals.iter().any(&stands)),
         );
     }
-    withhold_dependents(plan, &mut runs);
+    withhold_dependents(&plan, &mut runs);
     let refusals = whole
         .into_iter()
         .chain(
@@ -221,6 +291,7 @@ fn judge(
         )
         .collect();
     ApprovedTarget {
+        plan,
         digest,
         approved,
         runs,

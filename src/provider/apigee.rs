@@ -29,6 +29,7 @@ use super::{
 use crate::model::target::{Edition, Endpoint};
 use crate::model::{AppOwner, AppRef, ConsumerKey, Live, ScopeName, Target};
 use crate::plan::change::Change;
+use crate::plan::guard::ApprovedChange;
 
 mod api;
 mod auth;
@@ -119,13 +120,13 @@ impl Observe for Apigee {
 
 #[async_trait]
 impl Apply for Apigee {
-    async fn apply(&self, change: &Change) -> Result<Done, ProviderError> {
+    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Done, ProviderError> {
         let Change::ReplaceAppScopes {
             app: AppRef::Apigee { owner, app, key },
             before: _,
             after,
             inherited: _,
-        } = change
+        } = &*change
         else {
             return Err(refused(
                 "apply the change",

@@ -14,6 +14,7 @@ use crate::model::{
     ScopeName, System,
 };
 use crate::plan::change::{Change, ScopeState};
+use crate::plan::guard::ApprovedChange;
 
 /// A system in memory. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -91,7 +92,7 @@ impl Observe for Memory {
 
 #[async_trait]
 impl Apply for Memory {
-    async fn apply(&self, change: &Change) -> Result<Done, ProviderError> {
+    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Done, ProviderError> {
         let doing = format!("{} it", change.action());
         let failed = |cause| ProviderError::new(doing.as_str(), cause);
         let unsupported = || {
@@ -99,7 +100,7 @@ impl Apply for Memory {
             failed(Cause::Configuration(why))
         };
         let can = self.system.capabilities();
-        let is_possible = match change {
+        let is_possible = match &*change {
             Change::CreateScope { after } => {
                 can.scopes && self.system.refuses_name(&after.name).is_none()
             }
@@ -115,7 +116,7 @@ impl Apply for Memory {
         let mut state = self.state();
         state.requests.total += 1;
         state.requests.writes += 1;
-        state.write(self.system, change).map_err(failed)
+        state.write(self.system, &change).map_err(failed)
     }
 }
 

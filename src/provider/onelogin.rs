@@ -24,6 +24,7 @@ use super::{
 use crate::model::target::{AuthorizationServer, Endpoint};
 use crate::model::{AppRef, Live, RemoteId, ScopeName, Target};
 use crate::plan::change::{Change, ScopeState};
+use crate::plan::guard::ApprovedChange;
 
 mod api;
 mod convert;
@@ -104,9 +105,9 @@ impl Observe for OneLogin {
 
 #[async_trait]
 impl Apply for OneLogin {
-    async fn apply(&self, change: &Change) -> Result<Done, ProviderError> {
+    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Done, ProviderError> {
         let server = self.server().await?.id;
-        match change {
+        match &*change {
             Change::CreateScope { after } => self.create(server, after).await,
             Change::UpdateScope { id, before, after } => {
                 let id = self.id_of(id.as_ref(), &before.name)?;

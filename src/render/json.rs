@@ -10,26 +10,23 @@ use super::{run_result, text};
 use crate::apply::{Outcome, Report, TargetReport, outcome_words};
 use crate::diagnostic::Diagnostic;
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
-use crate::plan::{Failure, PlannedChange, Refusal, SkipReason, Skipped, TargetPlan};
+use crate::plan::{Failure, PlannedChange, Refusal, SkipReason, Skipped};
 
 /// The version of both formats: a field is added freely, renamed or removed only with a new one.
 pub const FORMAT_VERSION: &str = "1.0";
 
 /// A plan.
 pub fn plan(approved: &ApprovedPlan, diagnostics: &[Diagnostic]) -> Value {
-    let plan = approved.plan();
-    let targets: Vec<Value> = approved
-        .targets()
-        .map(|(target, verdict)| target_plan(target, verdict, None))
-        .collect();
+    let targets = approved.targets().iter();
+    let targets: Vec<Value> = targets.map(|target| target_plan(target, None)).collect();
     json!({
         "formatVersion": FORMAT_VERSION,
         "digest": approved.digest(),
-        "mode": plan.mode,
-        "source": { "paths": plan.paths },
+        "mode": approved.mode(),
+        "source": { "paths": approved.paths() },
         "targets": targets,
         "diagnostics": diagnostics,
-        "summary": plan.summary(),
+        "summary": approved.summary(),
     })
 }
 
@@ -39,8 +36,9 @@ pub fn report(report: &Report, diagnostics: &[Diagnostic], invalid: bool) -> Val
     let targets: Vec<Value> = report
         .approved
         .targets()
+        .iter()
         .zip(&report.targets)
-        .map(|((target, verdict), result)| target_plan(target, verdict, Some(result)))
+        .map(|(target, result)| target_plan(target, Some(result)))
         .collect();
     value["targets"] = Value::Array(targets);
     value["result"] = run_result(report, invalid).word().into();
@@ -50,18 +48,15 @@ pub fn report(report: &Report, diagnostics: &[Diagnostic], invalid: bool) -> Val
     value
 }
 
-fn target_plan(
-    target: &TargetPlan,
-    verdict: &ApprovedTarget,
-    result: Option<&TargetReport>,
-) -> Value {
+fn target_plan(verdict: &ApprovedTarget, result: Option<&TargetReport>) -> Value {
+    let target = verdict.plan();
     let outcome = |index: usize| result.and_then(|result| result.outcomes.get(index));
     let changes: Vec<Value> = target
         .changes
         .iter()
         .enumerate()
         .map(|(index, planned)| {
-            let withheld = verdict.why_withheld(planned, index);
+            let withheld = verdict.why_withheld(index);
             change(planned, withheld, outcome(index))
         })
         .collect();

@@ -12,25 +12,24 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::plan::access::Grant;
 use crate::plan::change::{FieldChange, FieldValue};
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
-use crate::plan::{Failure, Plan, SkipReason, Skipped, TargetPlan};
+use crate::plan::{Failure, SkipReason, Skipped, TargetPlan};
 
 /// By which a job finds its own comment again, and updates it in place.
 pub const MARKER: &str = "<!-- scopeward -->";
 
 /// A plan.
 pub fn plan(approved: &ApprovedPlan, diagnostics: &[Diagnostic], commands: &Commands) -> String {
-    let plan = approved.plan();
     let mut out = format!(
         "{MARKER}\n## Scopeward: {} on {}\n\n",
-        summary_words(&plan.summary()),
-        count(plan.targets.len() as u64, "target")
+        summary_words(&approved.summary()),
+        count(approved.targets().len() as u64, "target")
     );
     let _ = writeln!(out, "Digest `{}`\n", approved.digest());
-    access(&mut out, plan);
+    access(&mut out, approved);
     refusals(&mut out, approved, commands, None);
     findings(&mut out, diagnostics);
-    for (target, verdict) in approved.targets() {
-        target_block(&mut out, plan, target, verdict, None);
+    for verdict in approved.targets() {
+        target_block(&mut out, approved, verdict, None);
     }
     let _ = writeln!(out, "<sub>{}</sub>", code(&commands.run));
     out
@@ -44,7 +43,6 @@ pub fn report(
     commands: &Commands,
 ) -> String {
     let approved = &report.approved;
-    let plan = approved.plan();
     let mut out = format!(
         "{MARKER}\n## Scopeward: {}\n\n",
         escape(&last_line(report, invalid))
@@ -52,15 +50,15 @@ pub fn report(
     let _ = writeln!(
         out,
         "Planned: {} on {}. Digest `{}`\n",
-        summary_words(&plan.summary()),
-        count(plan.targets.len() as u64, "target"),
+        summary_words(&approved.summary()),
+        count(approved.targets().len() as u64, "target"),
         approved.digest()
     );
-    access(&mut out, plan);
+    access(&mut out, approved);
     refusals(&mut out, approved, commands, Some(report));
     findings(&mut out, diagnostics);
-    for ((target, verdict), result) in approved.targets().zip(&report.targets) {
-        target_block(&mut out, plan, target, verdict, Some(result));
+    for (verdict, result) in approved.targets().iter().zip(&report.targets) {
+        target_block(&mut out, approved, verdict, Some(result));
     }
     let _ = writeln!(out, "<sub>{}</sub>", code(&commands.run));
     out
@@ -68,11 +66,11 @@ pub fn report(
 
 fn target_block(
     out: &mut String,
-    plan: &Plan,
-    target: &TargetPlan,
+    approved: &ApprovedPlan,
     verdict: &ApprovedTarget,
     result: Option<&TargetReport>,
 ) {
+    let target = verdict.plan();
     let title = if target.title.is_empty() {
         String::new()
     } else {
@@ -81,7 +79,7 @@ fn target_block(
     let _ = writeln!(
         out,
         "<details><summary><code>{}</code>{title}: {}</summary>\n",
-        html(&target_label(plan, target)),
+        html(&target_label(approved, target)),
         summary_words(&target.summary())
     );
     if let Some(error) = &target.error {
@@ -99,7 +97,7 @@ fn target_block(
         let mut marks: Vec<String> = planned.remark.iter().map(|remark| escape(remark)).collect();
         match result.and_then(|result| result.outcomes.get(index)) {
             Some(outcome) => marks.push(outcome_mark(outcome)),
-            None => marks.extend(withheld_mark(verdict.why_withheld(planned, index))),
+            None => marks.extend(withheld_mark(verdict.why_withheld(index))),
         }
         if !marks.is_empty() {
             let _ = write!(out, " ({})", marks.join("; "));
@@ -180,12 +178,13 @@ fn skips(out: &mut String, skipped: &[Skipped]) {
     }
 }
 
-fn access(out: &mut String, plan: &Plan) {
-    let rows: Vec<(&str, &Grant, String)> = plan
-        .targets
+fn access(out: &mut String, approved: &ApprovedPlan) {
+    let rows: Vec<(&str, &Grant, String)> = approved
+        .targets()
         .iter()
+        .map(ApprovedTarget::plan)
         .flat_map(|target| {
-            let label = target_label(plan, target);
+            let label = target_label(approved, target);
             let gains = target.access.gains.iter().map(|grant| ("gains", grant));
             let losses = target.access.losses.iter().map(|grant| ("loses", grant));
             gains
@@ -216,14 +215,14 @@ fn refusals(
     commands: &Commands,
     report: Option<&Report>,
 ) {
-    for (index, (target, verdict)) in approved.targets().enumerate() {
+    for (index, verdict) in approved.targets().iter().enumerate() {
         // Once a part of a plan has run, another digest stands for the rest.
         let result = report.and_then(|report| report.targets.get(index));
         let left = result.and_then(|result| result.remaining.as_ref());
         let digest = left.map_or_else(|| verdict.digest().clone(), TargetPlan::digest);
         for refusal in verdict.refusals() {
             let rule: &str = refusal.rule.into();
-            let label = code(&target_label(approved.plan(), target));
+            let label = code(&target_label(approved, verdict.plan()));
             let _ = writeln!(
                 out,
                 "> **Refused** on {label} (`{rule}`): {}. {}",

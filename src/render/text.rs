@@ -11,7 +11,7 @@ use crate::plan::access::Grant;
 use crate::plan::change::{Change, FieldChange, FieldValue};
 use crate::plan::digest::Digest;
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
-use crate::plan::{Plan, PlannedChange, Refusal, SkipReason, Skipped, TargetPlan};
+use crate::plan::{PlannedChange, Refusal, SkipReason, Skipped, TargetPlan};
 
 mod report;
 
@@ -37,11 +37,10 @@ pub struct Options {
 /// A plan as a reviewer reads it.
 pub fn plan(approved: &ApprovedPlan, options: &Options) -> String {
     let mut out = String::new();
-    let plan = approved.plan();
-    for (target, verdict) in approved.targets() {
-        target_plan(&mut out, plan, target, verdict, options);
+    for verdict in approved.targets() {
+        target_plan(&mut out, approved, verdict, options);
     }
-    access(&mut out, plan, options.verbose);
+    access(&mut out, approved, options.verbose);
     refusals(&mut out, approved, options);
     footer(&mut out, approved);
     out
@@ -49,12 +48,12 @@ pub fn plan(approved: &ApprovedPlan, options: &Options) -> String {
 
 fn target_plan(
     out: &mut String,
-    plan: &Plan,
-    target: &TargetPlan,
+    approved: &ApprovedPlan,
     verdict: &ApprovedTarget,
     options: &Options,
 ) {
-    let label = target_label(plan, target);
+    let target = verdict.plan();
+    let label = target_label(approved, target);
     let head = if target.title.is_empty() {
         label
     } else {
@@ -85,7 +84,7 @@ fn target_plan(
         let _ = writeln!(out, "               nothing is planned or written here");
     }
     for (index, planned) in target.changes.iter().enumerate() {
-        change(out, planned, verdict.why_withheld(planned, index));
+        change(out, planned, verdict.why_withheld(index));
     }
     skips(out, &target.skipped, options.verbose);
     out.push('\n');
@@ -285,13 +284,13 @@ pub(crate) fn skip_words(reason: SkipReason) -> &'static str {
     }
 }
 
-fn access(out: &mut String, plan: &Plan, all: bool) {
+fn access(out: &mut String, approved: &ApprovedPlan, all: bool) {
     const SHOWN: usize = 20;
     let shown = if all { usize::MAX } else { SHOWN };
     let mut lines = Vec::new();
     let grants = |side: fn(&TargetPlan) -> &BTreeSet<Grant>| -> Vec<(String, String)> {
         let of = |target: &TargetPlan| {
-            let label = target_label(plan, target);
+            let label = target_label(approved, target);
             let grants = side(target).iter();
             grants
                 .map(|grant| {
@@ -300,7 +299,8 @@ fn access(out: &mut String, plan: &Plan, all: bool) {
                 })
                 .collect::<Vec<_>>()
         };
-        plan.targets.iter().flat_map(of).collect()
+        let targets = approved.targets().iter();
+        targets.map(ApprovedTarget::plan).flat_map(of).collect()
     };
     for (word, style, grants) in [
         ("gains", ADD, grants(|t| &t.access.gains)),
@@ -332,18 +332,17 @@ fn access(out: &mut String, plan: &Plan, all: bool) {
 }
 
 fn refusals(out: &mut String, approved: &ApprovedPlan, options: &Options) {
-    let all: Vec<(&TargetPlan, &ApprovedTarget, &Refusal)> = approved
+    let all: Vec<(&TargetPlan, &Refusal)> = approved
         .targets()
-        .flat_map(|(target, verdict)| {
-            verdict
-                .refusals()
-                .iter()
-                .map(move |refusal| (target, verdict, refusal))
+        .iter()
+        .flat_map(|verdict| {
+            let refusals = verdict.refusals().iter();
+            refusals.map(move |refusal| (verdict.plan(), refusal))
         })
         .collect();
-    for (target, _, refusal) in &all {
+    for (target, refusal) in &all {
         let rule: &str = refusal.rule.into();
-        let label = target_label(approved.plan(), target);
+        let label = target_label(approved, target);
         let _ = writeln!(
             out,
             "{} {label}: {} (rule {rule})",
@@ -353,7 +352,7 @@ fn refusals(out: &mut String, approved: &ApprovedPlan, options: &Options) {
         let way_through = options.commands.way_through(refusal);
         let _ = writeln!(out, "         {}", visible(&way_through));
     }
-    for (_, verdict) in approved.targets() {
+    for verdict in approved.targets() {
         // Once a part of it has run, another digest stands for the rest: the report shows that one.
         if verdict.is_liftable() && (options.dry_run || verdict.run_count() == 0) {
             go_ahead(out, "To go ahead once", options, verdict.digest());
@@ -373,21 +372,16 @@ fn go_ahead(out: &mut String, words: &str, options: &Options, digest: &Digest) {
 }
 
 fn footer(out: &mut String, approved: &ApprovedPlan) {
-    let plan = approved.plan();
-    let summary = plan.summary();
-    let refused: usize = approved
-        .targets()
-        .map(|(_, verdict)| verdict.refusals().len())
-        .sum();
-    let errors = plan
-        .targets
+    let targets = approved.targets();
+    let refused: usize = targets.iter().map(|target| target.refusals().len()).sum();
+    let errors = targets
         .iter()
-        .filter(|target| target.error.is_some())
+        .filter(|target| target.plan().error.is_some())
         .count();
     let mut line = format!(
         "Plan: {} on {}",
-        summary_words(&summary),
-        count(plan.targets.len() as u64, "target")
+        summary_words(&approved.summary()),
+        count(targets.len() as u64, "target")
     );
     if refused > 0 {
         let _ = write!(line, "; {}", count(refused as u64, "refusal"));

@@ -14,6 +14,7 @@ use scopeward::provider::{Fate, Interest, Observe, Provider, ProviderError};
 use serde_json::{Value, json};
 
 use crate::providing::{self, Place, scope, scopes};
+use crate::support::approved::Make as _;
 
 const SANDBOX: &[(&str, &str)] = &[("clientId", "sandbox"), ("clientSecret", "sandbox")];
 const ADMIN: &[(&str, &str)] = &[("username", "admin"), ("password", "admin")];
@@ -61,7 +62,7 @@ impl Subject {
     }
 
     async fn try_to(&self, change: &Change) -> Result<Option<RemoteId>, ProviderError> {
-        let done = self.provider.apply(change).await?;
+        let done = self.provider.make(change).await?;
         Ok(done.remote_id)
     }
 

@@ -9,6 +9,7 @@ use scopeward::provider::{Fate, Interest, Observe, Provider};
 use serde_json::{Value, json};
 
 use crate::providing::{self, Place, scopes};
+use crate::support::approved::Make as _;
 
 const TOKEN: &[(&str, &str)] = &[("token", "sandbox")];
 const APPS: &str = "GET /v1/organizations/{organization}/apps";
@@ -564,7 +565,7 @@ async fn a_list_is_replaced_as_a_whole_on_every_kind_of_key() {
         let provider = open(&place, edition);
         let app = of(owner, "my shop", Some("k3y"));
         provider
-            .apply(&replace(app.clone(), scopes(["WRITE"])))
+            .make(&replace(app.clone(), scopes(["WRITE"])))
             .await
             .unwrap();
         let live = provider.observe(&reread(app.clone())).await.unwrap();
@@ -633,7 +634,7 @@ async fn what_a_key_has_beside_its_list_is_sent_back_whether_a_replace_would_kee
 
             // After the look that every replace is preceded by, it is one request.
             provider.observe(&reread(app.clone())).await.unwrap();
-            provider.apply(&change).await.unwrap();
+            provider.make(&change).await.unwrap();
             assert_eq!(provider.requests().total, 2, "{edition:?} {kind}");
             let list = |state: &Value| state[kind][0]["apps"][0]["keys"][0].clone();
             let stored = list(&place.state().await);
@@ -645,7 +646,7 @@ async fn what_a_key_has_beside_its_list_is_sent_back_whether_a_replace_would_kee
 
             // Without one, it looks by itself.
             let change = replace(app, scopes(["WRITE"]));
-            provider.apply(&change).await.unwrap();
+            provider.make(&change).await.unwrap();
             assert_eq!(provider.requests().total, 4);
             let stored = list(&place.state().await);
             assert_eq!(
@@ -679,7 +680,7 @@ async fn a_scope_outside_the_products_fails_in_the_servers_words() {
         let place = place(edition, shop()).await;
         let provider = open(&place, edition);
         let change = replace(anns("shop", Some("k3y")), scopes(["READ", "ADMIN"]));
-        let error = provider.apply(&change).await.unwrap_err();
+        let error = provider.make(&change).await.unwrap_err();
         assert_eq!(error.fate, Fate::NotDone);
         let said = error.cause.to_string();
         assert!(
@@ -724,7 +725,7 @@ async fn writes_to_one_app_go_one_after_another() {
         assert_eq!(provider.requests().writes, 1);
         place.fail(json!([])).await;
     };
-    let (one, two, ()) = tokio::join!(provider.apply(&first), provider.apply(&second), ended);
+    let (one, two, ()) = tokio::join!(provider.make(&first), provider.make(&second), ended);
     one.unwrap();
     two.unwrap();
     assert_eq!(provider.requests().writes, 2);
@@ -740,7 +741,7 @@ async fn a_change_that_names_no_key_is_not_sent() {
         replace(anns("..", Some("k3y")), scopes(["READ"])),
     ] {
         assert_eq!(
-            provider.apply(&change).await.unwrap_err().reason(),
+            provider.make(&change).await.unwrap_err().reason(),
             "configuration"
         );
     }

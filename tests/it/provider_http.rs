@@ -21,6 +21,8 @@ use url::Url;
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
+use crate::support::approved::Make as _;
+
 const SECRET: &str = "s3cr3t+of/the credential";
 const TOKEN: &str = "t0ken.of.the.run";
 const SCOPES: &str = "GET /api/2/api_authorizations/31415/scopes";
@@ -359,8 +361,7 @@ async fn a_wrong_secret_is_tried_once_however_many_requests_wait_for_the_token()
     let server = stub(vec![(MINT, vec![refused])]).await;
     let writer = writer(&server.uri());
     let changes: Vec<Change> = (0..20).map(|n| create(&format!("s{n}"))).collect();
-    let results =
-        futures::future::join_all(changes.iter().map(|change| writer.apply(change))).await;
+    let results = futures::future::join_all(changes.iter().map(|change| writer.make(change))).await;
     for error in results.into_iter().map(Result::unwrap_err) {
         assert_eq!(
             texts(&error).lines().next().unwrap(),
@@ -417,7 +418,7 @@ async fn reads_are_sent_again_and_a_create_is_looked_up_first() {
     let writer = writer(&server.uri());
     writer.observe(&scopes_alone()).await.unwrap();
     assert_eq!(asked(&server, SCOPES).await, 4);
-    let done = writer.apply(&create("a")).await.unwrap();
+    let done = writer.make(&create("a")).await.unwrap();
     assert_eq!(done.remote_id, Some(RemoteId::new("9")));
     // The 503 may have come after the fact: one list, then the second POST.
     assert_eq!(
@@ -440,7 +441,7 @@ async fn a_create_that_was_not_processed_is_sent_again_without_a_look() {
     let slow = error(429, "slow down").insert_header("retry-after", "0");
     let server = stub(vec![(CREATE, vec![slow, ok(json!({ "id": 9 }))])]).await;
     let writer = writer(&server.uri());
-    writer.apply(&create("a")).await.unwrap();
+    writer.make(&create("a")).await.unwrap();
     assert_eq!(
         (asked(&server, CREATE).await, asked(&server, SCOPES).await),
         (2, 0)
@@ -468,7 +469,7 @@ async fn a_500_on_create_is_settled_by_a_list_and_never_sent_again() {
             (SCOPES, vec![ok(list.clone())]),
         ])
         .await;
-        let result = writer(&server.uri()).apply(&create("a")).await;
+        let result = writer(&server.uri()).make(&create("a")).await;
         let result = result.map(|done| done.remote_id).map_err(|error| {
             assert!(
                 error
@@ -497,7 +498,7 @@ async fn a_doubt_about_an_earlier_attempt_stays() {
         (SCOPES, vec![ok(json!([]))]),
     ])
     .await;
-    let error = writer(&server.uri()).apply(&create("a")).await.unwrap_err();
+    let error = writer(&server.uri()).make(&create("a")).await.unwrap_err();
     assert!(
         error.cause.to_string().contains("something else"),
         "{error:?}"
@@ -510,11 +511,11 @@ async fn a_name_that_is_taken_is_looked_up() {
     let taken = || error(422, "Validation failed: Value has already been taken");
     let mine = json!([{ "id": 9, "value": "a", "description": "About a" }]);
     let server = stub(vec![(CREATE, vec![taken()]), (SCOPES, vec![ok(mine)])]).await;
-    let done = writer(&server.uri()).apply(&create("a")).await.unwrap();
+    let done = writer(&server.uri()).make(&create("a")).await.unwrap();
     assert_eq!(done.remote_id, Some(RemoteId::new("9")));
 
     let server = stub(vec![(CREATE, vec![taken()]), (SCOPES, vec![ok(json!([]))])]).await;
-    let error = writer(&server.uri()).apply(&create("a")).await.unwrap_err();
+    let error = writer(&server.uri()).make(&create("a")).await.unwrap_err();
     assert!(
         error.cause.to_string().contains("already been taken"),
         "{error:?}"
@@ -550,7 +551,7 @@ async fn updates_renames_and_deletes_say_all_that_the_api_wants() {
     };
     for change in [update, rename, delete] {
         // The delete answers 404: what is gone is deleted.
-        writer.apply(&change).await.unwrap();
+        writer.make(&change).await.unwrap();
     }
     assert_eq!(
         bodies(&server, &format!("PUT {ONE}")).await,
@@ -583,7 +584,7 @@ async fn lists_of_apps_are_written_as_ids_of_what_is_live_or_was_made() {
     .await;
     let writer = writer(&server.uri());
     writer.observe(&scopes_alone()).await.unwrap();
-    writer.apply(&create("c")).await.unwrap();
+    writer.make(&create("c")).await.unwrap();
     let app = AppRef::OneLogin { app_id: 7 };
     let names =
         |texts: &[&str]| -> BTreeSet<ScopeName> { texts.iter().map(|text| name(text)).collect() };
@@ -597,12 +598,12 @@ async fn lists_of_apps_are_written_as_ids_of_what_is_live_or_was_made() {
         app: app.clone(),
         after: names(&["a", "c"]),
     };
-    writer.apply(&attach).await.unwrap();
-    writer.apply(&replace(&["c"], &["b"])).await.unwrap();
-    writer.apply(&replace(&[], &[])).await.unwrap();
+    writer.make(&attach).await.unwrap();
+    writer.make(&replace(&["c"], &["b"])).await.unwrap();
+    writer.make(&replace(&[], &[])).await.unwrap();
     let before = writer.requests();
     let error = writer
-        .apply(&replace(&["a", "unheard-of"], &[]))
+        .make(&replace(&["a", "unheard-of"], &[]))
         .await
         .unwrap_err();
     assert!(
@@ -617,7 +618,7 @@ async fn lists_of_apps_are_written_as_ids_of_what_is_live_or_was_made() {
         app: app.clone(),
         before: names(&[]),
     };
-    writer.apply(&detach).await.unwrap();
+    writer.make(&detach).await.unwrap();
     assert_eq!(
         bodies(&server, ATTACH).await,
         [json!({ "app_id": 7, "scopes": [1, 9] })]
@@ -650,7 +651,7 @@ async fn an_attachment_in_doubt_is_looked_up() {
             app: AppRef::OneLogin { app_id: 7 },
             after: [name("a")].into(),
         };
-        let result = writer.apply(&attach).await;
+        let result = writer.make(&attach).await;
         assert_eq!(result.err().map(|error| error.fate), fate);
     }
 }
@@ -669,7 +670,7 @@ async fn a_name_that_is_live_twice_has_no_id() {
         app: AppRef::OneLogin { app_id: 7 },
         after: [name("a")].into(),
     };
-    let error = writer.apply(&attach).await.unwrap_err();
+    let error = writer.make(&attach).await.unwrap_err();
     assert_eq!(error.fate, Fate::NotDone);
     assert_eq!(writer.requests().writes, 0);
 }
@@ -735,7 +736,7 @@ async fn what_was_in_flight_at_an_interrupt_is_settled() {
             .mount(&server)
             .await;
         let writer = provider::provider(&target(&server.uri()), &credential(), &connect).unwrap();
-        let result = writer.apply(&create("a")).await;
+        let result = writer.make(&create("a")).await;
         assert_eq!(
             result
                 .map(|done| done.remote_id)
@@ -910,7 +911,7 @@ async fn half_a_body_is_no_answer() {
 async fn a_connection_that_breaks_before_the_answer_is_one_too() {
     let address = raw(vec![]).await;
     let writer = writer(&format!("http://{address}"));
-    let error = writer.apply(&create("a")).await.unwrap_err();
+    let error = writer.make(&create("a")).await.unwrap_err();
     // The POST was sent, and the look at what became of it broke as well.
     assert_eq!((error.reason(), error.fate), ("transport", Fate::Unknown));
     assert_eq!(writer.requests().writes, 1);
@@ -934,7 +935,7 @@ async fn an_answer_beyond_all_measure_is_not_read() {
         before: state("a"),
         after: state("a"),
     };
-    let error = writer.apply(&update).await.unwrap_err();
+    let error = writer.make(&update).await.unwrap_err();
     assert_eq!(
         (error.cause, error.fate),
         (Cause::TooLarge(1 << 20), Fate::Unknown)
@@ -1274,7 +1275,7 @@ async fn no_log_error_or_debug_text_holds_a_secret() {
         tracing::callsite::rebuild_interest_cache();
         provider::provider(&self::target(&canary.uri()), &credential, &connect)
             .unwrap()
-            .apply(&create("a"))
+            .make(&create("a"))
             .await
             .unwrap();
     }
@@ -1291,7 +1292,7 @@ async fn no_log_error_or_debug_text_holds_a_secret() {
             ..state("a")
         },
     };
-    shown += &texts(&writer.apply(&planted).await.unwrap_err());
+    shown += &texts(&writer.make(&planted).await.unwrap_err());
     let fresh = provider::observer(&target, &credential, &connect).unwrap();
     let error = fresh.observe(&scopes_alone()).await.unwrap_err();
     shown += &texts(&error);

@@ -9,6 +9,7 @@ use scopeward::provider::{Fate, Interest, Provider};
 use serde_json::{Value, json};
 
 use crate::providing::{self, Place, scope, scopes, state};
+use crate::support::approved::Make as _;
 
 const SCOPES: &str = "/api/2/api_authorizations/{id}/scopes";
 const CLIENTS: &str = "/api/2/api_authorizations/{id}/clients";
@@ -122,20 +123,20 @@ async fn every_kind_of_change_takes_effect() {
     let place = account(json!({})).await;
     let provider = open(&place);
     provider.observe(&everything()).await.unwrap();
-    let made = provider.apply(&create("orders:audit")).await.unwrap();
+    let made = provider.make(&create("orders:audit")).await.unwrap();
     let id = made.remote_id.unwrap();
     let attach = Change::AttachApp {
         app: app(8),
         after: scopes(["orders:audit", "orders:read"]),
     };
-    provider.apply(&attach).await.unwrap();
+    provider.make(&attach).await.unwrap();
     let renamed = state("orders:inspect", "As renamed", &[]);
     let rename = Change::RenameScope {
         id: id.clone(),
         before: state("orders:audit", "As made", &[]),
         after: renamed.clone(),
     };
-    provider.apply(&rename).await.unwrap();
+    provider.make(&rename).await.unwrap();
     assert_eq!(
         held(provider.as_ref(), 8).await.unwrap().0,
         scopes(["orders:inspect", "orders:read"])
@@ -147,7 +148,7 @@ async fn every_kind_of_change_takes_effect() {
         after: scopes(["orders:inspect", "orders:write"]),
         inherited: scopes(["profile"]),
     };
-    provider.apply(&replace).await.unwrap();
+    provider.make(&replace).await.unwrap();
     assert_eq!(
         held(provider.as_ref(), 7).await.unwrap(),
         (
@@ -163,7 +164,7 @@ async fn every_kind_of_change_takes_effect() {
             ..renamed.clone()
         },
     };
-    provider.apply(&update).await.unwrap();
+    provider.make(&update).await.unwrap();
     let live = provider.observe(&everything()).await.unwrap();
     let inspect = &live.scopes[&scope("orders:inspect")];
     assert_eq!(
@@ -176,7 +177,7 @@ async fn every_kind_of_change_takes_effect() {
         after: BTreeSet::new(),
         inherited: BTreeSet::new(),
     };
-    provider.apply(&empty).await.unwrap();
+    provider.make(&empty).await.unwrap();
     assert_eq!(held(provider.as_ref(), 8).await.unwrap().0, BTreeSet::new());
     let delete = Change::DeleteScope {
         id: Some(id),
@@ -188,8 +189,8 @@ async fn every_kind_of_change_takes_effect() {
     };
     for _ in 0..2 {
         // What is gone stays gone, and that is no error.
-        provider.apply(&delete).await.unwrap();
-        provider.apply(&detach).await.unwrap();
+        provider.make(&delete).await.unwrap();
+        provider.make(&detach).await.unwrap();
     }
     assert_eq!(held(provider.as_ref(), 8).await, None);
     let live = provider.observe(&everything()).await.unwrap();
@@ -211,7 +212,7 @@ async fn a_create_whose_answer_was_lost_is_found_and_not_made_twice() {
             )
             .await;
         let provider = open(&place);
-        let made = provider.apply(&create("new")).await.unwrap();
+        let made = provider.make(&create("new")).await.unwrap();
         let live = provider.observe(&everything()).await.unwrap();
         assert_eq!(
             live.scopes[&scope("new")].remote_id,
@@ -236,7 +237,7 @@ async fn a_create_that_was_not_made_is_sent_again_unless_the_server_failed_on_it
             )
             .await;
         let provider = open(&place);
-        let result = provider.apply(&create("new")).await;
+        let result = provider.make(&create("new")).await;
         assert_eq!(provider.requests().writes, writes, "{fault}");
         if writes == 1 {
             let error = result.unwrap_err();
@@ -262,14 +263,14 @@ async fn a_list_that_lags_behind_does_not_make_a_scope_twice() {
         ]))
         .await;
     let provider = open(&place);
-    provider.apply(&create("new")).await.unwrap();
+    provider.make(&create("new")).await.unwrap();
     place
         .fail(json!([
             { "method": "POST", "route": SCOPES, "times": 1, "fault": { "status": { "code": 504, "when": "after" } } },
         ]))
         .await;
     // The next list does not show the first create yet; the second one is lost, looked for, and found.
-    let made = provider.apply(&create("newer")).await.unwrap();
+    let made = provider.make(&create("newer")).await.unwrap();
     let live = provider.observe(&everything()).await.unwrap();
     assert_eq!(live.scopes[&scope("newer")].remote_id, made.remote_id);
     assert_eq!(live.duplicates, BTreeSet::new());
@@ -280,7 +281,7 @@ async fn a_list_that_lags_behind_does_not_make_a_scope_twice() {
 async fn a_scope_of_that_name_that_differs_is_not_taken_for_ours() {
     let place = account(json!({})).await;
     let provider = open(&place);
-    let error = provider.apply(&create("orders:read")).await.unwrap_err();
+    let error = provider.make(&create("orders:read")).await.unwrap_err();
     assert!(
         error
             .cause
@@ -301,11 +302,11 @@ async fn attaching_twice_is_settled_by_what_the_app_holds() {
         after: names,
     };
     provider
-        .apply(&attach(scopes(["orders:read"])))
+        .make(&attach(scopes(["orders:read"])))
         .await
         .unwrap();
     let error = provider
-        .apply(&attach(scopes(["orders:write"])))
+        .make(&attach(scopes(["orders:write"])))
         .await
         .unwrap_err();
     assert_eq!(error.fate, Fate::NotDone);
@@ -322,7 +323,7 @@ async fn an_app_that_a_short_list_hides_is_not_attached_over() {
         app: app(7),
         after: scopes(["orders:write"]),
     };
-    let error = provider.apply(&attach).await.unwrap_err();
+    let error = provider.make(&attach).await.unwrap_err();
     assert_eq!(error.fate, Fate::NotDone);
     assert!(error.cause.to_string().contains("already been taken"));
     let holds = |state: &Value| state["authorizationServers"][0]["clients"].clone();
@@ -337,7 +338,7 @@ async fn tokens_that_end_in_the_middle_of_a_run_are_renewed() {
     place
         .fail(json!([{ "method": "POST", "route": SCOPES, "times": 1, "fault": { "expireTokens": {} } }]))
         .await;
-    provider.apply(&create("new")).await.unwrap();
+    provider.make(&create("new")).await.unwrap();
     assert_eq!(provider.requests().tokens, 2);
 }
 
@@ -380,7 +381,7 @@ async fn writes_go_out_side_by_side_and_each_is_made_once() {
     let place = account(json!({})).await;
     let provider = open(&place);
     let creates: Vec<Change> = (0..40).map(|n| create(&format!("s{n}"))).collect();
-    let done = futures::future::join_all(creates.iter().map(|change| provider.apply(change))).await;
+    let done = futures::future::join_all(creates.iter().map(|change| provider.make(change))).await;
     let ids: BTreeSet<RemoteId> = done
         .into_iter()
         .map(|done| done.unwrap().remote_id.unwrap())

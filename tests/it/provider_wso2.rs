@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::providing::{self, Place, scope, state};
+use crate::support::approved::Make as _;
 
 const ADMIN: &[(&str, &str)] = &[("username", "admin"), ("password", "admin")];
 const CLIENT: &[(&str, &str)] = &[
@@ -193,7 +194,7 @@ async fn odd_names_address_the_scope_that_they_name() {
     let provider = providing::open(registration(&place), ADMIN);
     for name in names {
         provider
-            .apply(&create(state(name, "made", &["r"])))
+            .make(&create(state(name, "made", &["r"])))
             .await
             .unwrap();
     }
@@ -207,7 +208,7 @@ async fn odd_names_address_the_scope_that_they_name() {
             state(name, "made", &["r"]),
             state(name, "changed", &["s", "r"]),
         );
-        provider.apply(&changed).await.unwrap();
+        provider.make(&changed).await.unwrap();
         let live = provider.observe(&everything()).await.unwrap();
         assert_eq!(live.scopes.len(), names.len() + 1, "{name}");
         assert_eq!(
@@ -223,7 +224,7 @@ async fn odd_names_address_the_scope_that_they_name() {
     }
     for (gone, name) in names.iter().enumerate() {
         provider
-            .apply(&delete(None, state(name, "changed", &[])))
+            .make(&delete(None, state(name, "changed", &[])))
             .await
             .unwrap();
         let live = provider.observe(&everything()).await.unwrap();
@@ -278,7 +279,7 @@ async fn what_no_path_or_create_could_hold_is_never_sent() {
     }
     for change in refused {
         let error = provider
-            .apply(&change)
+            .make(&change)
             .await
             .expect_err(&format!("{change:?}"));
         assert_eq!(error.reason(), "configuration", "{change:?}");
@@ -301,7 +302,7 @@ async fn a_500_on_create_that_took_effect_is_a_create() {
     ] {
         let provider = providing::open(api, ADMIN);
         let done = provider
-            .apply(&create(state("s", "d", &["a", "b"])))
+            .make(&create(state("s", "d", &["a", "b"])))
             .await
             .unwrap();
         assert_eq!(done.remote_id.is_some(), route == PUBLISHER);
@@ -323,7 +324,7 @@ async fn a_500_on_create_that_made_nothing_is_not_sent_again() {
         .await;
     let provider = providing::open(registration(&place), ADMIN);
     let error = provider
-        .apply(&create(state("s", "d", &[])))
+        .make(&create(state("s", "d", &[])))
         .await
         .unwrap_err();
     assert_eq!(error.fate, Fate::NotDone);
@@ -352,7 +353,7 @@ async fn a_create_that_finds_another_scope_of_its_name_fails_and_leaves_it_alone
     for api in [registration(&place), publisher(&place)] {
         let provider = providing::open(api, ADMIN);
         let error = provider
-            .apply(&create(state("s", "ours", &["x"])))
+            .make(&create(state("s", "ours", &["x"])))
             .await
             .unwrap_err();
         assert_eq!(error.fate, Fate::NotDone);
@@ -373,7 +374,7 @@ async fn a_create_whose_answer_is_lost_is_looked_up_before_it_is_sent_again() {
         .fail(json!([{ "method": "POST", "times": 1, "fault": { "reset": { "when": "before" } } }]))
         .await;
     let provider = providing::open(registration(&place), ADMIN);
-    provider.apply(&create(state("s", "d", &[]))).await.unwrap();
+    provider.make(&create(state("s", "d", &[]))).await.unwrap();
     let order: Vec<_> = place
         .log()
         .await
@@ -396,7 +397,7 @@ async fn a_publisher_create_in_doubt_is_looked_for_and_never_sent_again() {
             .await;
         let provider = providing::open(publisher(&place), ADMIN);
         let error = provider
-            .apply(&create(state("s", "d", &[])))
+            .make(&create(state("s", "d", &[])))
             .await
             .unwrap_err();
         assert_eq!(error.fate, Fate::Unknown, "{fault}");
@@ -415,7 +416,7 @@ async fn a_publisher_create_in_doubt_is_looked_for_and_never_sent_again() {
         .fail(json!([{ "method": "POST", "times": 1, "fault": { "status": { "code": 429 } } }]))
         .await;
     let provider = providing::open(publisher(&place), ADMIN);
-    provider.apply(&create(state("s", "d", &[]))).await.unwrap();
+    provider.make(&create(state("s", "d", &[]))).await.unwrap();
 }
 
 #[tokio::test]
@@ -436,11 +437,11 @@ async fn a_zombie_is_listed_and_can_be_repaired_and_deleted() {
         ..state("dead", "", &["x"])
     };
     provider
-        .apply(&update(None, dead, state("dead", "alive", &["x"])))
+        .make(&update(None, dead, state("dead", "alive", &["x"])))
         .await
         .unwrap();
     provider
-        .apply(&delete(None, state("blank", "  ", &[])))
+        .make(&delete(None, state("blank", "  ", &[])))
         .await
         .unwrap();
     let live = provider.observe(&everything()).await.unwrap();
@@ -456,13 +457,13 @@ async fn a_scope_that_is_gone_is_deleted() {
     let place = place(json!({ "sharedScopes": [{ "name": "s", "description": "d" }] })).await;
     let provider = providing::open(registration(&place), ADMIN);
     provider
-        .apply(&delete(None, state("s", "d", &[])))
+        .make(&delete(None, state("s", "d", &[])))
         .await
         .unwrap();
     let provider = providing::open(publisher(&place), ADMIN);
     let gone = Some(RemoteId::new("8f0c7f4e-0000-4000-8000-000000000000"));
     provider
-        .apply(&delete(gone, state("s", "d", &[])))
+        .make(&delete(gone, state("s", "d", &[])))
         .await
         .unwrap();
     assert_eq!(
@@ -479,7 +480,7 @@ async fn publisher_scopes_are_made_changed_and_deleted_by_id() {
         display_name: Some("Read".to_owned()),
         ..state("a:b", "d", &["x", "y"])
     };
-    let Done { remote_id, .. } = provider.apply(&create(wanted.clone())).await.unwrap();
+    let Done { remote_id, .. } = provider.make(&create(wanted.clone())).await.unwrap();
     let live = provider.observe(&everything()).await.unwrap();
     let made = &live.scopes[&scope("a:b")];
     assert_eq!(made.remote_id, remote_id);
@@ -494,7 +495,7 @@ async fn publisher_scopes_are_made_changed_and_deleted_by_id() {
         ..wanted.clone()
     };
     provider
-        .apply(&update(None, wanted.clone(), changed))
+        .make(&update(None, wanted.clone(), changed))
         .await
         .unwrap();
     let live = provider.observe(&everything()).await.unwrap();
@@ -504,7 +505,7 @@ async fn publisher_scopes_are_made_changed_and_deleted_by_id() {
         Some("Read")
     );
 
-    provider.apply(&delete(remote_id, wanted)).await.unwrap();
+    provider.make(&delete(remote_id, wanted)).await.unwrap();
     assert_eq!(
         provider.observe(&everything()).await.unwrap().scopes.len(),
         0
@@ -520,13 +521,13 @@ async fn a_publisher_update_without_a_display_name_shows_the_name() {
     let provider = providing::open(publisher(&place), ADMIN);
     provider.observe(&everything()).await.unwrap();
     provider
-        .apply(&update(None, state("s", "d", &[]), state("s", "e", &[])))
+        .make(&update(None, state("s", "d", &[]), state("s", "e", &[])))
         .await
         .unwrap();
     let live = provider.observe(&everything()).await.unwrap();
     assert_eq!(live.scopes[&scope("s")].display_name.as_deref(), Some("s"));
     let unknown = provider
-        .apply(&update(
+        .make(&update(
             None,
             state("other", "d", &[]),
             state("other", "e", &[]),
@@ -541,7 +542,7 @@ async fn a_role_with_a_comma_is_never_sent_to_publisher() {
     let place = place(json!({})).await;
     let provider = providing::open(publisher(&place), ADMIN);
     let error = provider
-        .apply(&create(state("s", "d", &["a,b"])))
+        .make(&create(state("s", "d", &["a,b"])))
         .await
         .unwrap_err();
     assert_eq!(error.reason(), "configuration");
@@ -564,7 +565,7 @@ async fn a_token_without_the_right_to_write_says_so_before_it_is_tried() {
     );
     place.counted().await;
     let error = provider
-        .apply(&create(state("t", "d", &[])))
+        .make(&create(state("t", "d", &[])))
         .await
         .unwrap_err();
     assert_eq!(error.reason(), "credential");
@@ -578,7 +579,7 @@ async fn a_token_without_the_right_to_write_says_so_before_it_is_tried() {
     // Signed in with every request, only the server can tell.
     let provider = providing::open(publisher(&place), &keys[..2]);
     let error = provider
-        .apply(&create(state("t", "d", &[])))
+        .make(&create(state("t", "d", &[])))
         .await
         .unwrap_err();
     assert!(matches!(error.cause, Cause::Unauthorized { .. }));
@@ -620,7 +621,7 @@ async fn a_password_that_oauth_refuses_is_not_tried_again_by_every_change() {
     let provider = providing::open(publisher(&place), &keys);
     for name in ["a", "b", "c"] {
         let change = create(state(name, "d", &[]));
-        let error = provider.apply(&change).await.unwrap_err();
+        let error = provider.make(&change).await.unwrap_err();
         assert!(said(&error).contains("400"), "{}", said(&error));
         assert_eq!(error.fate, Fate::NotDone);
     }
@@ -641,7 +642,7 @@ async fn a_scope_in_use_stays_with_the_servers_own_words() {
     let used = &live.scopes[&scope("s")];
     assert_eq!(used.consumers, Consumers::Usages(1));
     let error = provider
-        .apply(&delete(used.remote_id.clone(), state("s", "d", &[])))
+        .make(&delete(used.remote_id.clone(), state("s", "d", &[])))
         .await
         .unwrap_err();
     assert_eq!(error.fate, Fate::NotDone);
@@ -658,7 +659,7 @@ async fn a_name_that_a_key_manager_kept_is_reported_with_the_way_out() {
     let place = place(json!({ "keyManagerScopes": ["ghost"] })).await;
     let provider = providing::open(publisher(&place), CLIENT);
     let error = provider
-        .apply(&create(state("ghost", "d", &[])))
+        .make(&create(state("ghost", "d", &[])))
         .await
         .unwrap_err();
     assert_eq!(error.fate, Fate::NotDone);
@@ -784,7 +785,7 @@ async fn a_create_that_finds_two_scopes_of_its_name_fails() {
     let place = place(json!({ "sharedScopes": [twin, twin] })).await;
     let provider = providing::open(publisher(&place), ADMIN);
     let error = provider
-        .apply(&create(state("s", "d", &[])))
+        .make(&create(state("s", "d", &[])))
         .await
         .unwrap_err();
     assert_eq!(error.fate, Fate::NotDone);
@@ -818,5 +819,5 @@ async fn a_look_that_asks_for_no_scopes_sends_nothing_and_forgets_no_id() {
     provider.observe(&Interest::default()).await.unwrap();
     assert_eq!(provider.requests().total, 1);
     let changed = update(None, state("s", "d", &[]), state("s", "e", &[]));
-    provider.apply(&changed).await.unwrap();
+    provider.make(&changed).await.unwrap();
 }

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+pub(crate) mod approved;
 #[cfg(unix)]
 pub(crate) mod busy;
 pub(crate) mod manifest;

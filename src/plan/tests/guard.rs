@@ -35,7 +35,7 @@ fn roles(owned: usize, gone: usize) -> World {
 }
 
 fn rules(approved: &ApprovedPlan) -> Vec<Rule> {
-    let (_, verdict) = approved.targets().next().unwrap();
+    let verdict = &approved.targets()[0];
     verdict
         .refusals()
         .iter()
@@ -121,7 +121,7 @@ fn each_holder_is_measured_for_itself_beside_the_whole() {
             .owns_so(&other, Created, applied(all));
     }
     let judged = judged(&crowd);
-    let (_, verdict) = judged.targets().next().unwrap();
+    let verdict = &judged.targets()[0];
     let messages: Vec<&str> = verdict
         .refusals()
         .iter()
@@ -145,7 +145,7 @@ fn kinds_are_counted_apart() {
         }
     }
     let judged = judged(&world);
-    let (_, verdict) = judged.targets().next().unwrap();
+    let verdict = &judged.targets()[0];
     assert!(
         verdict
             .refusals()
@@ -189,7 +189,7 @@ fn a_trickle_of_one_holder_does_not_slip_through() {
     let judged = judge(world.plan(), &world, window, false);
     // Four of thirteen, over the target and over the scope.
     assert_eq!(rules(&judged), [Rule::MaxRemovalPercent; 2]);
-    let (_, verdict) = judged.targets().next().unwrap();
+    let verdict = &judged.targets()[0];
     assert!(
         verdict.refusals()[0]
             .message
@@ -224,7 +224,7 @@ fn an_approval_lifts_that_very_plan() {
     for digest in [target, top] {
         let approved = approve(&[digest]);
         assert!(approved.has_runs() && approved.is_clean());
-        assert!(approved.targets().next().unwrap().1.is_approved());
+        assert!(approved.targets()[0].is_approved());
     }
     let other = scopes(4, 2).plan().digest();
     assert!(!approve(&[other]).has_runs());
@@ -247,7 +247,7 @@ fn a_target_that_waits_for_a_word_runs_nothing_without_it() {
         .target(|target| target.approval = Approval::Manual);
     let waits = judged(&world);
     assert_eq!(rules(&waits), [Rule::ManualApproval]);
-    let (_, verdict) = waits.targets().next().unwrap();
+    let verdict = &waits.targets()[0];
     assert!(!verdict.runs(0) && !verdict.may_record());
     let digest = world.plan().digest().to_string();
     let named = world.target(|target| target.approved_plan = Some(digest));
@@ -262,7 +262,7 @@ fn a_new_inventory_is_refused_as_a_whole_and_learns_nothing() {
     let mut world = World::onelogin().has("a").wants("a").wants("b");
     world.owned.known = false;
     let refused = judged(&world);
-    let (_, verdict) = refused.targets().next().unwrap();
+    let verdict = &refused.targets()[0];
     assert_eq!(rules(&refused), [Rule::NewInventory]);
     assert!(!refused.has_runs() && !verdict.may_record());
     assert!(judge(world.plan(), &world, Removals::default(), true).has_runs());
@@ -281,7 +281,8 @@ fn protection_and_conflict_are_never_lifted() {
     let approved = judge(world.plan(), &world, Removals::default(), true);
     assert_eq!(rules(&approved), [Rule::Conflict, Rule::Protected]);
     // They stop nothing but themselves.
-    let (plan, verdict) = approved.targets().next().unwrap();
+    let verdict = &approved.targets()[0];
+    let plan = verdict.plan();
     assert_eq!(
         (says(plan)[0].as_str(), verdict.runs(0)),
         ("create new", true)
@@ -301,11 +302,12 @@ fn what_needs_something_refused_is_withheld_with_it() {
         .has_app(&client(2), "")
         .wants_app(&client(2), "free");
     let judged = judged(&world);
-    let (plan, verdict) = judged.targets().next().unwrap();
+    let verdict = &judged.targets()[0];
+    let plan = verdict.plan();
     let runs: Vec<(String, Option<SkipReason>)> = says(plan)
         .into_iter()
         .zip(0..plan.changes.len())
-        .map(|(line, index)| (line, verdict.why_withheld(&plan.changes[index], index)))
+        .map(|(line, index)| (line, verdict.why_withheld(index)))
         .collect();
     let withheld = |line: &str, why| (line.to_owned(), why);
     assert_eq!(

@@ -424,7 +424,7 @@ proptest! {
         let mut simulator = Simulator::of(&world);
         let again = run_down(&mut simulator, &world, approve)?;
         if approve {
-            prop_assert!(again.plan().targets[0].changes.is_empty());
+            prop_assert!(again.targets()[0].plan().changes.is_empty());
         }
     }
 
@@ -537,7 +537,7 @@ fn run_down(
     approve: bool,
 ) -> Result<ApprovedPlan, TestCaseError> {
     let moves = |plan: &ApprovedPlan| {
-        let changes = &plan.plan().targets[0].changes;
+        let changes = &plan.targets()[0].plan().changes;
         changes
             .iter()
             .any(|planned| planned.reason == Reason::RenamedLive)
@@ -548,7 +548,7 @@ fn run_down(
         if !left.has_runs() {
             return Ok(left);
         }
-        prop_assert!(moves(&first), "left: {:#?}", says(&left.plan().targets[0]));
+        prop_assert!(moves(&first), "left: {:#?}", says(left.targets()[0].plan()));
     }
     Err(TestCaseError::fail("it goes on and on"))
 }

@@ -86,12 +86,13 @@ impl Simulator {
         assert!(
             !left.has_runs(),
             "left: {:#?}",
-            says(&left.plan().targets[0])
+            says(left.targets()[0].plan())
         );
     }
 
     pub(super) fn carry_out(&mut self, approved: &ApprovedPlan, until: Until) {
-        let (plan, verdict) = approved.targets().next().unwrap();
+        let verdict = &approved.targets()[0];
+        let plan = verdict.plan();
         if verdict.may_record() {
             plan.records
                 .iter()

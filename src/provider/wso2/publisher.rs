@@ -10,6 +10,7 @@ use super::{List, convert, is_conflict, refused, same_name, unsupported};
 use crate::model::system::System;
 use crate::model::{Live, LiveScope, RemoteId, ScopeName, Target};
 use crate::plan::change::{Change, ScopeState};
+use crate::plan::guard::ApprovedChange;
 use crate::provider::http::{Http, Settled, Unseen, settle_create};
 use crate::provider::{Apply, Cause, Done, Fate, Interest, Observe, ProviderError, Requests};
 
@@ -77,14 +78,14 @@ impl Observe for Publisher {
 
 #[async_trait]
 impl Apply for Publisher {
-    async fn apply(&self, change: &Change) -> Result<Done, ProviderError> {
-        match change {
+    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Done, ProviderError> {
+        match &*change {
             Change::CreateScope { after } => self.create(after).await,
             Change::UpdateScope { id, before, after } => {
                 self.update(id.as_ref(), before, after).await
             }
             Change::DeleteScope { id, before } => self.delete(id.as_ref(), &before.name).await,
-            _ => return Err(unsupported(change)),
+            _ => return Err(unsupported(&change)),
         }
         .map_err(|error| self.explained(error))
     }

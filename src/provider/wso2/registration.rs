@@ -8,6 +8,7 @@ use super::{List, convert, is_conflict, refused, same_name, unsupported};
 use crate::model::system::System;
 use crate::model::{Live, ScopeName, Target};
 use crate::plan::change::{Change, ScopeState};
+use crate::plan::guard::ApprovedChange;
 use crate::provider::http::{Http, Settled, Unseen, settle_create};
 use crate::provider::{Apply, Done, Interest, Observe, ProviderError, Requests};
 
@@ -44,8 +45,8 @@ impl Observe for Registration {
 
 #[async_trait]
 impl Apply for Registration {
-    async fn apply(&self, change: &Change) -> Result<Done, ProviderError> {
-        match change {
+    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Done, ProviderError> {
+        match &*change {
             Change::CreateScope { after } => self.create(after).await,
             Change::UpdateScope {
                 id: _,
@@ -53,7 +54,7 @@ impl Apply for Registration {
                 after,
             } => self.update(before, after).await,
             Change::DeleteScope { id: _, before } => self.delete(&before.name).await,
-            _ => Err(unsupported(change)),
+            _ => Err(unsupported(&change)),
         }
     }
 }

@@ -13,9 +13,9 @@ use crate::render::{
 /// What became of a run: failures, what is left, and a last line that says what happened.
 pub fn report(report: &Report, invalid: bool, options: &Options) -> String {
     let mut out = String::new();
-    let plan = report.approved.plan();
-    for ((target, verdict), result) in report.approved.targets().zip(&report.targets) {
-        let label = target_label(plan, target);
+    for (verdict, result) in report.approved.targets().iter().zip(&report.targets) {
+        let target = verdict.plan();
+        let label = target_label(&report.approved, target);
         if let Some(error) = &result.error {
             failure(&mut out, &label, "", error);
         }
@@ -29,7 +29,7 @@ pub fn report(report: &Report, invalid: bool, options: &Options) -> String {
                     let _ = writeln!(out, "  it may have taken effect; the next run looks");
                 }
                 Outcome::Skipped(reason)
-                    if verdict.why_withheld(planned, index) != Some(SkipReason::Refused) =>
+                    if verdict.why_withheld(index) != Some(SkipReason::Refused) =>
                 {
                     let _ = writeln!(
                         out,
@@ -106,10 +106,10 @@ fn closing(out: &mut String, report: &Report, invalid: bool) {
 
 /// What happened, in one line.
 pub(crate) fn last_line(report: &Report, invalid: bool) -> String {
-    let plan = report.approved.plan();
+    let planned = report.approved.targets();
     let mut done = crate::plan::Summary::default();
-    for ((target, _), result) in report.approved.targets().zip(&report.targets) {
-        let of = done_summary(target, result);
+    for (target, result) in planned.iter().zip(&report.targets) {
+        let of = done_summary(target.plan(), result);
         done.create += of.create;
         done.update += of.update;
         done.rename += of.rename;
@@ -118,18 +118,14 @@ pub(crate) fn last_line(report: &Report, invalid: bool) -> String {
         done.detach += of.detach;
         done.delete += of.delete;
     }
-    let refused: usize = report
-        .approved
-        .targets()
-        .map(|(_, verdict)| verdict.refusals().len())
-        .sum();
+    let refused: usize = planned.iter().map(|target| target.refusals().len()).sum();
     let refusals = if refused > 0 {
         format!("; {} (see above)", count(refused as u64, "refusal"))
     } else {
         String::new()
     };
     let clean = unrefused(report).filter(|target| is_clean(target)).count();
-    let of_targets = format!("{clean} of {} targets as declared", plan.targets.len());
+    let of_targets = format!("{clean} of {} targets as declared", planned.len());
     let manifests = if invalid {
         "; the manifests have errors (see above)"
     } else {
@@ -141,10 +137,7 @@ pub(crate) fn last_line(report: &Report, invalid: bool) -> String {
         ""
     };
     match run_result(report, invalid) {
-        RunResult::NoChanges => format!(
-            "No changes: {}.",
-            count(plan.targets.len() as u64, "target")
-        ),
+        RunResult::NoChanges => format!("No changes: {}.", count(planned.len() as u64, "target")),
         RunResult::Applied => format!("Done: {}.", done_words(&done)),
         RunResult::Partial => format!(
             "{interrupted}Done in part: {}{refusals}{manifests}; {of_targets}.",
@@ -165,9 +158,9 @@ pub(crate) fn last_line(report: &Report, invalid: bool) -> String {
 
 /// The targets of whose plans no rule stopped anything.
 fn unrefused(report: &Report) -> impl Iterator<Item = &TargetReport> {
-    let targets = report.approved.targets().zip(&report.targets);
+    let targets = report.approved.targets().iter().zip(&report.targets);
     targets
-        .filter(|((_, verdict), _)| verdict.refusals().is_empty())
+        .filter(|(verdict, _)| verdict.refusals().is_empty())
         .map(|(_, target)| target)
 }
 

@@ -1,0 +1,72 @@
+//! Only what the guard approved is written, so that a change that a test makes up goes through a plan of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use scopeward::model::target::{ApigeeAuth, Edition, Endpoint};
+use scopeward::model::{DesiredTarget, Record};
+use scopeward::plan::change::Change;
+use scopeward::plan::guard::ApprovedPlan;
+use scopeward::plan::{Mode, ObjectKind, ObjectRef, Plan, PlannedChange, Reason, TargetPlan};
+use scopeward::provider::{Apply, Done, ProviderError};
+use url::Url;
+
+use crate::providing;
+
+/// Writes a change that a test made up.
+pub(crate) trait Make {
+    /// Has the change approved, and makes it.
+    fn make(&self, change: &Change) -> impl Future<Output = Result<Done, ProviderError>>;
+}
+
+impl<T: Apply + ?Sized> Make for T {
+    async fn make(&self, change: &Change) -> Result<Done, ProviderError> {
+        let approved = approved(change.clone());
+        let change = approved.targets()[0].change(0);
+        self.apply(change.expect("no rule stops it")).await
+    }
+}
+
+/// A plan of this change alone.
+fn approved(change: Change) -> ApprovedPlan {
+    let endpoint = Endpoint::Apigee {
+        url: Url::parse("https://example.com").unwrap(),
+        organization: "acme".to_owned(),
+        edition: Edition::X,
+        auth: None::<ApigeeAuth>,
+    };
+    let desired = DesiredTarget {
+        target: Arc::new(providing::target(endpoint)),
+        scopes: BTreeMap::new(),
+        apps: Vec::new(),
+    };
+    let planned = PlannedChange {
+        change,
+        object: ObjectRef {
+            kind: ObjectKind::Scope,
+            name: "it".to_owned(),
+            label: "it".to_owned(),
+            remote_id: None,
+        },
+        manifest: None,
+        reason: Reason::ValueDiffers,
+        remark: None,
+        facts: BTreeSet::new(),
+        refusals: Vec::new(),
+        depends_on: BTreeSet::new(),
+        removals: Vec::new(),
+        intent: None,
+        record: Record::Write,
+    };
+    let target = TargetPlan {
+        changes: vec![planned],
+        ..TargetPlan::empty(&desired, Mode::Sync)
+    };
+    let plan = Plan {
+        mode: Mode::Sync,
+        paths: Vec::new(),
+        targets: vec![target],
+    };
+    plan.approve(&BTreeMap::new(), &[], Timestamp::UNIX_EPOCH)
+}
