@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::answer::{AnswerBody, json, problem};
 use super::faults::FaultPlan;
-use super::serve::Shared;
+use super::shared::Shared;
 use super::world::World;
 
 /// Where the control calls stand.

@@ -38,6 +38,7 @@ mod faults;
 mod journal;
 mod onelogin;
 mod serve;
+mod shared;
 mod store;
 mod wire;
 mod world;
@@ -47,7 +48,7 @@ pub use world::{World, WorldError};
 
 use connection::{ResetFlag, Stream};
 use faults::FaultPlan;
-use serve::{Live, Shared};
+use shared::{Live, Shared};
 use store::{Snapshot, StateLock, Store};
 
 /// How long requests in flight have to end at shutdown.

@@ -1,7 +1,6 @@
 //! The way of one request through the sandbox: whose it is, what goes wrong with it, its effect, its record, its answer.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -10,37 +9,14 @@ use jiff::Timestamp;
 
 use super::answer::{AnswerBody, cut, problem, status_answer, whole};
 use super::control;
-use super::faults::{Facts, Fault, Faults, Verdict, When};
-use super::journal::{Entry, Journal, is_write};
-use super::store::Store;
-use super::wire::{Emulated, Label, Request, Response, UNROUTED};
-use super::world::{MAX_WORLD_BYTES, World};
+use super::faults::{Facts, Fault, Verdict, When};
+use super::journal::{Entry, is_write};
+use super::shared::Shared;
+use super::wire::{Label, Request, Response, UNROUTED};
+use super::world::MAX_WORLD_BYTES;
 
 /// The largest body that a system is given, in bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
-
-/// Everything that the connections of a sandbox have in common.
-pub(super) struct Shared {
-    live: Arc<Mutex<Live>>,
-    journal: Mutex<Journal>,
-    faults: Faults,
-    store: Option<Store>,
-}
-
-/// The world and what is not part of its file form.
-pub(super) struct Live {
-    pub(super) world: World,
-    /// Counts the changes, so that the state file's writer knows what it has.
-    pub(super) version: u64,
-    /// Systems whose reads still show an earlier state, by name.
-    lagging: HashMap<String, Replica>,
-}
-
-/// A system as it was before a write, for the reads that do not show that write yet.
-struct Replica {
-    emulated: Box<dyn Emulated>,
-    reads_left: u64,
-}
 
 /// What becomes of a request.
 pub(super) enum Outcome {
@@ -49,132 +25,7 @@ pub(super) enum Outcome {
     Reset,
 }
 
-impl Live {
-    pub(super) fn new(world: World) -> Self {
-        Self {
-            world,
-            version: 0,
-            lagging: HashMap::new(),
-        }
-    }
-
-    /// Puts another world in the place of this one.
-    pub(super) fn replace(&mut self, world: World) {
-        self.world = world;
-        self.lagging.clear();
-        self.version += 1;
-    }
-
-    /// Lets a request have its effect, on the state that it is meant to see.
-    fn handle(&mut self, name: &str, request: &Request, verdict: &Verdict) -> Option<Response> {
-        let Self {
-            world,
-            version,
-            lagging,
-        } = self;
-        let system = world.named(name)?;
-        if matches!(verdict.fault, Some(Fault::ExpireTokens(_))) {
-            system.emulated.expire_tokens();
-            *version += 1;
-        }
-        // A token is given by the system itself, also where a GET asks for it.
-        let read = matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS")
-            && !system.emulated.label(request).token;
-        if read && let Some(replica) = lagging.get_mut(&system.name) {
-            // Reads lag; who may read does not.
-            replica.emulated.resume(system.emulated.sessions());
-            let response = replica.emulated.handle(request);
-            replica.reads_left -= 1;
-            if replica.reads_left == 0 {
-                lagging.remove(&system.name);
-            }
-            return Some(response);
-        }
-        if let Some(Fault::Lag(lag)) = &verdict.fault
-            && !read
-            && lag.reads > 0
-        {
-            // What a system saved it can load again; if not, the lag is left out and the world is none the worse.
-            if let Ok(emulated) = system.kind.load(system.emulated.world()) {
-                lagging.insert(
-                    system.name.clone(),
-                    Replica {
-                        emulated,
-                        reads_left: lag.reads,
-                    },
-                );
-            }
-        }
-        let response = system.emulated.handle(request);
-        if !read {
-            *version += 1;
-        }
-        Some(response)
-    }
-
-    /// Makes a change as `POST /__sandbox/drift` does; `system` is meant where the change names none.
-    pub(super) fn drift(
-        &mut self,
-        mut change: serde_json::Value,
-        system: Option<&str>,
-    ) -> Result<(), String> {
-        let named = match change
-            .as_object_mut()
-            .map(|members| members.shift_remove("system"))
-        {
-            None => return Err("a change is a JSON object".to_owned()),
-            Some(Some(serde_json::Value::String(name))) => Some(name),
-            Some(Some(other)) => {
-                return Err(format!("\"system\" is the name of a system, not {other}"));
-            }
-            Some(None) => system.map(ToOwned::to_owned),
-        };
-        let found = match &named {
-            Some(name) => self
-                .world
-                .named(name)
-                .ok_or_else(|| format!("no system of this world is called \"{name}\""))?,
-            None => self
-                .world
-                .only()
-                .ok_or("the world has several systems: say which with \"system\"")?,
-        };
-        found.emulated.drift(&change)?;
-        self.version += 1;
-        Ok(())
-    }
-}
-
 impl Shared {
-    pub(super) fn new(live: Arc<Mutex<Live>>, store: Option<Store>) -> Self {
-        Self {
-            live,
-            journal: Mutex::default(),
-            faults: Faults::new(),
-            store,
-        }
-    }
-
-    pub(super) fn live(&self) -> MutexGuard<'_, Live> {
-        lock(&self.live)
-    }
-
-    pub(super) fn journal(&self) -> MutexGuard<'_, Journal> {
-        lock(&self.journal)
-    }
-
-    pub(super) fn faults(&self) -> &Faults {
-        &self.faults
-    }
-
-    /// Has the state saved, and waits for it where that is not long.
-    pub(super) async fn save(&self, version: u64) {
-        if let Some(store) = &self.store {
-            store.changed(version);
-            store.saved(version).await;
-        }
-    }
-
     /// Answers one request, or says that its connection is to be cut.
     pub(super) async fn answer(&self, request: http::Request<Incoming>) -> Outcome {
         let now = Timestamp::now();
@@ -237,7 +88,7 @@ impl Shared {
             let name = Arc::<str>::from(system.name.as_str());
             (name, system.emulated.label(request))
         };
-        let verdict = self.faults.decide(&Facts {
+        let verdict = self.faults().decide(&Facts {
             system: &system,
             method: request.method.as_str(),
             path: &request.path,
@@ -311,7 +162,7 @@ impl Shared {
                     fault,
                     armed: true,
                 };
-                self.faults.hold(verdict).await;
+                self.faults().hold(verdict).await;
                 given_up.disarm();
                 None
             }
@@ -335,7 +186,7 @@ impl Shared {
             Some(Fault::Reset(_)) => Outcome::Reset,
             Some(Fault::Truncate(truncate)) => Outcome::Answer(cut(response, truncate.bytes)),
             Some(Fault::Hold(at)) if at.when == When::After => {
-                self.faults.hold(verdict).await;
+                self.faults().hold(verdict).await;
                 Outcome::Answer(whole(response))
             }
             _ => Outcome::Answer(whole(response)),
@@ -422,11 +273,6 @@ fn drifted(result: Result<(), String>) {
     if let Err(error) = result {
         tracing::warn!(%error, "the drift of a fault plan could not be made");
     }
-}
-
-/// A panic elsewhere leaves the data as whole as it was, so a poisoned lock is used on.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What ends a connection from within: there is nothing to say.

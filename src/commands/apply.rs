@@ -331,7 +331,9 @@ async fn finish(
         closing.push('\n');
     }
     if let Some(embedded) = &session.embedded {
-        closing.push_str(&embedded.next_steps(&planning.reach, result));
+        let paths = session::words(&planning.reach.inputs.paths);
+        let plan = session::command("plan", &planning.reach);
+        closing.push_str(&embedded.next_steps(&paths, &plan, result));
     }
     let is_text = outputs.is_text();
     let told = outputs

@@ -9,8 +9,7 @@ use tokio::fs;
 use url::Url;
 
 use super::sandbox::read_world;
-use super::{Stop, sentence, session};
-use crate::cli::Reach;
+use super::{Stop, sentence};
 use crate::model::target::{AuthorizationServer, Edition, Endpoint};
 use crate::model::{AppOwner, AppRef, Desired, DesiredTarget, TargetId};
 use crate::provider::Credential;
@@ -94,10 +93,8 @@ impl Embedded {
         )
     }
 
-    /// What to try next.
-    pub(super) fn next_steps(&self, reach: &Reach, result: RunResult) -> String {
-        let paths = session::words(&reach.inputs.paths);
-        let plan = session::command("plan", reach);
+    /// What to try next: `paths` are the run's, `plan` is the command that plans them.
+    pub(super) fn next_steps(&self, paths: &str, plan: &str, result: RunResult) -> String {
         match result {
             RunResult::Applied => format!(
                 "\nNext:  change a description in {paths} and run `{plan}`\n       \

@@ -9,7 +9,7 @@ use std::path::Path;
 use url::Url;
 
 use super::{Exit, Stop};
-use crate::cli::{self, Reach};
+use crate::cli;
 use crate::model::{Desired, TargetId};
 use crate::provider::Credential;
 use crate::render::RunResult;
@@ -34,7 +34,7 @@ impl Embedded {
         match *self {}
     }
 
-    pub(super) fn next_steps(&self, _: &Reach, _: RunResult) -> String {
+    pub(super) fn next_steps(&self, _: &str, _: &str, _: RunResult) -> String {
         match *self {}
     }
 

@@ -3,7 +3,7 @@
 //! Comments and texts are left out; a path counts however it is written: in a `use`, in the midst of code, by `crate::` or
 //! by `super::`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -74,6 +74,12 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("commands/sandbox.rs", "scopeward_sandbox"),
     // All requests go through here: pace, retries, redaction and the refusal of writes are in one place.
     ("provider/http", "reqwest"),
+];
+
+/// Files that lead to each other, to be cut.
+const CIRCLES: &[&str] = &[
+    "src/: manifest/locate.rs manifest/yaml.rs",
+    "src/: provider/credential.rs provider/http.rs",
 ];
 
 /// Verbs that change nothing hold nothing that could.
@@ -184,6 +190,32 @@ fn every_module_has_a_row() {
     assert_eq!(there, rows);
 }
 
+/// A module and what lies below it are one thing: what is shared stands in the upper file, and both may name the other.
+/// Between all other files a circle means that neither can be read, tested or moved without the other.
+#[test]
+fn no_files_lead_to_each_other() {
+    let engine = circles("src", &SOURCES).into_iter();
+    let found: Vec<String> = engine.chain(circles("sandbox/src", &SANDBOX)).collect();
+    assert_eq!(found, CIRCLES, "\n{}\n", found.join("\n"));
+}
+
+#[test]
+fn a_circle_is_found_whatever_its_length() {
+    let file = |name: &str, text: &str| Source {
+        name: name.to_owned(),
+        paths: paths(text),
+    };
+    let files = [
+        file("a.rs", "mod x; mod y; use x::X;"),
+        file("a/x.rs", "use super::{A, y::Y};"),
+        file("a/y.rs", "use crate::b::B;"),
+        file("b.rs", "use crate::{a::x::X, c};"),
+        file("c.rs", "fn c() -> super::d::D {}"),
+        file("d.rs", "use super::b_is_another;"),
+    ];
+    assert_eq!(circles("src", &files), ["src/: a/x.rs a/y.rs b.rs"]);
+}
+
 /// The scanner itself: what it has to see, and what it has to overlook.
 #[test]
 fn a_path_counts_however_it_is_written() {
@@ -249,6 +281,87 @@ impl Source {
             name => name.split('/').count(),
         }
     }
+
+    /// The modules on the way to it and itself: `plan/guard.rs` is `plan`, `guard`.
+    fn place(&self) -> Vec<&str> {
+        match self.name.as_str() {
+            "lib.rs" | "main.rs" => vec![self.name.as_str()],
+            name => name.trim_end_matches(".rs").split('/').collect(),
+        }
+    }
+
+    /// The files whose items it names, but those above and below it.
+    fn leads_to(&self, modules: &BTreeMap<Vec<&str>, usize>) -> BTreeSet<usize> {
+        let here = self.place();
+        let full = |path: &Words| -> Option<Vec<String>> {
+            let up = path
+                .segments
+                .iter()
+                .take_while(|part| *part == "super")
+                .count();
+            let (base, rest) = match path.segments[0].as_str() {
+                "crate" | "scopeward" => (0, &path.segments[1..]),
+                "super" => (here.len().checked_sub(up)?, &path.segments[up..]),
+                _ => return None,
+            };
+            let base = here[..base].iter().map(|&part| part.to_owned());
+            Some(base.chain(rest.iter().cloned()).collect())
+        };
+        let mut found = BTreeSet::new();
+        for path in self.paths.iter().filter_map(full) {
+            let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+            // The deepest module of the path is the one that is meant.
+            let module = (1..=parts.len())
+                .rev()
+                .find_map(|length| modules.get_key_value(&parts[..length]));
+            if let Some((place, index)) = module
+                && !here.starts_with(place)
+                && !place.starts_with(&here)
+            {
+                found.insert(*index);
+            }
+        }
+        found
+    }
+}
+
+/// The sets of files each of which leads to all others of its set, as `FOLDER/: FILE FILE`.
+fn circles(folder: &str, files: &[Source]) -> Vec<String> {
+    let modules: BTreeMap<Vec<&str>, usize> = files
+        .iter()
+        .enumerate()
+        .map(|(index, file)| (file.place(), index))
+        .collect();
+    let mut reached: Vec<BTreeSet<usize>> =
+        files.iter().map(|file| file.leads_to(&modules)).collect();
+    // What is reached by a detour, until nothing new is.
+    while {
+        let further: Vec<BTreeSet<usize>> = reached
+            .iter()
+            .map(|direct| {
+                direct
+                    .iter()
+                    .flat_map(|&next| &reached[next])
+                    .copied()
+                    .collect()
+            })
+            .collect();
+        let before: usize = reached.iter().map(BTreeSet::len).sum();
+        reached
+            .iter_mut()
+            .zip(further)
+            .for_each(|(all, more)| all.extend(more));
+        before < reached.iter().map(BTreeSet::len).sum()
+    } {}
+    let mut found = BTreeSet::new();
+    for (index, all) in reached.iter().enumerate() {
+        let circle = all.iter().filter(|&&other| reached[other].contains(&index));
+        let names: Vec<&str> = circle.map(|&other| files[other].name.as_str()).collect();
+        if !names.is_empty() {
+            found.insert(format!("{folder}/: {}", names.join(" ")));
+        }
+    }
+    found.into_iter().collect()
 }
 
 fn rule_of(file: &Source) -> &'static Rule {
