@@ -17,7 +17,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 
-use crate::inventory::{Answered, Inventory, InventoryError, Sending};
+use crate::inventory::{Answered, InventoryError, Ledger, Sending};
 use crate::model::{
     Live, LiveApp, LiveIdentity, PastRemoval, Record, RemoteId, Removal, Reread, TargetId,
 };
@@ -114,7 +114,7 @@ pub struct Run<'a> {
     /// Who runs it, for the audit log.
     pub who: &'a str,
     /// Where results are recorded.
-    pub inventory: &'a Inventory,
+    pub ledger: &'a dyn Ledger,
     /// Cancelled by Ctrl-C.
     pub interrupt: &'a Interrupt,
     /// Counts changes that are through.
@@ -184,17 +184,18 @@ impl TargetRun<'_> {
     /// Records what the plan learned without a write, before the first one: what the writes record is newer, and must not
     /// be overwritten by it.
     async fn learn(&mut self) {
-        let owned = self.run.inventory.owned(self.identity).await;
+        let owned = self.run.ledger.owned(self.identity).await;
         let may_record = self.approved.may_record();
         let learned = self
             .plan
             .records
             .iter()
             .filter(|record| may_record || owned.is_tightened_by(record))
-            .cloned();
+            .cloned()
+            .collect();
         let recorded = self
             .run
-            .inventory
+            .ledger
             .record(self.identity, &self.plan.target, learned)
             .await;
         if let Err(error) = recorded {
@@ -358,7 +359,7 @@ impl TargetRun<'_> {
                     return;
                 }
             };
-            let owned = self.run.inventory.owned(self.identity).await;
+            let owned = self.run.ledger.owned(self.identity).await;
             let remaining = (self.work.replan)(&live, &owned);
             let converged = remaining
                 .changes
@@ -402,7 +403,7 @@ impl TargetRun<'_> {
         records.extend(remaining.records.iter().cloned());
         if let Err(error) = self
             .run
-            .inventory
+            .ledger
             .record(self.identity, &self.plan.target, records)
             .await
         {
@@ -485,10 +486,7 @@ async fn make_one(
         removals: removals.clone(),
         entry: entry("unknown", Some("the run ended before the answer came")),
     };
-    let number = run
-        .inventory
-        .sending(identity, &plan.target, sending)
-        .await?;
+    let number = run.ledger.prepare(identity, &plan.target, sending).await?;
     let outcome = match provider.apply(change).await {
         // Somebody else made it meanwhile: it is not ours, and the next picture says what it is.
         Ok(done) if done.found => Outcome::Skipped(SkipReason::Stale),
@@ -507,7 +505,7 @@ async fn make_one(
         },
         entry: entry(word, error),
     };
-    run.inventory
+    run.ledger
         .answered(identity, &plan.target, number, answered)
         .await?;
     Ok(outcome)

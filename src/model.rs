@@ -26,8 +26,8 @@ pub use desired::{
 };
 pub use live::{Consumers, Live, LiveApp, LiveAppScopes, LiveScope};
 pub use name::{
-    AppOwner, AppRef, ConsumerKey, LiveIdentity, RemoteId, RoleName, ScopeName, Source, SourceFile,
-    TargetId,
+    AppOwner, AppRef, ConsumerKey, Lineage, LiveIdentity, RemoteId, RoleName, ScopeName, Source,
+    SourceFile, TargetId,
 };
 pub use owned::{Applied, Intent, Origin, Owned, OwnedApp, OwnedScope, Record};
 pub use removal::{Counted, PastRemoval, Removal, Removals};

@@ -88,7 +88,7 @@ pub(super) async fn run(args: cli::Adopt) -> Result<Exit, Stop> {
             let (word, why) = match fate {
                 Fate::Adopt(record) => {
                     let recorded = inventory
-                        .record(&live.identity, &target.id, [*record])
+                        .record(&live.identity, &target.id, vec![*record])
                         .await;
                     recorded.map_err(|error| Stop::failed(super::sentence(&error)))?;
                     adopted += 1;

@@ -13,7 +13,7 @@ use super::session::{self, Reading, Session, Writer};
 use super::{Exit, Stop, output, signal};
 use crate::apply::{self, Progress, Report, Run, Work, run_target};
 use crate::cli::{self, Format, Planning};
-use crate::inventory::{Inventory, InventoryError};
+use crate::inventory::{FileLedger, Ledger};
 use crate::model::{Live, Owned};
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 use crate::plan::{Mode, NewInventory, PlanOptions, plan_target};
@@ -36,7 +36,7 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     let writers = session.writers();
     let options = options(&session, mode, planning);
     let (mut readings, mut approved) =
-        plan(&session, &writers, &inventory, &options, planning).await;
+        plan(&session, &writers, inventory.as_ref(), &options, planning).await;
     let snapshot = inventory.snapshot().await;
     let live = session::live_findings(&approved, &session);
     session::findings(&live);
@@ -66,7 +66,7 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
             close(inventory).await?;
             return Err(Stop::failed("not confirmed; nothing was written"));
         }
-        let again = plan(&session, &writers, &inventory, &options, planning).await;
+        let again = plan(&session, &writers, inventory.as_ref(), &options, planning).await;
         if again.1.digest() != approved.digest() {
             close(inventory).await?;
             return Err(Stop::stale(
@@ -78,7 +78,14 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     }
 
     let report = execute(
-        &session, &writers, &readings, &inventory, approved, &options, run_id, started_at,
+        &session,
+        &writers,
+        &readings,
+        inventory.as_ref(),
+        approved,
+        &options,
+        run_id,
+        started_at,
     )
     .await;
     let closed = close(inventory).await;
@@ -113,7 +120,10 @@ fn options(session: &Session, mode: Mode, planning: &Planning) -> PlanOptions {
 }
 
 /// Opens the inventory for writing, on a thread that may block.
-pub(super) async fn open_inventory(session: &Session, run_id: &str) -> Result<Inventory, Stop> {
+pub(super) async fn open_inventory(
+    session: &Session,
+    run_id: &str,
+) -> Result<Box<dyn Ledger>, Stop> {
     let path = session.inventory_path.clone();
     let holder = format!(
         "{}, process {}, since {}, run {run_id}",
@@ -121,19 +131,17 @@ pub(super) async fn open_inventory(session: &Session, run_id: &str) -> Result<In
         std::process::id(),
         Timestamp::now()
     );
-    let opened = tokio::task::spawn_blocking(move || Inventory::open(&path, &holder)).await;
-    opened
+    let opened = tokio::task::spawn_blocking(move || FileLedger::open(&path, &holder)).await;
+    let opened = opened
         .map_err(|error| Stop::failed(error.to_string()))?
-        .map_err(|error| session::inventory_stop(&error))
+        .map_err(|error| session::inventory_stop(&error))?;
+    Ok(Box::new(opened))
 }
 
-/// Closes the inventory, on a thread that may block.
-pub(super) async fn close(inventory: Inventory) -> Result<(), Stop> {
-    let closed: Result<Result<(), InventoryError>, _> =
-        tokio::task::spawn_blocking(move || inventory.close()).await;
-    closed
-        .map_err(|error| Stop::failed(error.to_string()))?
-        .map_err(|error| session::inventory_stop(&error))
+/// Closes the inventory.
+pub(super) async fn close(ledger: Box<dyn Ledger>) -> Result<(), Stop> {
+    let closed = ledger.close().await;
+    closed.map_err(|error| session::inventory_stop(&error))
 }
 
 /// Who runs this, for the lock and the audit log.
@@ -161,7 +169,7 @@ fn interrupt_on_signal(interrupt: Interrupt) {
 async fn plan(
     session: &Session,
     writers: &[Writer],
-    inventory: &Inventory,
+    ledger: &dyn Ledger,
     options: &PlanOptions,
     planning: &Planning,
 ) -> (Vec<Reading>, ApprovedPlan) {
@@ -173,7 +181,7 @@ async fn plan(
         Err(error) => Err(error),
     });
     let readings = session.read(observers).await;
-    let snapshot = inventory.snapshot().await;
+    let snapshot = ledger.snapshot().await;
     let approved = session::judged(session, &readings, &snapshot, options, planning);
     (readings, approved)
 }
@@ -203,7 +211,7 @@ async fn execute(
     session: &Session,
     writers: &[Writer],
     readings: &[Reading],
-    inventory: &Inventory,
+    ledger: &dyn Ledger,
     approved: ApprovedPlan,
     options: &PlanOptions,
     run_id: String,
@@ -219,7 +227,7 @@ async fn execute(
     let run = Run {
         run_id: &run_id,
         who: &who,
-        inventory,
+        ledger,
         interrupt: &session.interrupt,
         progress: &progress,
     };

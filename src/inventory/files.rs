@@ -10,6 +10,7 @@ use super::{InventoryError, Snapshot};
 
 /// The largest inventory that is read, in bytes: far above what a million entries need.
 const MAX_BYTES: u64 = 1 << 30;
+
 /// Writes the file anew, one generation on, and removes the journal. The file is replaced in one step: whoever reads sees
 /// the old or the new one.
 pub(super) fn fold(path: &Path, snapshot: &mut Snapshot) -> Result<(), InventoryError> {
@@ -93,6 +94,34 @@ pub(super) fn audit_path(path: &Path) -> PathBuf {
     } else {
         with_suffix(path, ".audit.jsonl")
     }
+}
+
+/// Opens the audit log to append to it. Half a line at its end, which a disk that was full leaves, is taken off: the line
+/// stands in the journal as well, and what is written next would be torn with it.
+pub(super) fn open_audit(path: &Path) -> io::Result<File> {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .read(true)
+        .append(true)
+        .open(path)?;
+    let mut end = file.metadata()?.len();
+    let mut block = [0; 4096];
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        file.seek(io::SeekFrom::Start(start))?;
+        let length = usize::try_from(end - start).unwrap_or(block.len());
+        let read = &mut block[..length];
+        file.read_exact(read)?;
+        if let Some(line_end) = read.iter().rposition(|byte| *byte == b'\n') {
+            end = start + line_end as u64 + 1;
+            break;
+        }
+        end = start;
+    }
+    if end < file.metadata()?.len() {
+        file.set_len(end)?;
+    }
+    Ok(file)
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -6,22 +6,26 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{InventoryError, files};
+use super::{Answered, InventoryError, Sending, WriteNumber, files};
+use crate::model::target::LONGEST_WINDOW;
 use crate::model::{
-    AppRef, Intent, LiveIdentity, Owned, OwnedApp, OwnedScope, PastRemoval, Record, Removals,
-    ScopeName, TargetId,
+    AppRef, Intent, Lineage, LiveIdentity, Owned, OwnedApp, OwnedScope, PastRemoval, Record,
+    Removals, ScopeName, TargetId,
 };
 
 /// The format of the file.
 const FORMAT_VERSION: &str = "1.0";
-/// How long removals are remembered: longer than any sensible `safety.window`.
-const REMEMBERED: SignedDuration = SignedDuration::from_hours(31 * 24);
+/// How long removals are remembered: longer than any `safety.window` may be.
+const REMEMBERED: SignedDuration =
+    SignedDuration::from_secs(LONGEST_WINDOW.as_secs() + 24 * 60 * 60);
 
 /// The file as it is written.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Document {
     format_version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lineage: Option<Lineage>,
     generation: u64,
     identities: BTreeMap<LiveIdentity, Section>,
 }
@@ -63,6 +67,8 @@ struct Known {
 #[serde(rename_all = "camelCase")]
 pub(super) struct JournalHead {
     pub(super) follows: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lineage: Option<Lineage>,
 }
 
 /// Any other line of the journal: steps that are taken together or not at all.
@@ -85,18 +91,69 @@ pub(super) enum Step {
     /// Removals that were sent are known not to have been made.
     NotRemoved(PastRemoval),
     /// A write is about to be sent: its number in this journal, and its line for the audit log.
-    Sent(u64, serde_json::Value),
+    Sent(WriteNumber, serde_json::Value),
     /// That write's line stands in the audit log.
-    Answered(u64),
+    Answered(WriteNumber),
+}
+
+impl JournalLine {
+    pub(super) fn of(identity: &LiveIdentity, target: &TargetId, steps: Vec<Step>) -> Self {
+        Self {
+            identity: identity.clone(),
+            target: target.clone(),
+            steps,
+        }
+    }
+}
+
+impl Step {
+    /// What was learned without a write.
+    pub(super) fn learned(records: Vec<Record>) -> Vec<Self> {
+        records.into_iter().map(Self::record).collect()
+    }
+
+    /// A write that is about to be sent.
+    pub(super) fn prepared(number: WriteNumber, sending: Sending) -> Vec<Self> {
+        let Sending {
+            intent,
+            removals,
+            entry,
+        } = sending;
+        let intent = intent.map(Record::Intent).into_iter();
+        let records = intent.chain([Record::Write]).map(Self::record);
+        let removals = removals.into_iter().map(Self::Removal);
+        records
+            .chain(removals)
+            .chain([Self::Sent(number, entry)])
+            .collect()
+    }
+
+    /// What became of a write.
+    pub(super) fn answered(answered: Answered) -> Vec<Self> {
+        let Answered {
+            records,
+            not_removed,
+            entry: _,
+        } = answered;
+        let records = records.into_iter().map(Self::record);
+        let not_removed = not_removed.into_iter().map(Self::NotRemoved);
+        records.chain(not_removed).collect()
+    }
+
+    fn record(record: Record) -> Self {
+        Self::Record(Box::new(record))
+    }
 }
 
 /// What the inventory says at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     pub(super) generation: u64,
+    /// Made with the inventory; `None` until something is kept in it.
+    pub(super) lineage: Option<Lineage>,
     known: BTreeMap<LiveIdentity, Known>,
     /// Writes whose outcome the journal does not tell: their lines for the audit log.
-    pub(super) unanswered: BTreeMap<u64, serde_json::Value>,
+    pub(super) unanswered: BTreeMap<WriteNumber, serde_json::Value>,
 }
 
 impl Snapshot {
@@ -127,12 +184,33 @@ impl Snapshot {
         }
     }
 
+    /// One that knows this of one place.
+    #[cfg(test)]
+    pub(super) fn knowing(
+        identity: &LiveIdentity,
+        target: &TargetId,
+        owned: Owned,
+        removals: Removals,
+    ) -> Self {
+        let known = Known {
+            target: target.clone(),
+            owned,
+            removals,
+        };
+        Self {
+            known: [(identity.clone(), known)].into(),
+            ..Self::default()
+        }
+    }
+
     /// What is ours on a live identity.
     pub fn owned(&self, identity: &LiveIdentity) -> Owned {
-        self.known
-            .get(identity)
-            .map(|known| known.owned.clone())
-            .unwrap_or_default()
+        let known = self.known.get(identity);
+        let owned = known.map(|known| known.owned.clone());
+        Owned {
+            lineage: self.lineage.clone(),
+            ..owned.unwrap_or_default()
+        }
     }
 
     /// What was removed there lately.
@@ -170,6 +248,7 @@ impl Snapshot {
             .collect();
         Ok(Self {
             generation: document.generation,
+            lineage: document.lineage,
             known,
             unanswered: BTreeMap::new(),
         })
@@ -190,6 +269,7 @@ impl Snapshot {
             return Ok(());
         }
         for (line, number) in lines {
+            self.lineage = self.lineage.take().or_else(|| head.lineage.clone());
             self.take(serde_json::from_str(line).map_err(|error| malformed(number, &error))?);
         }
         Ok(())
@@ -229,10 +309,16 @@ impl Snapshot {
             .collect();
         Document {
             format_version: FORMAT_VERSION.to_owned(),
+            lineage: self.lineage.clone(),
             generation: self.generation,
             identities,
         }
     }
+}
+
+/// The lineage of an inventory that is made now.
+pub(super) fn new_lineage() -> Lineage {
+    Lineage::new(uuid::Uuid::new_v4().simple().to_string())
 }
 
 impl From<Section> for Known {
@@ -253,6 +339,7 @@ impl From<Section> for Known {
             target,
             owned: Owned {
                 known: true,
+                lineage: None,
                 writes,
                 scopes,
                 apps,
@@ -267,6 +354,7 @@ impl Section {
     fn of(known: &Known, now: Timestamp) -> Self {
         let Owned {
             known: _,
+            lineage: _,
             writes,
             scopes,
             apps,

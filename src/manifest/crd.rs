@@ -51,6 +51,9 @@ pub(crate) const LINE: &str =
 pub(crate) const LINES: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x08\x0b-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
 /// A number and one unit.
 pub(crate) const DURATION: &str = r"^[1-9][0-9]{0,5}[smhd]$";
+/// A number and one unit, 99 days at most.
+pub(crate) const WINDOW: &str =
+    r"^([1-9][0-9]{0,5}s|[1-9][0-9]{0,4}m|[1-9][0-9]{0,2}h|[1-9][0-9]?d)$";
 /// `https://`, or `http://` to a loopback host; no user, query or fragment.
 pub(crate) const URL: &str = r"^(https://[^\s/?#@]+|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?)(/[^\s?#]*)?$";
 /// A SHA-256 as hexadecimal digits.
@@ -356,9 +359,9 @@ pub struct Safety {
     #[serde(default = "ten")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub min_population: u32,
-    /// For how long earlier removals count together with new ones, such as `24h`.
+    /// For how long earlier removals count together with new ones, such as `24h`; `99d` at most.
     #[serde(default = "one_day")]
-    #[schemars(regex(pattern = DURATION))]
+    #[schemars(regex(pattern = WINDOW))]
     pub window: String,
 }
 

@@ -534,6 +534,7 @@ fn explain(pattern: &str, text: &str) -> (Code, String) {
         crd::LINE => "control characters cannot stand in it",
         crd::LINES => "control characters other than tabs and line ends cannot stand in it",
         crd::DURATION => "a number and one of s, m, h and d, such as `90s` or `10m`",
+        crd::WINDOW => "a number and one of s, m, h and d, such as `24h`, and `99d` at most",
         crd::SHA256 => "64 hexadecimal digits",
         crd::DIGEST => "`sha256:` and 64 hexadecimal digits, as `scopeward plan` prints it",
         crd::SEGMENT => "letters, digits, `.`, `_` and `-` alone",

@@ -47,6 +47,10 @@ text! {
     LiveIdentity
 }
 text! {
+    /// What tells an inventory from every other: random, made with it, and kept for as long as it is.
+    Lineage
+}
+text! {
     /// The consumer key of an Apigee app. An identifier, not a secret; shown shortened where people read it.
     ConsumerKey
 }

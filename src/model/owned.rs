@@ -6,13 +6,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::desired::DeletionPolicy;
-use super::name::{AppRef, RemoteId, RoleName, ScopeName, SourceFile};
+use super::name::{AppRef, Lineage, RemoteId, RoleName, ScopeName, SourceFile};
 
 /// The inventory's knowledge of one live identity.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Owned {
     /// Whether the inventory knows the identity at all. One that does not owns nothing, and `sync` asks before it starts.
     pub known: bool,
+    /// Which inventory says so; `None` while it is not made. Part of the digest.
+    pub lineage: Option<Lineage>,
     /// How many writes were recorded: part of the digest, so that a plan that was applied never comes again.
     pub writes: u64,
     /// The scopes, by the name last applied.

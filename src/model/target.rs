@@ -1,5 +1,6 @@
 //! How a live system is reached and what may be done there.
 
+use jiff::SignedDuration;
 use serde::Serialize;
 use url::{Host, Url};
 
@@ -170,6 +171,9 @@ impl Default for Limits {
         }
     }
 }
+
+/// The longest `safety.window`: removals are remembered for longer.
+pub const LONGEST_WINDOW: SignedDuration = SignedDuration::from_hours(99 * 24);
 
 /// When the guard stops a target's removals (design: safety, section 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

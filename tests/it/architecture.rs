@@ -85,8 +85,8 @@ const CIRCLES: &[&str] = &[
 /// Verbs that change nothing hold nothing that could.
 #[rustfmt::skip]
 const READ_ONLY: &[(&str, &[&str])] = &[
-    ("commands/plan.rs",     &["Inventory", "Provider", "Writer", "run_target", "writers"]),
-    ("commands/validate.rs", &["Inventory", "Provider", "Writer", "run_target", "writers", "Observe", "Session"]),
+    ("commands/plan.rs",     &["FileLedger", "Ledger", "Provider", "Writer", "run_target", "writers"]),
+    ("commands/validate.rs", &["FileLedger", "Ledger", "Provider", "Writer", "run_target", "writers", "Observe", "Session"]),
 ];
 
 #[test]
