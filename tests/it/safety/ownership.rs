@@ -627,7 +627,7 @@ fn an_inventory_that_cannot_be_read_is_never_an_empty_one() {
         };
         case.run(&[&[verb, "."], yes].concat())
             .exits(FAILED)
-            .says("no inventory of this version");
+            .says("not an inventory of this version");
     }
     assert_eq!(case.writes(), 0);
 }
