@@ -6,7 +6,7 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use jiff::Timestamp;
 use scopeward::model::{
-    Applied, Consumers, DeletionPolicy, DesiredRoles, DesiredScope, DesiredTarget, Live,
+    Applied, Consumers, Covered, DeletionPolicy, DesiredRoles, DesiredScope, DesiredTarget, Live,
     LiveIdentity, LiveScope, Origin, Owned, OwnedScope, RemoteId, ScopeName, Source, SourceFile,
     Target, TargetId,
     target::{
@@ -97,7 +97,7 @@ fn world(count: usize) -> (DesiredTarget, Live, Owned) {
             OwnedScope {
                 origin: Origin::Created,
                 remote_id: Some(RemoteId::new(n.to_string())),
-                source: SourceFile::new("scopes.yaml"),
+                source: SourceFile::new("scopes.yaml").into(),
                 deletion_policy: DeletionPolicy::Delete,
                 protected: false,
                 applied: Applied {
@@ -140,7 +140,9 @@ pub fn plan(criterion: &mut Criterion) {
     let options = PlanOptions {
         mode: Mode::Sync,
         now: Timestamp::UNIX_EPOCH,
-        roots: vec![SourceFile::new(".")],
+        coverage: [(SourceFile::new("scopes.yaml"), Covered::Read)]
+            .into_iter()
+            .collect(),
         removal_block: None,
         new_inventory: NewInventory::Refuse,
     };

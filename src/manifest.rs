@@ -16,11 +16,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
 
+mod coverage;
 pub mod crd;
 mod document;
 pub mod generate;
 mod locate;
 mod resolve;
+mod root;
 mod schema;
 mod secret;
 mod suggest;
@@ -31,7 +33,8 @@ mod yaml;
 pub use secret::SecretDocument;
 
 use crate::diagnostic::{Diagnostic, Severity, codes};
-use crate::model::{Desired, Source, SourceFile};
+use crate::model::{Coverage, Desired, Source, SourceFile};
+use coverage::Ground;
 use document::Reading;
 use schema::Checker;
 
@@ -73,14 +76,14 @@ pub struct Loaded {
     pub filtered: bool,
     /// How many manifests beside Targets the selector chose.
     pub selected: usize,
-    /// The PATHs of the run, in the form of the manifests' own sources.
-    pub roots: Vec<SourceFile>,
     /// How many files were read.
     pub files: usize,
     /// How many documents are manifests of ours, broken ones included.
     pub documents: usize,
     /// How many documents were skipped as somebody else's.
     pub skipped: usize,
+    /// Where the run looked.
+    ground: Ground,
     /// The files' texts, for findings that only the live systems show.
     texts: Texts,
 }
@@ -131,7 +134,7 @@ pub fn load(paths: &[PathBuf], options: &Options) -> Result<Loaded, LoadError> {
     }
     loaded.diagnostics.extend(files.diagnostics);
     loaded.sort();
-    loaded.roots = files.roots;
+    loaded.ground = files.ground;
     loaded.texts = Texts(files.texts);
     if loaded.documents == 0 && loaded.secrets.is_empty() && !loaded.has_errors() {
         let paths: Vec<String> = paths
@@ -209,7 +212,10 @@ pub fn read(texts: &[(SourceFile, String)], options: &Options) -> Loaded {
         complete: resolved.complete,
         filtered: options.selector.is_some(),
         selected: resolved.selected,
-        roots: Vec::new(),
+        ground: Ground {
+            read: texts.iter().map(|(file, _)| file.clone()).collect(),
+            ..Ground::default()
+        },
         files: texts.len(),
         documents: count,
         skipped,
@@ -297,6 +303,25 @@ impl Loaded {
     /// Gives findings that came up after loading their line and column.
     pub fn locate(&self, diagnostics: &mut [Diagnostic]) {
         locate_all(diagnostics, &self.texts.0);
+    }
+
+    /// The PATHs of the run, as files and folders of their repositories; standard input is not among them.
+    pub fn paths(&self) -> &[SourceFile] {
+        &self.ground.paths
+    }
+
+    /// Finds out about the files that an inventory names: which were read, which are gone from disk, and which may still
+    /// declare what they did. Those that were read are all there. Blocking.
+    pub fn cover(&self, recorded: impl IntoIterator<Item = SourceFile>) -> Coverage {
+        self.ground.cover(recorded)
+    }
+
+    /// Where a file of this run stands on disk; `None` for standard input.
+    pub fn on_disk(&self, file: &SourceFile) -> Option<PathBuf> {
+        let roots = self.ground.roots.of_repository(file.repository()?);
+        roots
+            .map(|root| root.on_disk(file))
+            .find(|path| path.exists())
     }
 
     /// Takes back every permission to shrink a set.

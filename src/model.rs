@@ -11,6 +11,7 @@
 //! | [`desired`] | what manifests say should exist: [`Desired`] |
 //! | [`live`] | what a provider saw: [`Live`] |
 //! | [`owned`] | what we made, adopted or found equal, and last applied: [`Owned`] |
+//! | [`source`] | where a wish comes from, and which files a run covers: [`SourceFile`], [`ManifestRef`], [`Coverage`] |
 //! | [`removal`] | what was taken away, as the guard counts: [`Removal`] |
 
 pub mod desired;
@@ -18,6 +19,7 @@ pub mod live;
 pub mod name;
 pub mod owned;
 pub mod removal;
+pub mod source;
 pub mod system;
 pub mod target;
 
@@ -26,10 +28,12 @@ pub use desired::{
 };
 pub use live::{Consumers, Live, LiveApp, LiveAppScopes, LiveScope};
 pub use name::{
-    AppOwner, AppRef, ConsumerKey, Lineage, LiveIdentity, RemoteId, RoleName, ScopeName, Source,
-    SourceFile, TargetId,
+    AppOwner, AppRef, ConsumerKey, Lineage, LiveIdentity, RemoteId, RoleName, ScopeName, TargetId,
 };
 pub use owned::{Applied, Intent, Origin, Owned, OwnedApp, OwnedScope, Record};
 pub use removal::{Counted, PastRemoval, Removal, Removals};
+pub use source::{
+    Coverage, Covered, InvalidRepository, ManifestRef, NotRead, Repository, Source, SourceFile,
+};
 pub use system::{Capabilities, Rename, Reread, System};
 pub use target::Target;

@@ -45,8 +45,8 @@ pub(crate) mod words;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Approval, Policy, Target};
 use crate::model::{
-    AppRef, Counted, DesiredTarget, Intent, Live, LiveIdentity, Owned, Record, RemoteId, Removal,
-    Source, SourceFile, System, TargetId,
+    AppRef, Counted, Coverage, DesiredTarget, Intent, Live, LiveIdentity, ManifestRef, Owned,
+    Record, RemoteId, Removal, Source, System, TargetId,
 };
 use access::Access;
 use change::Change;
@@ -69,8 +69,8 @@ pub struct PlanOptions {
     pub mode: Mode,
     /// The moment of planning: holds and tombstones are measured against it.
     pub now: Timestamp,
-    /// The PATHs of the run: only what came from inside them is removed.
-    pub roots: Vec<SourceFile>,
+    /// What the run found out about the recorded files: only what it covers is removed or handed over.
+    pub coverage: Coverage,
     /// Why the run removes nothing anywhere, if so.
     pub removal_block: Option<SkipReason>,
     /// What to do where the inventory does not know the target.
@@ -584,9 +584,15 @@ impl Context<'_> {
         }
     }
 
-    /// Whether a recorded source is among this run's paths.
-    fn covers(&self, source: &SourceFile) -> bool {
-        self.options.roots.iter().any(|root| source.is_inside(root))
+    /// Whether what a recorded manifest held may be removed, as far as its file goes.
+    fn covers(&self, manifest: &ManifestRef) -> bool {
+        self.options.coverage.of(&manifest.file).may_remove()
+    }
+
+    /// Whether a recorded manifest may hold nothing any more that another one declares, as far as its file goes.
+    fn may_be_gone(&self, manifest: &ManifestRef) -> bool {
+        let file = &manifest.file;
+        file.is_standard_input() || self.options.coverage.of(file).may_hand_over()
     }
 
     fn held(&self, until: Option<Timestamp>) -> bool {
@@ -597,23 +603,26 @@ impl Context<'_> {
     /// and it is among them, it does not declare the object any more, and the object is handed over.
     fn holder<'h>(
         &self,
-        holder: Option<&'h SourceFile>,
+        holder: Option<&'h ManifestRef>,
         source: &Source,
-    ) -> Option<&'h SourceFile> {
+    ) -> Option<&'h ManifestRef> {
         let is_whole = self.options.removal_block.is_none();
-        holder.filter(|holder| **holder != source.file && !(is_whole && self.covers(holder)))
+        holder.filter(|holder| {
+            !holder.file.may_be(&source.file) && !(is_whole && self.may_be_gone(holder))
+        })
     }
 
     /// The refusal for a manifest that declares what another one holds, if it does.
     fn conflict(
         &self,
         object: impl FnOnce() -> ObjectRef,
-        holder: Option<&SourceFile>,
+        holder: Option<&ManifestRef>,
         source: &Source,
     ) -> Option<Refusal> {
         let holder = self.holder(holder, source)?;
+        let held_by = holder.file.beside(&source.file);
         let object = object();
-        let (why, way_through) = if self.covers(holder) {
+        let (why, way_through) = if self.may_be_gone(holder) {
             (
                 "of which this run does not know the whole",
                 "correct what is wrong with the manifests and run over all of them to hand it over"
@@ -623,14 +632,14 @@ impl Context<'_> {
             (
                 "which this run does not read",
                 format!(
-                    "run over {holder} and {} together to hand it over, or run `scopeward adopt` for this manifest",
+                    "run over {held_by} and {} together to hand it over, or run `scopeward adopt` for this manifest",
                     source.file
                 ),
             )
         };
         Some(Refusal {
             rule: Rule::Conflict,
-            message: format!("{} is held by {holder}, {why}", object.label),
+            message: format!("{} is held by {held_by}, {why}", object.label),
             object: Some(object),
             limit: None,
             actual: None,

@@ -262,7 +262,7 @@ fn adopted_scope(
     live: &LiveScope,
     before: Option<&OwnedScope>,
 ) -> OwnedScope {
-    let file = &scope.source.file;
+    let manifest = scope.source.manifest();
     let last = before.and_then(|entry| entry.applied.roles.as_ref());
     let wanted = &scope.roles.entries;
     let managed = scope.roles.whole || !wanted.is_empty();
@@ -276,7 +276,7 @@ fn adopted_scope(
             let known = wanted
                 .get(role)
                 .or_else(|| last.and_then(|last| last.get(role)));
-            known.cloned().unwrap_or_else(|| [file.clone()].into())
+            known.cloned().unwrap_or_else(|| [manifest.clone()].into())
         };
         let own = live.roles.iter().filter(own);
         own.map(|role| (role.clone(), sources(role))).collect()
@@ -284,7 +284,7 @@ fn adopted_scope(
     OwnedScope {
         origin: Origin::Adopted,
         remote_id: live.remote_id.clone(),
-        source: file.clone(),
+        source: manifest.clone(),
         deletion_policy: scope.deletion_policy,
         protected: scope.protected,
         applied: Applied {
@@ -312,7 +312,7 @@ fn adopted_app(app: &DesiredApp, live: &LiveAppScopes, before: Option<&OwnedApp>
     }
     OwnedApp {
         origin: Origin::Adopted,
-        source: app.source.file.clone(),
+        source: app.source.manifest(),
         deletion_policy: app.deletion_policy,
         applied,
         hold_until: app.hold_until,

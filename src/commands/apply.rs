@@ -13,7 +13,7 @@ use super::session::{self, Reading, Session, Writer};
 use super::{Exit, Stop, output, signal};
 use crate::apply::{self, Progress, Report, Run, Work, run_target};
 use crate::cli::{self, Format, Planning};
-use crate::inventory::{FileLedger, Ledger};
+use crate::inventory::{FileLedger, Ledger, Snapshot};
 use crate::model::{Live, Owned};
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 use crate::plan::{Mode, NewInventory, PlanOptions, plan_target};
@@ -34,13 +34,13 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     interrupt_on_signal(session.interrupt.clone());
 
     let writers = session.writers();
-    let options = options(&session, mode, planning);
+    let options = options(&session, mode, planning, &inventory.snapshot().await);
     let (mut readings, mut approved) =
         plan(&session, &writers, inventory.as_ref(), &options, planning).await;
     let snapshot = inventory.snapshot().await;
     let live = session::live_findings(&approved, &session);
     session::findings(&live);
-    session.orphaned_identities(&readings, &snapshot);
+    session.orphaned_identities(&readings, &snapshot, &options.coverage);
 
     let verb = match mode {
         Mode::Apply => "apply",
@@ -107,7 +107,7 @@ fn can_ask(planning: &Planning) -> Result<(), Stop> {
         .help("look at `scopeward plan` first, then pass --yes"))
 }
 
-fn options(session: &Session, mode: Mode, planning: &Planning) -> PlanOptions {
+fn options(session: &Session, mode: Mode, planning: &Planning, snapshot: &Snapshot) -> PlanOptions {
     let allowed = planning.new_inventory || mode == Mode::Apply;
     session.plan_options(
         mode,
@@ -116,6 +116,7 @@ fn options(session: &Session, mode: Mode, planning: &Planning) -> PlanOptions {
         } else {
             NewInventory::Refuse
         },
+        snapshot,
     )
 }
 

@@ -32,11 +32,11 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
     } else {
         NewInventory::Warn
     };
-    let options = session.plan_options(mode, new_inventory);
+    let options = session.plan_options(mode, new_inventory, &snapshot);
     let approved = session::judged(&session, &readings, &snapshot, &options, planning);
     let live = session::live_findings(&approved, &session);
     session::findings(&live);
-    session.orphaned_identities(&readings, &snapshot);
+    session.orphaned_identities(&readings, &snapshot, &options.coverage);
 
     let verb = if args.no_delete { "apply" } else { "sync" };
     let text = render::text::Options {

@@ -16,7 +16,7 @@ use crate::inventory::{InventoryError, Snapshot};
 use crate::manifest::{self, LoadError, Loaded};
 use crate::model::target::canonical;
 use crate::model::{
-    AppRef, DesiredTarget, Live, LiveIdentity, Owned, SourceFile, System, Target, TargetId,
+    AppRef, Coverage, DesiredTarget, Live, LiveIdentity, Owned, System, Target, TargetId,
 };
 use crate::plan::guard::{ApprovedPlan, Limits};
 use crate::plan::{
@@ -87,8 +87,7 @@ impl Session {
         let inventory = inventory_argument(reach.inventory.as_deref())?;
         let mut loaded = load(&reach.inputs)?;
         findings(&loaded.diagnostics);
-        let bases = bases_of(&reach.inputs.paths).await;
-        let targets = select(&loaded, &reach.target, &bases).await?;
+        let targets = select(&loaded, &reach.target)?;
         let narrowed = targets.len() < loaded.desired.targets.len();
         if targets.is_empty() && !loaded.has_errors() && loaded.complete {
             return Err(Stop::usage(format!(
@@ -274,7 +273,12 @@ impl Session {
     }
 
     /// The options of planning.
-    pub(super) fn plan_options(&self, mode: Mode, new_inventory: NewInventory) -> PlanOptions {
+    pub(super) fn plan_options(
+        &self,
+        mode: Mode,
+        new_inventory: NewInventory,
+        snapshot: &Snapshot,
+    ) -> PlanOptions {
         let removal_block = if self.invalid() {
             Some(SkipReason::IncompleteManifests)
         } else if self.loaded.filtered {
@@ -290,14 +294,19 @@ impl Session {
         PlanOptions {
             mode,
             now: Timestamp::now(),
-            roots: self.loaded.roots.clone(),
+            coverage: tokio::task::block_in_place(|| self.loaded.cover(snapshot.files())),
             removal_block,
             new_inventory,
         }
     }
 
     /// What the inventory holds for identities that no manifest leads to any more: reported, never deleted.
-    pub(super) fn orphaned_identities(&self, readings: &[Reading], snapshot: &Snapshot) {
+    pub(super) fn orphaned_identities(
+        &self,
+        readings: &[Reading],
+        snapshot: &Snapshot,
+        coverage: &Coverage,
+    ) {
         if self.narrowed || self.invalid() {
             return;
         }
@@ -311,7 +320,7 @@ impl Session {
             .any(|reading| reading.result.is_err() || reading.desired.target.suspend);
         for (identity, target, owned) in snapshot.identities() {
             let objects = owned.scopes.len() + owned.apps.len();
-            if !unread && !reached.contains(identity) && objects > 0 && self.covers(owned) {
+            if !unread && !reached.contains(identity) && objects > 0 && covers(coverage, owned) {
                 output::line(&format!(
                     "note: the inventory holds {objects} objects of {target} ({identity}), which no Target of this run \
                      leads to; they are left alone"
@@ -319,13 +328,13 @@ impl Session {
             }
         }
     }
+}
 
-    fn covers(&self, owned: &Owned) -> bool {
-        let inside =
-            |source: &SourceFile| self.loaded.roots.iter().any(|root| source.is_inside(root));
-        owned.scopes.values().any(|entry| inside(&entry.source))
-            || owned.apps.values().any(|entry| inside(&entry.source))
-    }
+/// Whether the run covers the file of an object of ours.
+fn covers(coverage: &Coverage, owned: &Owned) -> bool {
+    let scopes = owned.scopes.values().map(|entry| &entry.source);
+    let mut sources = scopes.chain(owned.apps.values().map(|entry| &entry.source));
+    sources.any(|source| coverage.of(&source.file).may_remove())
 }
 
 /// Plans every target that was read.
@@ -459,11 +468,7 @@ fn nothing(desired: &DesiredTarget) -> Live {
 }
 
 /// The targets that `--target` names, or all.
-async fn select(
-    loaded: &Loaded,
-    names: &[String],
-    bases: &[PathBuf],
-) -> Result<Vec<Arc<DesiredTarget>>, Stop> {
+fn select(loaded: &Loaded, names: &[String]) -> Result<Vec<Arc<DesiredTarget>>, Stop> {
     let all = &loaded.desired.targets;
     let named = |target: &DesiredTarget, name: &String| {
         target.target.id.name == *name || target.target.id.to_string() == *name
@@ -488,7 +493,7 @@ async fn select(
     for target in all {
         if names.is_empty() || names.iter().any(|name| named(target, name)) {
             let mut target = target.clone();
-            place_authorities(&mut target, bases).await;
+            place_authorities(&mut target, loaded);
             chosen.push(Arc::new(target));
         }
     }
@@ -496,32 +501,15 @@ async fn select(
 }
 
 /// Leads `tls.caFile` from where the process is: manifests write it relative to their own folder.
-async fn place_authorities(target: &mut DesiredTarget, bases: &[PathBuf]) {
+fn place_authorities(target: &mut DesiredTarget, loaded: &Loaded) {
     let Some(written) = &target.target.tls.ca_file else {
         return;
     };
-    let manifest = Path::new(target.target.source.file.as_str());
-    for base in bases {
-        let manifest = base.join(manifest);
-        let is_there = tokio::fs::try_exists(&manifest).await.unwrap_or(false);
-        if let Some(folder) = manifest.parent().filter(|_| is_there) {
-            let file = folder.join(written);
-            Arc::make_mut(&mut target.target).tls.ca_file = Some(file);
-            return;
-        }
+    let manifest = loaded.on_disk(&target.target.source.file);
+    if let Some(folder) = manifest.as_deref().and_then(Path::parent) {
+        let file = folder.join(written);
+        Arc::make_mut(&mut target.target).tls.ca_file = Some(file);
     }
-}
-
-/// The folders that the names of the inputs' files are relative to.
-async fn bases_of(paths: &[String]) -> Vec<PathBuf> {
-    let paths = paths.to_vec();
-    let found = tokio::task::spawn_blocking(move || {
-        let bases = paths
-            .iter()
-            .map(|path| manifest::base_folder(Path::new(path)));
-        bases.flatten().collect()
-    });
-    found.await.unwrap_or_default()
 }
 
 fn inventory_argument(argument: Option<&str>) -> Result<Option<PathBuf>, Stop> {

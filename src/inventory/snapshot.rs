@@ -1,6 +1,6 @@
 //! What the inventory says: the file, and the journal that follows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +10,7 @@ use super::{Answered, InventoryError, Sending, WriteNumber, files};
 use crate::model::target::LONGEST_WINDOW;
 use crate::model::{
     AppRef, Intent, Lineage, LiveIdentity, Owned, OwnedApp, OwnedScope, PastRemoval, Record,
-    Removals, ScopeName, TargetId,
+    Removals, ScopeName, SourceFile, TargetId,
 };
 
 /// The format of the file.
@@ -226,6 +226,12 @@ impl Snapshot {
         self.known
             .iter()
             .map(|(identity, known)| (identity, &known.target, &known.owned))
+    }
+
+    /// Every file that is recorded, each once.
+    pub fn files(&self) -> BTreeSet<SourceFile> {
+        let owned = self.known.values().map(|known| &known.owned);
+        owned.flat_map(Owned::files).cloned().collect()
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, InventoryError> {

@@ -27,7 +27,7 @@ fn made(name: &str) -> Record {
         entry: OwnedScope {
             origin: Origin::Created,
             remote_id: None,
-            source: SourceFile::new("a.yaml"),
+            source: SourceFile::new("a.yaml").into(),
             deletion_policy: crate::model::DeletionPolicy::default(),
             protected: false,
             applied: crate::model::Applied::default(),

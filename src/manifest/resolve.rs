@@ -408,8 +408,8 @@ impl<'a> Resolver<'a> {
                     may_shrink: complete,
                 };
                 let mut add = |role: &String, source: &Source| {
-                    let files = roles.entries.entry(RoleName::new(role)).or_default();
-                    files.insert(source.file.clone());
+                    let manifests = roles.entries.entry(RoleName::new(role)).or_default();
+                    manifests.insert(source.manifest());
                 };
                 for role in wish.spec.bindings.iter().flatten() {
                     add(role, source);

@@ -3,8 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use super::coverage::Ground;
+use super::root::relative;
 use super::yaml::MAX_BYTES;
 use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::model::SourceFile;
@@ -21,8 +23,8 @@ const MAKE_READABLE: &str = "make it readable, or name the paths that are to be 
 pub(super) struct Files {
     /// The texts, each once, sorted by file.
     pub(super) texts: Vec<(SourceFile, String)>,
-    /// The PATHs, in the form of the files.
-    pub(super) roots: Vec<SourceFile>,
+    /// Where it was looked.
+    pub(super) ground: Ground,
     /// What could not be read.
     pub(super) diagnostics: Vec<Diagnostic>,
 }
@@ -35,10 +37,9 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Files, PathBuf> {
     let mut walk = Walk::default();
     for path in paths {
         if path.as_os_str() == "-" {
-            let file = SourceFile::new("-");
-            if !walk.files.roots.contains(&file) {
-                walk.files.take(file.clone(), read_text(io::stdin().lock()));
-                walk.files.roots.push(file);
+            let file = SourceFile::standard_input();
+            if walk.names.insert(file.clone()) {
+                walk.files.take(file, read_text(io::stdin().lock()));
             }
             continue;
         }
@@ -58,7 +59,8 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Files, PathBuf> {
             continue;
         }
         walk.base = base(&real);
-        walk.files.roots.push(name(&real, &walk.base));
+        let place = walk.place(&real);
+        walk.files.ground.paths.push(place);
         if real.is_dir() {
             walk.folder(&real);
             // Links come last, so that what is there by itself goes by its own name.
@@ -70,6 +72,8 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Files, PathBuf> {
         }
     }
     walk.files.texts.sort();
+    let read = walk.files.texts.iter().map(|(file, _)| file.clone());
+    walk.files.ground.read = read.collect();
     Ok(walk.files)
 }
 
@@ -77,7 +81,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Files, PathBuf> {
 #[derive(Default)]
 struct Walk {
     files: Files,
-    /// The folder that names are relative to.
+    /// The folder that the names for people are relative to.
     base: PathBuf,
     /// The real files and folders that were read: links may go round in circles, and lead to one place many times.
     seen: BTreeSet<PathBuf>,
@@ -134,18 +138,34 @@ impl Walk {
             Ok(false) => return,
             Err(error) => return self.unreadable(path, &error),
         }
-        let file = name(path, &self.base);
+        let file = self.name(path);
         if self.names.insert(file.clone()) {
             let read = File::open(path).and_then(read_text);
             self.files.take(file, read);
         } else {
-            let error = io::Error::other("a file of another repository has the same name there");
+            let error = io::Error::other("another checkout of its repository has the same file");
             self.files.unreadable(file, &error, "run them apart");
         }
     }
 
+    /// A file's name.
+    fn name(&mut self, path: &Path) -> SourceFile {
+        let folder = path.parent().unwrap_or(path);
+        let root = self.files.ground.roots.of(folder);
+        root.file(path).shown_as(relative(path, &self.base))
+    }
+
+    /// A PATH's name: a folder that is a root is all of its repository.
+    fn place(&mut self, path: &Path) -> SourceFile {
+        if path.is_dir() {
+            self.files.ground.roots.of(path).file(path)
+        } else {
+            self.name(path)
+        }
+    }
+
     fn unreadable(&mut self, path: &Path, error: &io::Error) {
-        let file = name(path, &self.base);
+        let file = self.name(path);
         self.files.unreadable(file, error, MAKE_READABLE);
     }
 }
@@ -230,27 +250,4 @@ fn base(path: &Path) -> PathBuf {
             .and_then(fs::canonicalize)
             .unwrap_or_default(),
     }
-}
-
-/// A path's name relative to `base`, with `/` between its parts.
-fn name(path: &Path, base: &Path) -> SourceFile {
-    let mut path_parts = path.components().peekable();
-    let mut base_parts = base.components().peekable();
-    while let (Some(a), Some(b)) = (path_parts.peek(), base_parts.peek())
-        && a == b
-    {
-        path_parts.next();
-        base_parts.next();
-    }
-    let up = base_parts.map(|_| "..".to_owned());
-    let down = path_parts.map(|part| match part {
-        Component::Normal(name) => name.to_string_lossy().into_owned(),
-        other => other.as_os_str().to_string_lossy().into_owned(),
-    });
-    let parts: Vec<String> = up.chain(down).collect();
-    SourceFile::new(if parts.is_empty() {
-        ".".to_owned()
-    } else {
-        parts.join("/")
-    })
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::name::{AppRef, RoleName, ScopeName, Source, SourceFile};
+use super::name::{AppRef, RoleName, ScopeName};
+use super::source::{ManifestRef, Source};
 use super::target::Target;
 
 /// Everything that a run's manifests want.
@@ -57,8 +58,8 @@ pub struct DesiredRoles {
     /// Whether the scope's own manifest gives `bindings`: then the set is replaced as a whole, and else only what
     /// `ScopeBinding`s contribute is managed.
     pub whole: bool,
-    /// Each role with the files that ask for it.
-    pub entries: BTreeMap<RoleName, BTreeSet<SourceFile>>,
+    /// Each role with the manifests that ask for it.
+    pub entries: BTreeMap<RoleName, BTreeSet<ManifestRef>>,
     /// Whether every contributor was read, is valid, permitted and selected: only then may the set shrink.
     pub may_shrink: bool,
 }

@@ -54,29 +54,6 @@ text! {
     /// The consumer key of an Apigee app. An identifier, not a secret; shown shortened where people read it.
     ConsumerKey
 }
-text! {
-    /// A manifest file, relative to the folder that holds `.git` (else to the working folder), with `/` between its
-    /// parts; `-` is standard input. Ownership is recorded against it.
-    SourceFile
-}
-
-impl SourceFile {
-    /// Whether this file lies inside `path`, a file or a folder of the same form; `.` is everything that is relative to it,
-    /// which standard input and files above are not.
-    pub fn is_inside(&self, path: &Self) -> bool {
-        // Files outside the folder that names are relative to begin with `..`: no folder holds its own parents.
-        let above = |rest: &str| rest == ".." || rest.starts_with("../");
-        match path.0.as_str() {
-            "." => self.0 != "-" && !above(&self.0),
-            folder => {
-                let rest = self.0.strip_prefix(folder.trim_end_matches('/'));
-                let below = rest.and_then(|rest| rest.strip_prefix('/'));
-                self.0 == folder || below.is_some_and(|below| !above(below))
-            }
-        }
-    }
-}
-
 impl ConsumerKey {
     /// The key with its middle left out, for people.
     pub fn shortened(&self) -> String {
@@ -263,24 +240,6 @@ impl AppRef {
     }
 }
 
-/// Where a wish comes from: a document of a manifest file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Source {
-    /// The file.
-    pub file: SourceFile,
-    /// Which document of the file, counted from 0.
-    pub document: usize,
-    /// The line where the document's content starts, counted from 1.
-    pub line: u32,
-    /// `Target`, `Scope`, `ScopeBinding` or `AppScopeSet`.
-    pub kind: String,
-    /// `metadata.namespace`, `default` where it is left out.
-    pub namespace: String,
-    /// `metadata.name`.
-    pub name: String,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,36 +266,6 @@ mod tests {
                 })
             );
         }
-    }
-
-    #[test]
-    fn a_file_is_inside_its_folders_and_nothing_else() {
-        let file = SourceFile::new("clusters/prod/orders.yaml");
-        for inside in [
-            ".",
-            "clusters",
-            "clusters/",
-            "clusters/prod",
-            "clusters/prod/orders.yaml",
-        ] {
-            assert!(file.is_inside(&SourceFile::new(inside)), "{inside}");
-        }
-        for outside in [
-            "cluster",
-            "clusters/pro",
-            "prod",
-            "clusters/prod/orders",
-            "-",
-            "",
-        ] {
-            assert!(!file.is_inside(&SourceFile::new(outside)), "{outside}");
-        }
-        assert!(!SourceFile::new("-").is_inside(&SourceFile::new(".")));
-        let elsewhere = SourceFile::new("../elsewhere/orders.yaml");
-        assert!(elsewhere.is_inside(&SourceFile::new("..")));
-        assert!(!elsewhere.is_inside(&SourceFile::new(".")));
-        assert!(!SourceFile::new("../../orders.yaml").is_inside(&SourceFile::new("..")));
-        assert!(SourceFile::new("-").is_inside(&SourceFile::new("-")));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::desired::DeletionPolicy;
-use super::name::{AppRef, Lineage, RemoteId, RoleName, ScopeName, SourceFile};
+use super::name::{AppRef, Lineage, RemoteId, RoleName, ScopeName};
+use super::source::{ManifestRef, SourceFile};
 
 /// The inventory's knowledge of one live identity.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -57,9 +58,9 @@ pub struct Applied {
     /// The description, where it was managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The managed roles, each with the files that asked for it; `None` where roles were never managed.
+    /// The managed roles, each with the manifests that asked for it; `None` where roles were never managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub roles: Option<BTreeMap<RoleName, BTreeSet<SourceFile>>>,
+    pub roles: Option<BTreeMap<RoleName, BTreeSet<ManifestRef>>>,
 }
 
 /// A scope of ours.
@@ -71,8 +72,8 @@ pub struct OwnedScope {
     /// Its id; ownership holds for this one object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_id: Option<RemoteId>,
-    /// The file that declares it.
-    pub source: SourceFile,
+    /// The manifest that declares it.
+    pub source: ManifestRef,
     /// That of the last applied manifest.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
@@ -102,8 +103,8 @@ pub struct OwnedScope {
 pub struct OwnedApp {
     /// How it came to be ours.
     pub origin: Origin,
-    /// The file that declares it.
-    pub source: SourceFile,
+    /// The manifest that declares it.
+    pub source: ManifestRef,
     /// That of the last applied manifest.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
@@ -275,7 +276,35 @@ impl Intent {
     }
 }
 
+impl OwnedScope {
+    /// The files that it comes from.
+    fn files(&self) -> impl Iterator<Item = &SourceFile> {
+        let contributors = self
+            .applied
+            .roles
+            .iter()
+            .flat_map(BTreeMap::values)
+            .flatten();
+        contributors
+            .chain([&self.source])
+            .map(|manifest| &manifest.file)
+    }
+}
+
 impl Owned {
+    /// Every file that is recorded, some more than once.
+    pub fn files(&self) -> impl Iterator<Item = &SourceFile> {
+        let intents = self.intents.iter().flat_map(|intent| match intent {
+            Intent::CreateScope { entry, .. }
+            | Intent::UpdateScope { entry, .. }
+            | Intent::RenameScope { entry, .. } => entry.files().collect::<Vec<_>>(),
+            Intent::SetAppScopes { entry, .. } => vec![&entry.source.file],
+        });
+        let scopes = self.scopes.values().flat_map(OwnedScope::files);
+        let apps = self.apps.values().map(|entry| &entry.source.file);
+        scopes.chain(apps).chain(intents)
+    }
+
     /// Whether a step does no more than protect what is ours already: it is taken even from a run that a rule stops.
     pub fn is_tightened_by(&self, record: &Record) -> bool {
         match record {

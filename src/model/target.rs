@@ -4,7 +4,8 @@ use jiff::SignedDuration;
 use serde::Serialize;
 use url::{Host, Url};
 
-use super::name::{LiveIdentity, Source, TargetId};
+use super::name::{LiveIdentity, TargetId};
+use super::source::Source;
 use super::system::System;
 
 /// A live system, as a `Target` manifest describes it, with every default filled in.

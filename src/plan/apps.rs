@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Drift, Policy};
 use crate::model::{
     AppRef, Counted, DeletionPolicy, DesiredApp, ForeignScopes, Intent, LiveApp, LiveAppScopes,
-    Origin, OwnedApp, Record, Removal, ScopeName, SourceFile,
+    ManifestRef, Origin, OwnedApp, Record, Removal, ScopeName,
 };
 
 mod checks;
@@ -183,7 +183,7 @@ impl<'a> Planner<'_, 'a> {
         &mut self,
         desired: &DesiredApp,
         object: &ObjectRef,
-        holder: Option<&SourceFile>,
+        holder: Option<&ManifestRef>,
     ) -> bool {
         let refusal = self
             .context
@@ -216,7 +216,7 @@ impl<'a> Planner<'_, 'a> {
         let after = desired.scope_set();
         let entry = OwnedApp {
             origin: Origin::Created,
-            source: desired.source.file.clone(),
+            source: desired.source.manifest(),
             deletion_policy: desired.deletion_policy,
             applied: after.clone(),
             hold_until: desired.hold_until,
@@ -308,7 +308,7 @@ impl<'a> Planner<'_, 'a> {
         }
         let entry = OwnedApp {
             origin: owned.as_ref().map_or(Origin::Matched, |entry| entry.origin),
-            source: desired.source.file.clone(),
+            source: desired.source.manifest(),
             deletion_policy: desired.deletion_policy,
             applied,
             hold_until: desired.hold_until,
@@ -416,7 +416,7 @@ impl<'a> Planner<'_, 'a> {
         before: &BTreeSet<ScopeName>,
     ) -> Resolved<ScopeName> {
         let last = owned.map(|entry| {
-            let sources: BTreeSet<SourceFile> = [entry.source.clone()].into();
+            let sources = BTreeSet::from([entry.source.clone()]);
             let applied = live.effective_of(&entry.applied);
             applied
                 .into_iter()
@@ -433,7 +433,7 @@ impl<'a> Planner<'_, 'a> {
                 .context
                 .removal_gate()
                 .or((!desired.may_shrink).then_some(SkipReason::IncompleteManifests)),
-            covers: &|file| self.context.covers(file),
+            covers: &|manifest| self.context.covers(manifest),
             report_drift: self.context.desired.target.drift == Drift::Report,
         }
         .resolve()

@@ -17,8 +17,8 @@ use super::{
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Adoption, Drift, Policy};
 use crate::model::{
-    Capabilities, Counted, DesiredScope, Intent, LiveScope, Origin, OwnedScope, Record, RoleName,
-    ScopeName, SourceFile,
+    Capabilities, Counted, DesiredScope, Intent, LiveScope, ManifestRef, Origin, OwnedScope,
+    Record, RoleName, ScopeName,
 };
 
 mod claims;
@@ -277,7 +277,7 @@ impl Planner<'_, '_> {
     }
 
     /// Says so where another manifest holds the object, and whether it does.
-    fn conflict(&mut self, scope: &DesiredScope, holder: Option<&SourceFile>) -> bool {
+    fn conflict(&mut self, scope: &DesiredScope, holder: Option<&ManifestRef>) -> bool {
         let object = || ObjectRef::scope(&scope.name, None);
         let refusal = self.context.conflict(object, holder, &scope.source);
         let is_held = refusal.is_some();

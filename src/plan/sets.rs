@@ -13,14 +13,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::SkipReason;
-use crate::model::SourceFile;
+use crate::model::ManifestRef;
 
 /// What decides about a set.
 pub(super) struct ThreeWay<'a, T> {
     /// What is wanted, as it would be stored.
     pub(super) desired: &'a BTreeSet<T>,
-    /// What was last applied, each entry with the files that asked for it.
-    pub(super) last: Option<&'a BTreeMap<T, BTreeSet<SourceFile>>>,
+    /// What was last applied, each entry with the manifests that asked for it.
+    pub(super) last: Option<&'a BTreeMap<T, BTreeSet<ManifestRef>>>,
     /// What is stored.
     pub(super) live: &'a BTreeSet<T>,
     /// What an empty list means; `None` where it means nothing.
@@ -29,8 +29,8 @@ pub(super) struct ThreeWay<'a, T> {
     pub(super) keep_foreign: bool,
     /// Why nothing may be removed from it, if so.
     pub(super) gate: Option<SkipReason>,
-    /// Whether a recorded source is among the run's paths.
-    pub(super) covers: &'a dyn Fn(&SourceFile) -> bool,
+    /// Whether the run covers a recorded manifest.
+    pub(super) covers: &'a dyn Fn(&ManifestRef) -> bool,
     /// Whether changes behind our back are only reported.
     pub(super) report_drift: bool,
 }
@@ -130,6 +130,7 @@ impl<T: Ord + Clone> ThreeWay<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::SourceFile;
 
     fn set(text: &str) -> BTreeSet<char> {
         text.chars().collect()
@@ -156,8 +157,9 @@ mod tests {
     };
 
     fn resolve(case: &Case<'_>) -> Resolved<char> {
-        let here: BTreeSet<SourceFile> = [SourceFile::new("here.yaml")].into();
-        let there: BTreeSet<SourceFile> = [SourceFile::new("there.yaml")].into();
+        let of = |path| BTreeSet::from([ManifestRef::from(SourceFile::new(path))]);
+        let here = of("here.yaml");
+        let there = of("there.yaml");
         // Upper-case letters of L come from a file outside the run's paths.
         let last = case.last.map(|last| {
             last.chars()
@@ -180,7 +182,7 @@ mod tests {
             everything: case.everything.map(set).as_ref(),
             keep_foreign: case.keep,
             gate: case.gate,
-            covers: &|file| file.as_str() == "here.yaml",
+            covers: &|manifest| manifest.file.path() == "here.yaml",
             report_drift: case.report,
         }
         .resolve()

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Planner;
 use crate::model::target::{Adoption, Drift};
 use crate::model::{
-    Applied, Counted, DeletionPolicy, DesiredScope, LiveScope, Origin, OwnedScope, RemoteId,
-    Removal, RoleName, ScopeName, SourceFile,
+    Applied, Counted, DeletionPolicy, DesiredScope, LiveScope, ManifestRef, Origin, OwnedScope,
+    RemoteId, Removal, RoleName, ScopeName,
 };
 use crate::plan::change::ScopeState;
 use crate::plan::sets::{Resolved, ThreeWay};
@@ -32,13 +32,13 @@ impl Planner<'_, '_> {
             let own =
                 |role: &&RoleName| scope.roles.whole || scope.roles.entries.contains_key(*role);
             let own = live.roles.iter().filter(own);
-            own.map(|r| (r.clone(), [scope.source.file.clone()].into()))
+            own.map(|r| (r.clone(), [scope.source.manifest()].into()))
                 .collect()
         });
         OwnedScope {
             origin: Origin::Matched,
             remote_id: live.remote_id.clone(),
-            source: scope.source.file.clone(),
+            source: scope.source.manifest(),
             deletion_policy: DeletionPolicy::default(),
             protected: false,
             applied: Applied {
@@ -79,7 +79,7 @@ impl Planner<'_, '_> {
             everything: None,
             keep_foreign: !scope.roles.whole,
             gate: self.context.removal_gate().or(incomplete),
-            covers: &|file| self.context.covers(file),
+            covers: &|manifest| self.context.covers(manifest),
             report_drift: self.context.desired.target.drift == Drift::Report,
         }
         .resolve()
@@ -219,7 +219,7 @@ pub(super) fn applied_roles(
     scope: &DesiredScope,
     roles: &Resolved<RoleName>,
     entry: &OwnedScope,
-) -> Option<BTreeMap<RoleName, BTreeSet<SourceFile>>> {
+) -> Option<BTreeMap<RoleName, BTreeSet<ManifestRef>>> {
     if entry.applied.roles.is_none() && !roles.withheld.is_empty() {
         return None;
     }
@@ -253,13 +253,13 @@ pub(super) fn entry_of(
     scope: &DesiredScope,
     origin: Origin,
     remote_id: Option<RemoteId>,
-    roles: Option<BTreeMap<RoleName, BTreeSet<SourceFile>>>,
+    roles: Option<BTreeMap<RoleName, BTreeSet<ManifestRef>>>,
     renamed_from: BTreeSet<ScopeName>,
 ) -> OwnedScope {
     OwnedScope {
         origin,
         remote_id,
-        source: scope.source.file.clone(),
+        source: scope.source.manifest(),
         deletion_policy: scope.deletion_policy,
         protected: scope.protected,
         applied: Applied {

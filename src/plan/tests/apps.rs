@@ -382,7 +382,7 @@ fn two_manifests_that_turn_out_to_be_of_one_key_are_both_left_alone() {
 #[test]
 fn the_first_holder_keeps_a_list() {
     let theirs = |entry: &mut crate::model::OwnedApp| {
-        entry.source = crate::model::SourceFile::new(THERE);
+        entry.source = crate::model::SourceFile::new(THERE).into();
     };
     let mut world = a_client(ForeignScopes::Remove).owns_app_so(&client(7), "r w", theirs);
     assert_eq!(world.says(), ["conflict: 7"]);

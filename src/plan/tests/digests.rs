@@ -37,11 +37,6 @@ fn the_same_world_has_the_same_digest() {
 fn the_order_of_what_comes_in_does_not_matter() {
     let mut turned = world();
     turned.desired.apps.reverse();
-    turned
-        .options
-        .roots
-        .push(crate::model::SourceFile::new("elsewhere"));
-    turned.options.roots.reverse();
     assert_eq!(turned.plan().changes, world().plan().changes);
     assert_eq!(turned.plan().digest(), world().plan().digest());
 }
@@ -52,7 +47,7 @@ fn what_is_no_part_of_the_changes_does_not_matter() {
         world().options(|options| options.now = in_hours(5)),
         world().has("unmanaged"),
         world().options(|options| {
-            options.roots = vec![crate::model::SourceFile::new("here/all.yaml")];
+            options.coverage = coverage("here/all.yaml");
         }),
     ];
     for other in quiet {

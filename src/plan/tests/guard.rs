@@ -270,7 +270,7 @@ fn a_new_inventory_is_refused_as_a_whole_and_learns_nothing() {
 
 #[test]
 fn protection_and_conflict_are_never_lifted() {
-    let there = crate::model::SourceFile::new(THERE);
+    let there: crate::model::ManifestRef = crate::model::SourceFile::new(THERE).into();
     let world = World::onelogin()
         .has("p")
         .owns_so("p", Created, |entry| entry.protected = true)

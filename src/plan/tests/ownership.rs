@@ -159,9 +159,10 @@ fn an_object_of_ours_that_goes_by_another_declared_name_is_known_by_it() {
     let world = World::onelogin().owns("a", Created).has_so("b", moved);
     let learned = ["= forget a", "= created b"];
     let wanted = world.clone().wants_so("b", |b| b.description = None);
-    let known = wanted
-        .clone()
-        .owns_so("a", Created, |e| e.applied.description = None);
+    let known = wanted.clone().owns_so("a", Created, |entry| {
+        entry.applied.description = None;
+        entry.source.name = "b".to_owned();
+    });
     assert_eq!(known.says(), learned);
     // What its manifest says besides is recorded after that.
     assert_eq!(wanted.says(), ["= forget a", "= created b", "= created b"]);
@@ -192,7 +193,8 @@ fn names_that_were_swapped_behind_our_back_are_both_known() {
 
 #[test]
 fn the_first_holder_keeps_an_object_and_another_one_is_told_so() {
-    let theirs = |entry: &mut crate::model::OwnedScope| entry.source = SourceFile::new(THERE);
+    let theirs =
+        |entry: &mut crate::model::OwnedScope| entry.source = SourceFile::new(THERE).into();
     let held = |system| World::of(system).wants("a").owns_so("a", Created, theirs);
     for system in WITH_SCOPES {
         assert_eq!(held(system).has("a").says(), ["conflict: a"]);
@@ -209,7 +211,8 @@ fn the_first_holder_keeps_an_object_and_another_one_is_told_so() {
 
 #[test]
 fn what_its_holder_gave_up_is_handed_over_and_not_deleted() {
-    let other = |entry: &mut crate::model::OwnedScope| entry.source = SourceFile::new("here/old");
+    let other =
+        |entry: &mut crate::model::OwnedScope| entry.source = SourceFile::new("here/old").into();
     let world = World::onelogin()
         .wants("a")
         .has("a")
@@ -218,7 +221,7 @@ fn what_its_holder_gave_up_is_handed_over_and_not_deleted() {
     let crate::model::Record::Scope { entry, .. } = &world.plan().records[0] else {
         panic!("a scope is recorded");
     };
-    assert_eq!(entry.source, SourceFile::new(HERE));
+    assert_eq!(entry.source.file, SourceFile::new(HERE));
 }
 
 #[test]
@@ -299,7 +302,7 @@ fn a_key_in_an_apigee_list_counts_as_live_for_a_new_inventory() {
 fn creation(roles: &str) -> Intent {
     let world = World::wso2().wants_so("a", |scope| {
         for role in roles.split_whitespace() {
-            let sources = [SourceFile::new(HERE)].into();
+            let sources = [SourceFile::new(HERE).into()].into();
             scope.roles.entries.insert(RoleName::new(role), sources);
         }
     });

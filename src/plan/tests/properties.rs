@@ -12,7 +12,8 @@ use super::world::*;
 use crate::model::target::{Adoption, Drift, Policy, Thresholds};
 use crate::model::{
     AppRef, Consumers, Counted, DeletionPolicy, ForeignScopes, Live, LiveApp, LiveAppScopes,
-    LiveScope, Origin, Owned, OwnedScope, RemoteId, RoleName, ScopeName, SourceFile, System,
+    LiveScope, ManifestRef, Origin, Owned, OwnedScope, RemoteId, RoleName, ScopeName, SourceFile,
+    System,
 };
 use crate::plan::change::Change;
 use crate::plan::guard::ApprovedPlan;
@@ -226,8 +227,8 @@ fn owned_scope(dice: &mut Dice<'_>, world: &mut World, name: &ScopeName, names: 
     world.owned.scopes.insert(name.clone(), entry);
 }
 
-fn source_file(dice: &mut Dice<'_>) -> SourceFile {
-    SourceFile::new(dice.pick(&[HERE, HERE, HERE, "here/other.yaml", THERE]))
+fn source_file(dice: &mut Dice<'_>) -> ManifestRef {
+    SourceFile::new(dice.pick(&[HERE, HERE, HERE, "here/other.yaml", THERE])).into()
 }
 
 fn deletion(dice: &mut Dice<'_>) -> DeletionPolicy {
@@ -265,9 +266,9 @@ fn wanted_scope(dice: &mut Dice<'_>, world: &mut World, n: usize, names: &[Scope
     let wanted = names[n].as_str().to_owned();
     let (description, display_name) = (text(dice), text(dice));
     let whole = dice.often();
-    let entries: BTreeMap<RoleName, BTreeSet<SourceFile>> = roles(dice, system)
+    let entries: BTreeMap<RoleName, BTreeSet<ManifestRef>> = roles(dice, system)
         .into_iter()
-        .map(|role| (role, [SourceFile::new(HERE)].into()))
+        .map(|role| (role, [SourceFile::new(HERE).into()].into()))
         .collect();
     let (may_shrink, policy, hold_until) = (!dice.rarely(8), deletion(dice), hold(dice));
     *world = std::mem::replace(world, World::of(system)).wants_so(&wanted, |scope| {
@@ -487,7 +488,6 @@ proptest! {
         let world = thrown.world();
         let mut turned = world.clone();
         turned.desired.apps.reverse();
-        turned.options.roots.insert(0, SourceFile::new("elsewhere"));
         let (plan, other) = (world.plan(), turned.plan());
         prop_assert_eq!(plan.digest(), other.digest());
         prop_assert_eq!(plan.changes, other.changes);
@@ -618,7 +618,7 @@ fn check(world: &World, planned: &PlannedChange) -> Result<(), TestCaseError> {
     let refused = |rule| planned.refusals.iter().any(|refusal| refusal.rule == rule);
     let allowed_by_word =
         |is_ours: bool| is_ours || target.adoption == Adoption::Always || refused(Rule::Takeover);
-    let is_here = |file: &SourceFile| file.is_inside(&SourceFile::new("here"));
+    let is_here = |manifest: &ManifestRef| manifest.file.is_inside(&SourceFile::new("here"));
     let writable = |name: &ScopeName| {
         let live = &world.live.scopes[name];
         !live.inherited && !world.live.duplicates.contains(name)

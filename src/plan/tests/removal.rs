@@ -137,7 +137,7 @@ fn a_set_may_only_grow_while_a_contributor_is_missing() {
 
 #[test]
 fn what_came_from_a_file_outside_the_run_stays() {
-    let there = |entry: &mut OwnedScope| entry.source = SourceFile::new(THERE);
+    let there = |entry: &mut OwnedScope| entry.source = SourceFile::new(THERE).into();
     let scope = World::onelogin().has("a").owns_so("a", Created, there);
     assert_eq!(scope.says(), ["other_source: a"]);
     let role = World::wso2()
@@ -149,7 +149,7 @@ fn what_came_from_a_file_outside_the_run_stays() {
         &client(7),
         "",
         |entry: &mut OwnedApp| {
-            entry.source = SourceFile::new(THERE);
+            entry.source = SourceFile::new(THERE).into();
             entry.deletion_policy = DeletionPolicy::Delete;
         },
     );
@@ -157,14 +157,11 @@ fn what_came_from_a_file_outside_the_run_stays() {
 }
 
 #[test]
-fn standard_input_is_a_source_of_its_own() {
-    let piped = |entry: &mut OwnedScope| entry.source = SourceFile::new("-");
+fn standard_input_removes_nothing_and_holds_nothing() {
+    let piped = |entry: &mut OwnedScope| entry.source = SourceFile::standard_input().into();
     let world = World::onelogin().has("a").owns_so("a", Created, piped);
-    let over = |root: &'static str| {
-        move |options: &mut crate::plan::PlanOptions| options.roots = vec![SourceFile::new(root)]
-    };
-    assert_eq!(world.clone().options(over(".")).says(), ["other_source: a"]);
-    assert_eq!(world.options(over("-")).says(), ["delete a"]);
+    assert_eq!(world.says(), ["other_source: a"]);
+    assert_eq!(world.wants("a").says(), ["= created a"]);
 }
 
 #[test]

@@ -249,7 +249,7 @@ fn a_swap_does_not_begin_while_one_of_its_scopes_may_not_be_written() {
     let mut twice = swap();
     twice.live.duplicates.insert(name("a"));
     let theirs = swap().owns_so("b", Created, |entry| {
-        entry.source = crate::model::SourceFile::new(THERE);
+        entry.source = crate::model::SourceFile::new(THERE).into();
     });
     let worlds = [
         held,

@@ -11,10 +11,10 @@ use crate::model::target::{
     Thresholds, Tls, Wso2Api,
 };
 use crate::model::{
-    AppOwner, AppRef, Applied, ConsumerKey, Consumers, DeletionPolicy, DesiredApp, DesiredRoles,
-    DesiredScope, DesiredTarget, ForeignScopes, Live, LiveApp, LiveAppScopes, LiveScope, Origin,
-    Owned, OwnedApp, OwnedScope, Record, RemoteId, RoleName, ScopeName, Source, SourceFile, System,
-    TargetId,
+    AppOwner, AppRef, Applied, ConsumerKey, Consumers, Coverage, Covered, DeletionPolicy,
+    DesiredApp, DesiredRoles, DesiredScope, DesiredTarget, ForeignScopes, Live, LiveApp,
+    LiveAppScopes, LiveScope, Origin, Owned, OwnedApp, OwnedScope, Record, RemoteId, RoleName,
+    ScopeName, Source, SourceFile, System, TargetId,
 };
 use crate::plan::change::Change;
 use crate::plan::{Mode, NewInventory, PlanOptions, TargetPlan, plan_target};
@@ -23,6 +23,15 @@ use crate::plan::{Mode, NewInventory, PlanOptions, TargetPlan, plan_target};
 pub(super) const HERE: &str = "here/all.yaml";
 /// A file outside the run's paths.
 pub(super) const THERE: &str = "there/all.yaml";
+
+/// A run that read all files of the tests that lie under `root`.
+pub(super) fn coverage(root: &str) -> Coverage {
+    let files = [HERE, THERE, "here/old", "here/other.yaml"].map(SourceFile::new);
+    let read = files
+        .into_iter()
+        .filter(|file| file.is_inside(&SourceFile::new(root)));
+    read.map(|file| (file, Covered::Read)).collect()
+}
 
 /// Everything that a plan of one target depends on.
 #[derive(Debug, Clone)]
@@ -162,7 +171,7 @@ impl World {
             options: PlanOptions {
                 mode: Mode::Sync,
                 now: now(),
-                roots: vec![SourceFile::new("here")],
+                coverage: coverage("here"),
                 removal_block: None,
                 new_inventory: NewInventory::Refuse,
             },
@@ -280,7 +289,7 @@ impl World {
         let mut entry = OwnedScope {
             origin,
             remote_id: has_ids(self.system()).then(|| id(scope)),
-            source: SourceFile::new(HERE),
+            source: source("Scope", scope).manifest(),
             deletion_policy: DeletionPolicy::Delete,
             protected: false,
             applied: Applied {
@@ -373,7 +382,7 @@ impl World {
     ) -> Self {
         let mut entry = OwnedApp {
             origin: Origin::Created,
-            source: SourceFile::new(HERE),
+            source: source("AppScopeSet", "set").manifest(),
             deletion_policy: DeletionPolicy::Orphan,
             applied: names(applied),
             hold_until: None,
@@ -434,7 +443,7 @@ pub(super) fn contributed(text: &'static str) -> impl FnOnce(&mut DesiredScope) 
             scope
                 .roles
                 .entries
-                .insert(role, [SourceFile::new(HERE)].into());
+                .insert(role, [SourceFile::new(HERE).into()].into());
         }
     }
 }
@@ -449,7 +458,7 @@ pub(super) fn applied(text: &'static str) -> impl FnOnce(&mut OwnedScope) {
     move |entry| {
         let source = |role: &RoleName| {
             let there = role.as_str().starts_with(char::is_uppercase);
-            SourceFile::new(if there { THERE } else { HERE })
+            SourceFile::new(if there { THERE } else { HERE }).into()
         };
         let lower = |role: &RoleName| RoleName::new(role.as_str().to_lowercase());
         let all = roles(text);

@@ -62,7 +62,7 @@ fn the_quick_start_has_no_findings() {
     assert_eq!(finding::findings(&loaded.diagnostics, false), "");
     assert!(loaded.complete);
     assert_eq!((loaded.files, loaded.documents), (4, 15));
-    let roots: Vec<&str> = loaded.roots.iter().map(SourceFile::as_str).collect();
+    let roots: Vec<&str> = loaded.paths().iter().map(SourceFile::as_str).collect();
     assert_eq!(roots, ["examples/quickstart"]);
 }
 
@@ -84,12 +84,12 @@ fn a_folder_is_read_with_its_folders_and_without_what_is_hidden() {
         scopes(&loaded),
         [("orders".to_owned(), "prod/a/orders.yml".to_owned())]
     );
-    assert_eq!(loaded.roots[0].as_str(), "prod");
+    assert_eq!(loaded.paths()[0].as_str(), "prod");
     assert!(
         loaded.desired.targets[0]
             .scopes
             .values()
-            .all(|s| s.source.file.is_inside(&loaded.roots[0]))
+            .all(|s| s.source.file.is_inside(&loaded.paths()[0]))
     );
 }
 
@@ -97,13 +97,13 @@ fn a_folder_is_read_with_its_folders_and_without_what_is_hidden() {
 fn names_are_relative_to_the_folder_that_holds_git() {
     let folder = repository(&[("targets.yaml", TARGET)]);
     let whole = load(folder.path().to_owned());
-    assert_eq!(whole.roots[0].as_str(), ".");
+    assert_eq!(whole.paths()[0].as_str(), ".");
     assert_eq!(
         whole.desired.targets[0].target.source.file.as_str(),
         "targets.yaml"
     );
     let file = load(folder.path().join("targets.yaml"));
-    assert_eq!(file.roots[0].as_str(), "targets.yaml");
+    assert_eq!(file.paths()[0].as_str(), "targets.yaml");
 }
 
 #[cfg(unix)]
@@ -245,7 +245,7 @@ fn the_same_file_twice_is_read_once() {
     let loaded = manifest::load(&paths, &options()).expect("there are manifests");
     assert_eq!(loaded.files, 1);
     assert!(!loaded.has_errors());
-    let roots: Vec<&str> = loaded.roots.iter().map(SourceFile::as_str).collect();
+    let roots: Vec<&str> = loaded.paths().iter().map(SourceFile::as_str).collect();
     assert_eq!(roots, [".", "targets.yaml"]);
 }
 

@@ -2,7 +2,9 @@
 
 use scopeward::diagnostic::Severity;
 use scopeward::manifest::Loaded;
-use scopeward::model::{DeletionPolicy, ForeignScopes, RoleName, ScopeName, SourceFile};
+use scopeward::model::{
+    DeletionPolicy, ForeignScopes, ManifestRef, RoleName, ScopeName, SourceFile,
+};
 
 use super::{read, read_all, repository};
 
@@ -40,10 +42,10 @@ fn roles(loaded: &Loaded, target: &str, scope: &str) -> (Vec<(String, Vec<String
         .values()
         .find(|s| s.name.as_str() == scope)
         .expect("the scope is there");
-    let entry = |(role, files): (&RoleName, &std::collections::BTreeSet<SourceFile>)| {
+    let entry = |(role, manifests): (&RoleName, &std::collections::BTreeSet<ManifestRef>)| {
         (
             role.to_string(),
-            files.iter().map(ToString::to_string).collect(),
+            manifests.iter().map(|m| m.file.to_string()).collect(),
         )
     };
     (

@@ -319,16 +319,19 @@ fn entries_of_sets_that_another_folder_contributed_stay() {
 }
 
 #[test]
-fn what_came_from_standard_input_is_removed_by_standard_input_alone() {
+fn standard_input_removes_nothing_and_hands_over_what_it_held() {
     let case = Case::of([one_login("")]);
     case.run_with_input(&["sync", "targets", "-", "--yes"], &(one("a") + &one("b")))
         .exits(DONE);
-    assert_eq!(case.entry("a")["source"], "-");
+    assert_eq!(case.entry("a")["source"]["path"], "-");
     let ran = case.sync(&[]).exits(DONE);
     assert_eq!(ran.skipped(), ["other_source a", "other_source b"]);
     case.run_with_input(&["sync", "targets", "-", "--yes"], &one("b"))
         .exits(DONE);
-    assert_eq!(case.scopes(), ["b"]);
+    assert_eq!(case.scopes(), ["a", "b"]);
+    case.write("a.yaml", one("a"));
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.entry("a")["source"]["path"], "a.yaml");
 }
 
 // Narrowed runs.

@@ -1,0 +1,457 @@
+//! Where a wish comes from: repositories, files and manifests; and what a run can say of the files that were recorded.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
+
+/// What a file's path is relative to, by a name that every checkout agrees on: `github.com/acme/iam`. A root that has no
+/// such name goes by its absolute real path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Repository(String);
+
+/// Why a text cannot name a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0:?} is not a valid name of a repository: write it like `github.com/acme/iam`")]
+pub struct InvalidRepository(String);
+
+impl Repository {
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// Where it is empty, holds white space or control characters, or is a path.
+    pub fn named(text: &str) -> Result<Self, InvalidRepository> {
+        let refused = |c: char| c.is_whitespace() || c.is_control();
+        if text.is_empty() || text.starts_with('/') || text.contains(refused) {
+            return Err(InvalidRepository(text.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Takes the absolute real path of a root, `/` among its parts.
+    pub fn at(path: impl Into<String>) -> Self {
+        Self(path.into())
+    }
+
+    /// Whether it is a root's path rather than a name: then only this machine knows it.
+    pub fn is_path(&self) -> bool {
+        self.0.starts_with('/')
+    }
+
+    /// Borrows the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A manifest file: its repository, and its path there with `/` between its parts. Ownership is recorded against it.
+///
+/// One without a repository was recorded by an older format, or is standard input: no run covers it.
+#[derive(Clone)]
+pub struct SourceFile {
+    repository: Option<Repository>,
+    path: String,
+    /// How people of this run know it, where that is not `path`. No part of what it is.
+    shown: Option<String>,
+}
+
+/// The path of standard input.
+const STANDARD_INPUT: &str = "-";
+
+impl SourceFile {
+    /// A file of no repository.
+    pub fn new(path: impl Into<String>) -> Self {
+        Self {
+            repository: None,
+            path: path.into(),
+            shown: None,
+        }
+    }
+
+    /// Standard input: each time another pipe.
+    pub fn standard_input() -> Self {
+        Self::new(STANDARD_INPUT)
+    }
+
+    /// Gives it its repository.
+    pub fn of(mut self, repository: Repository) -> Self {
+        // Without a repository around it, a path says most when it is whole.
+        self.shown = (repository.as_str() == "/").then(|| format!("/{}", self.path));
+        self.repository = Some(repository);
+        self
+    }
+
+    /// Gives it the name that people of this run know it by.
+    pub fn shown_as(mut self, text: impl Into<String>) -> Self {
+        let text = text.into();
+        self.shown = Some(text).filter(|text| *text != self.path);
+        self
+    }
+
+    /// Its repository.
+    pub fn repository(&self) -> Option<&Repository> {
+        self.repository.as_ref()
+    }
+
+    /// Its path in its repository.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether it is standard input.
+    pub fn is_standard_input(&self) -> bool {
+        self.repository.is_none() && self.path == STANDARD_INPUT
+    }
+
+    /// Whether this file lies inside `place`, a file or a folder of the same repository; `.` is all of it.
+    pub fn is_inside(&self, place: &Self) -> bool {
+        let below = || match self.path.strip_prefix(place.path.trim_end_matches('/')) {
+            Some(rest) => rest.is_empty() || rest.starts_with('/'),
+            None => false,
+        };
+        self.repository == place.repository
+            && !self.is_standard_input()
+            && (place.path == "." || below())
+    }
+
+    /// Whether this recorded file is `read`, as far as the record tells: an older format kept the name alone that people
+    /// knew it by.
+    pub fn may_be(&self, read: &Self) -> bool {
+        let is_older = self.repository.is_none();
+        self == read || is_older && (self.path == read.path || self.path == read.as_str())
+    }
+
+    /// The name that people know it by.
+    pub fn as_str(&self) -> &str {
+        self.shown.as_deref().unwrap_or(&self.path)
+    }
+
+    /// The name beside `other`'s: with its repository where that is another one.
+    pub fn beside(&self, other: &Self) -> String {
+        match &self.repository {
+            Some(repository)
+                if self.repository != other.repository && repository.as_str() != "/" =>
+            {
+                format!("{} of {repository}", self.path)
+            }
+            _ => self.to_string(),
+        }
+    }
+
+    fn identity(&self) -> (&Option<Repository>, &str) {
+        (&self.repository, &self.path)
+    }
+}
+
+/// As people know it: the repository may be a path of this machine.
+impl fmt::Debug for SourceFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SourceFile").field(&self.as_str()).finish()
+    }
+}
+
+impl PartialEq for SourceFile {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for SourceFile {}
+
+impl PartialOrd for SourceFile {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for SourceFile {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.identity().cmp(&other.identity())
+    }
+}
+
+impl Hash for SourceFile {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+impl fmt::Display for SourceFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// As people know it: what is kept is a [`ManifestRef`].
+impl Serialize for SourceFile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// Where a wish comes from in this run: a document of a manifest file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// The file.
+    pub file: SourceFile,
+    /// Which document of the file, counted from 0.
+    pub document: usize,
+    /// The line where the document's content starts, counted from 1.
+    pub line: u32,
+    /// `Target`, `Scope`, `ScopeBinding` or `AppScopeSet`.
+    pub kind: String,
+    /// `metadata.namespace`, `default` where it is left out.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+impl Source {
+    /// The manifest, as the inventory records it.
+    pub fn manifest(&self) -> ManifestRef {
+        ManifestRef {
+            file: self.file.clone(),
+            kind: self.kind.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
+
+/// A manifest, whatever its place in its file: what the inventory records as the source of an entry and as a contributor.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "Recorded", from = "Recorded")]
+pub struct ManifestRef {
+    /// Its file.
+    pub file: SourceFile,
+    /// Its kind; empty where an older format recorded it, and so are its namespace and name.
+    pub kind: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+/// What is known of the manifest is its file alone.
+impl From<SourceFile> for ManifestRef {
+    fn from(file: SourceFile) -> Self {
+        Self {
+            file,
+            kind: String::new(),
+            namespace: String::new(),
+            name: String::new(),
+        }
+    }
+}
+
+/// A manifest as it is kept.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Recorded {
+    /// An older format kept the path alone.
+    Path(String),
+    Whole {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        repository: Option<Repository>,
+        path: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        kind: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        namespace: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        name: String,
+    },
+}
+
+impl From<ManifestRef> for Recorded {
+    fn from(manifest: ManifestRef) -> Self {
+        let ManifestRef {
+            file,
+            kind,
+            namespace,
+            name,
+        } = manifest;
+        Self::Whole {
+            repository: file.repository,
+            path: file.path,
+            kind,
+            namespace,
+            name,
+        }
+    }
+}
+
+impl From<Recorded> for ManifestRef {
+    fn from(recorded: Recorded) -> Self {
+        match recorded {
+            Recorded::Path(path) => SourceFile::new(path).into(),
+            Recorded::Whole {
+                repository,
+                path,
+                kind,
+                namespace,
+                name,
+            } => Self {
+                file: match repository {
+                    Some(repository) => SourceFile::new(path).of(repository),
+                    None => SourceFile::new(path),
+                },
+                kind,
+                namespace,
+                name,
+            },
+        }
+    }
+}
+
+/// What a run found out about each file that the inventory names. Absence counts only where it was looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage(BTreeMap<SourceFile, Covered>);
+
+/// What a run found out about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Covered {
+    /// It was read.
+    Read,
+    /// It is gone from disk, inside the PATHs of the run.
+    Gone,
+    /// It is gone from disk, in a repository of the run, outside its PATHs: what it held may be handed over, and nothing is
+    /// removed for it.
+    GoneOutside,
+    /// It may be there, and was not read.
+    NotRead(NotRead),
+}
+
+/// Why a file was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotRead {
+    /// The run read nothing of its repository, or it was recorded without one.
+    OtherRepository,
+    /// It lies outside the PATHs.
+    Outside,
+    /// It lies inside the PATHs, and was passed over or could not be read.
+    PassedOver,
+}
+
+impl Coverage {
+    /// What is known of a file. One that was not asked for was not read.
+    pub fn of(&self, file: &SourceFile) -> Covered {
+        let unknown = Covered::NotRead(NotRead::OtherRepository);
+        self.0.get(file).copied().unwrap_or(unknown)
+    }
+}
+
+impl FromIterator<(SourceFile, Covered)> for Coverage {
+    fn from_iter<I: IntoIterator<Item = (SourceFile, Covered)>>(files: I) -> Self {
+        Self(files.into_iter().collect())
+    }
+}
+
+impl Covered {
+    /// Whether what the file held may be removed because no manifest declares it.
+    pub fn may_remove(self) -> bool {
+        matches!(self, Self::Read | Self::Gone)
+    }
+
+    /// Whether the file holds nothing any more that another manifest declares.
+    pub fn may_hand_over(self) -> bool {
+        matches!(self, Self::Read | Self::Gone | Self::GoneOutside)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repository(text: &str) -> Repository {
+        Repository::named(text).unwrap()
+    }
+
+    #[test]
+    fn a_file_is_inside_its_folders_and_nothing_else() {
+        let file = SourceFile::new("clusters/prod/orders.yaml");
+        for inside in [
+            ".",
+            "clusters",
+            "clusters/",
+            "clusters/prod",
+            "clusters/prod/orders.yaml",
+        ] {
+            assert!(file.is_inside(&SourceFile::new(inside)), "{inside}");
+        }
+        for outside in [
+            "cluster",
+            "clusters/pro",
+            "prod",
+            "clusters/prod/orders",
+            "-",
+        ] {
+            assert!(!file.is_inside(&SourceFile::new(outside)), "{outside}");
+        }
+        let other = SourceFile::new("clusters").of(repository("github.com/acme/iam"));
+        assert!(!file.is_inside(&other));
+        assert!(
+            file.clone()
+                .of(repository("github.com/acme/iam"))
+                .is_inside(&other)
+        );
+    }
+
+    #[test]
+    fn standard_input_is_inside_nothing() {
+        let piped = SourceFile::standard_input();
+        assert!(!piped.is_inside(&SourceFile::new(".")));
+        assert!(!piped.is_inside(&piped));
+    }
+
+    #[test]
+    fn one_path_of_two_repositories_is_two_files() {
+        let iam = SourceFile::new("scopes/a.yaml").of(repository("github.com/acme/iam"));
+        let shop = SourceFile::new("scopes/a.yaml").of(repository("github.com/acme/shop"));
+        assert_ne!(iam, shop);
+        assert!(!iam.may_be(&shop));
+        assert_eq!(iam, iam.clone().shown_as("../iam/scopes/a.yaml"));
+        assert_eq!(iam.beside(&iam), "scopes/a.yaml");
+        assert_eq!(iam.beside(&shop), "scopes/a.yaml of github.com/acme/iam");
+    }
+
+    #[test]
+    fn what_an_older_format_recorded_is_read_and_covered_by_nothing() {
+        let older: ManifestRef = serde_json::from_str("\"scopes/a.yaml\"").unwrap();
+        assert_eq!(older, SourceFile::new("scopes/a.yaml").into());
+        let now = SourceFile::new("scopes/a.yaml").of(repository("github.com/acme/iam"));
+        assert!(older.file.may_be(&now));
+        let coverage: Coverage = [(now, Covered::Read)].into_iter().collect();
+        assert!(!coverage.of(&older.file).may_remove());
+    }
+
+    #[test]
+    fn a_manifest_is_kept_with_everything_that_tells_it() {
+        let manifest = ManifestRef {
+            file: SourceFile::new("scopes/a.yaml").of(repository("github.com/acme/iam")),
+            kind: "Scope".to_owned(),
+            namespace: "default".to_owned(),
+            name: "a".to_owned(),
+        };
+        let text = serde_json::to_string(&manifest).unwrap();
+        assert_eq!(
+            text,
+            r#"{"repository":"github.com/acme/iam","path":"scopes/a.yaml","kind":"Scope","namespace":"default","name":"a"}"#
+        );
+        assert_eq!(
+            serde_json::from_str::<ManifestRef>(&text).unwrap(),
+            manifest
+        );
+    }
+}
