@@ -1,6 +1,6 @@
 //! PATHs into files: the only part of reading manifests that touches the file system.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -72,6 +72,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Files, PathBuf> {
         }
     }
     walk.files.texts.sort();
+    walk.files.tell_apart();
     let read = walk.files.texts.iter().map(|(file, _)| file.clone());
     walk.files.ground.read = read.collect();
     Ok(walk.files)
@@ -171,6 +172,33 @@ impl Walk {
 }
 
 impl Files {
+    /// Gives files that would read alike the names of their repositories.
+    fn tell_apart(&mut self) {
+        let mut alike: BTreeMap<String, BTreeSet<SourceFile>> = BTreeMap::new();
+        let found = self
+            .diagnostics
+            .iter_mut()
+            .filter_map(|found| found.file.as_mut());
+        let mut files: Vec<&mut SourceFile> = self
+            .texts
+            .iter_mut()
+            .map(|(file, _)| file)
+            .chain(found)
+            .collect();
+        for file in &files {
+            alike
+                .entry(file.to_string())
+                .or_default()
+                .insert((*file).clone());
+        }
+        for file in &mut files {
+            if let Some(repository) = file.repository().filter(|_| alike[file.as_str()].len() > 1) {
+                let shown = format!("{repository}/{}", file.path());
+                **file = file.clone().shown_as(shown);
+            }
+        }
+    }
+
     fn take(&mut self, file: SourceFile, read: io::Result<Result<String, Diagnostic>>) {
         match read {
             Ok(Ok(text)) => self.texts.push((file, text)),

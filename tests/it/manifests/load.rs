@@ -213,15 +213,17 @@ fn a_folder_that_links_lead_to_is_read_once_under_its_own_name() {
 }
 
 #[test]
-fn files_of_two_repositories_with_one_name_are_not_taken_for_one() {
+fn files_of_two_repositories_with_one_name_are_told_apart() {
     let (one, two) = (
         repository(&[("t.yaml", TARGET)]),
         repository(&[("t.yaml", &scope("orders"))]),
     );
     let paths = [one.path().to_owned(), two.path().to_owned()];
     let loaded = manifest::load(&paths, &options()).expect("there are manifests");
-    assert_eq!(super::codes(&loaded), [codes::UNREADABLE.as_str()]);
-    assert!(!loaded.complete);
+    assert!(loaded.complete && loaded.diagnostics.is_empty());
+    let real = std::fs::canonicalize(two.path()).expect("a folder");
+    let shown = real.join("t.yaml").display().to_string();
+    assert_eq!(scopes(&loaded), [("orders".to_owned(), shown)]);
 }
 
 #[test]
