@@ -487,6 +487,12 @@ impl Case {
             .unwrap_or_else(|| panic!("{name} is not in the inventory"))
             .clone()
     }
+
+    /// The path that the inventory has for a scope's file.
+    pub(crate) fn file_of(&self, name: &str) -> String {
+        let path = self.entry(name)["source"]["path"].clone();
+        path.as_str().expect("a source has a path").to_owned()
+    }
 }
 
 impl Drop for Case {

@@ -525,10 +525,8 @@ fn what_another_manifest_declares_when_its_holder_goes_is_handed_over_not_delete
     case.rename("one/a.yaml", "two/a.yaml");
     // Its old file is gone from disk, whatever this run's paths are.
     case.run(&["sync", "targets", "two", "--yes"]).exits(DONE);
-    assert_eq!(
-        (case.writes(), case.entry("a")["source"]["path"].clone()),
-        (0, json!("two/a.yaml"))
-    );
+    assert_eq!(case.writes(), 0);
+    assert!(case.file_of("a").ends_with("two/a.yaml"));
     assert_eq!(case.owned(), ["a created"]);
     // The new holder alone decides from here on.
     case.remove("two/a.yaml");
