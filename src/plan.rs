@@ -608,7 +608,8 @@ impl Context<'_> {
     ) -> Option<&'h ManifestRef> {
         let is_whole = self.options.removal_block.is_none();
         holder.filter(|holder| {
-            !holder.file.may_be(&source.file) && !(is_whole && self.may_be_gone(holder))
+            let is_let_go = is_whole && self.may_be_gone(holder);
+            !is_let_go && !holder.file.may_be(&source.file)
         })
     }
 
