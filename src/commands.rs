@@ -14,6 +14,7 @@ mod apply;
 #[cfg(feature = "sandbox")]
 mod embedded;
 mod generate;
+mod hint;
 mod output;
 mod plan;
 #[cfg(feature = "sandbox")]

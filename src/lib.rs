@@ -20,4 +20,5 @@ pub mod model;
 pub mod plan;
 pub mod provider;
 pub mod render;
+mod run;
 pub mod telemetry;

@@ -31,6 +31,7 @@ use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
 pub mod access;
+pub mod adopt;
 mod apps;
 pub mod change;
 pub mod digest;
@@ -38,6 +39,7 @@ pub mod guard;
 mod scopes;
 mod sets;
 pub mod settle;
+pub mod targets;
 #[cfg(test)]
 mod tests;
 pub(crate) mod words;

@@ -4,21 +4,21 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::join_all;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
 use super::output::Outputs;
-use super::session::{self, Reading, Session, Writer};
-use super::{Exit, Stop, output, signal};
-use crate::apply::{self, Progress, Report, Run, Work, run_target};
+use super::session::{self, Session};
+use super::{Exit, Stop, hint, output, signal};
+use crate::apply::{Progress, Report};
 use crate::cli::{self, Format, Planning};
-use crate::inventory::{FileLedger, Ledger, Snapshot};
-use crate::model::{Live, Owned};
+use crate::diagnostic::Diagnostic;
+use crate::inventory::{FileLedger, Ledger};
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
-use crate::plan::{Mode, NewInventory, PlanOptions, plan_target};
-use crate::provider::{Interrupt, Observe};
+use crate::plan::{Mode, NewInventory};
+use crate::provider::{Interrupt, Provider};
 use crate::render::{self, RunResult};
+use crate::run::{self, Execution, Judging, Reading};
 
 pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     let planning = &args.planning;
@@ -31,17 +31,18 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     let outputs = Outputs::open(&planning.output).await?;
     let session = Session::start(&planning.reach).await?;
     let inventory = open_inventory(&session, &run_id).await?;
-    interrupt_on_signal(session.interrupt.clone());
+    interrupt_on_signal(session.systems.interrupt.clone());
 
-    let writers = session.writers();
-    let options = options(&session, mode, planning, &inventory.snapshot().await);
-    let (mut readings, mut approved) =
-        plan(&session, &writers, inventory.as_ref(), &options, planning).await;
+    let new_inventory = if planning.new_inventory || mode == Mode::Apply {
+        NewInventory::Allow
+    } else {
+        NewInventory::Refuse
+    };
     let snapshot = inventory.snapshot().await;
-    let live = session::live_findings(&approved, &session);
-    session::findings(&live);
-    session.orphaned_identities(&readings, &snapshot, &options.coverage);
-
+    let judging = session.judging(mode, new_inventory, planning, &snapshot);
+    let readings = session.systems.providers(&session.wanted);
+    let (readings, approved) = plan(&session, readings, inventory.as_ref(), &judging).await;
+    let learned = session.show_learned(&approved, &readings, &snapshot, &judging.coverage);
     let verb = match mode {
         Mode::Apply => "apply",
         Mode::Sync => "sync",
@@ -49,47 +50,81 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     let text = render::text::Options {
         dry_run: false,
         verbose: planning.verbose,
-        commands: session::commands(verb, planning),
+        commands: hint::commands(verb, planning),
     };
+    show(&session, &outputs, &approved, &text)?;
+    let asked = asks && approved.has_runs();
+    let confirmed = if asked {
+        let ledger = (inventory.as_ref(), &judging);
+        confirm(&session, &outputs, (readings, approved), ledger, &text).await
+    } else {
+        Ok((readings, approved))
+    };
+    let (readings, approved) = match confirmed {
+        Ok(confirmed) => confirmed,
+        Err(stop) => {
+            close(inventory).await?;
+            return Err(stop);
+        }
+    };
+    let progress = Progress::default();
+    let total = approved.targets().iter().map(ApprovedTarget::run_count);
+    let total = total.sum::<usize>() as u64;
+    let execution = Execution {
+        run_id,
+        who: who(),
+        started_at,
+        ledger: inventory.as_ref(),
+        systems: &session.systems,
+        progress: &progress,
+    };
+    let work = run::execute(execution, &session.wanted, &readings, &judging, approved);
+    let report = with_progress(work, &progress, total).await;
+    let closed = close(inventory).await;
+    finish(session, &report, closed, learned, planning, outputs, &text).await
+}
+
+/// Shows the plan before anything is done about it.
+fn show(
+    session: &Session,
+    outputs: &Outputs,
+    approved: &ApprovedPlan,
+    text: &render::text::Options,
+) -> Result<(), Stop> {
     if let Some(embedded) = &session.embedded {
         output::note(&embedded.heading());
     }
     if outputs.is_text() {
-        output::print(&render::text::plan(&approved, &text))?;
+        output::print(&render::text::plan(approved, text))?;
     }
-    if asks && approved.has_runs() {
-        // Nobody answers for a plan that went into a file.
-        if !outputs.is_text() || !io::stdout().is_terminal() {
-            output::note(&render::text::plan(&approved, &text));
-        }
-        if !confirmed(&session.interrupt).await? {
-            close(inventory).await?;
-            return Err(Stop::failed("not confirmed; nothing was written"));
-        }
-        let again = plan(&session, &writers, inventory.as_ref(), &options, planning).await;
-        if again.1.digest() != approved.digest() {
-            close(inventory).await?;
-            return Err(Stop::stale(
-                "the live state moved since the plan was shown; nothing was written",
-            )
-            .help("run it again and look at the new plan"));
-        }
-        (readings, approved) = again;
-    }
+    Ok(())
+}
 
-    let report = execute(
-        &session,
-        &writers,
-        &readings,
-        inventory.as_ref(),
-        approved,
-        &options,
-        run_id,
-        started_at,
-    )
-    .await;
-    let closed = close(inventory).await;
-    finish(session, &report, closed, live, planning, outputs, &text).await
+type Planned = (Vec<Reading<dyn Provider>>, ApprovedPlan);
+
+/// Asks whether to go ahead, and looks again after the "yes": what was shown is what is done, or nothing is.
+async fn confirm(
+    session: &Session,
+    outputs: &Outputs,
+    (readings, approved): Planned,
+    (ledger, judging): (&dyn Ledger, &Judging),
+    text: &render::text::Options,
+) -> Result<Planned, Stop> {
+    // Nobody answers for a plan that went into a file.
+    if !outputs.is_text() || !io::stdout().is_terminal() {
+        output::note(&render::text::plan(&approved, text));
+    }
+    if !confirmed(&session.systems.interrupt).await? {
+        return Err(Stop::failed("not confirmed; nothing was written"));
+    }
+    let again = plan(session, readings, ledger, judging).await;
+    if again.1.digest() != approved.digest() {
+        return Err(Stop::stale(
+            "the live state moved since the plan was shown; nothing was written",
+        )
+        .help("run it again and look at the new plan"));
+    }
+    Ok(again)
 }
 
 /// Whether somebody can be asked; off a terminal nobody can, and manifests from standard input take its place.
@@ -105,19 +140,6 @@ fn can_ask(planning: &Planning) -> Result<(), Stop> {
     }
     Err(Stop::usage("this is no terminal, so nobody can be asked")
         .help("look at `scopeward plan` first, then pass --yes"))
-}
-
-fn options(session: &Session, mode: Mode, planning: &Planning, snapshot: &Snapshot) -> PlanOptions {
-    let allowed = planning.new_inventory || mode == Mode::Apply;
-    session.plan_options(
-        mode,
-        if allowed {
-            NewInventory::Allow
-        } else {
-            NewInventory::Refuse
-        },
-        snapshot,
-    )
 }
 
 /// Opens the inventory for writing, on a thread that may block.
@@ -169,21 +191,14 @@ fn interrupt_on_signal(interrupt: Interrupt) {
 
 async fn plan(
     session: &Session,
-    writers: &[Writer],
+    readings: Vec<Reading<dyn Provider>>,
     ledger: &dyn Ledger,
-    options: &PlanOptions,
-    planning: &Planning,
-) -> (Vec<Reading>, ApprovedPlan) {
-    let observers = writers.iter().map(|writer| match writer {
-        Ok(provider) => {
-            let observer: &dyn Observe = provider.as_ref();
-            Ok(observer)
-        }
-        Err(error) => Err(error),
-    });
-    let readings = session.read(observers).await;
+    judging: &Judging,
+) -> Planned {
+    let readings = run::read(&session.systems, readings).await;
     let snapshot = ledger.snapshot().await;
-    let approved = session::judged(session, &readings, &snapshot, options, planning);
+    let now = Timestamp::now();
+    let approved = run::judge(&session.wanted, &readings, &snapshot, judging, now);
     (readings, approved)
 }
 
@@ -204,93 +219,20 @@ async fn confirmed(interrupt: &Interrupt) -> Result<bool, Stop> {
     Ok(answer.trim() == "yes")
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call, and each is a different thing"
-)]
-async fn execute(
-    session: &Session,
-    writers: &[Writer],
-    readings: &[Reading],
-    ledger: &dyn Ledger,
-    approved: ApprovedPlan,
-    options: &PlanOptions,
-    run_id: String,
-    started_at: Timestamp,
+/// Shows how far a run is until it is through.
+async fn with_progress(
+    work: impl Future<Output = Report>,
+    progress: &Progress,
+    total: u64,
 ) -> Report {
-    let progress = Progress::default();
-    let total: usize = approved
-        .targets()
-        .iter()
-        .map(ApprovedTarget::run_count)
-        .sum();
-    let who = who();
-    let run = Run {
-        run_id: &run_id,
-        who: &who,
-        ledger,
-        interrupt: &session.interrupt,
-        progress: &progress,
-    };
-    let each = approved.targets().iter().zip(writers).zip(readings).map(
-        async |((target, writer), reading)| {
-            let Ok(provider) = writer else {
-                return nothing_run(target.plan());
-            };
-            let desired = &reading.desired;
-            let after = PlanOptions {
-                new_inventory: NewInventory::Allow,
-                ..reading.options(options)
-            };
-            let replan = |live: &Live, owned: &Owned| {
-                plan_target(
-                    desired,
-                    &session.placed(live.clone()),
-                    owned,
-                    &PlanOptions {
-                        now: Timestamp::now(),
-                        ..after.clone()
-                    },
-                )
-            };
-            let work = Work {
-                provider: provider.as_ref(),
-                max_in_flight: desired.target.limits.max_in_flight,
-                interest: session::interest(desired),
-                replan: &replan,
-            };
-            run_target(&run, target, &work).await
-        },
-    );
     let finished = AtomicBool::new(total == 0);
     let work = async {
-        let targets = join_all(each).await;
+        let report = work.await;
         finished.store(true, Ordering::Relaxed);
-        targets
+        report
     };
-    let (targets, ()) = tokio::join!(work, show_progress(&progress, total as u64, &finished));
-    let interrupted = session.interrupt.is_cancelled();
-    Report {
-        run_id,
-        started_at,
-        finished_at: Timestamp::now(),
-        approved,
-        targets,
-        interrupted,
-    }
-}
-
-/// A target that could not be opened: everything about it is left.
-fn nothing_run(plan: &crate::plan::TargetPlan) -> apply::TargetReport {
-    apply::TargetReport {
-        target: plan.target.clone(),
-        outcomes: Vec::new(),
-        requests: 0,
-        writes: 0,
-        converged: None,
-        remaining: None,
-        error: plan.error.clone(),
-    }
+    let (report, ()) = tokio::join!(work, show_progress(progress, total, &finished));
+    report
 }
 
 /// A bar on a terminal, one line elsewhere.
@@ -324,14 +266,14 @@ async fn finish(
     session: Session,
     report: &Report,
     closed: Result<(), Stop>,
-    live: Vec<crate::diagnostic::Diagnostic>,
+    learned: Vec<Diagnostic>,
     planning: &Planning,
     outputs: Outputs,
     text: &render::text::Options,
 ) -> Result<Exit, Stop> {
-    let invalid = session.invalid();
+    let invalid = session.wanted.is_invalid();
     let mut all = session.loaded.diagnostics.clone();
-    all.extend(live);
+    all.extend(learned);
     let result = render::run_result(report, invalid);
     let mut closing = render::text::report(report, invalid, text);
     if matches!(result, RunResult::Applied | RunResult::Partial) {
@@ -340,8 +282,8 @@ async fn finish(
         closing.push('\n');
     }
     if let Some(embedded) = &session.embedded {
-        let paths = session::words(&planning.reach.inputs.paths);
-        let plan = session::command("plan", &planning.reach);
+        let paths = hint::words(&planning.reach.inputs.paths);
+        let plan = hint::command("plan", &planning.reach);
         closing.push_str(&embedded.next_steps(&paths, &plan, result));
     }
     let is_text = outputs.is_text();

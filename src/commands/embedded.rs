@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::fs;
@@ -11,7 +12,7 @@ use url::Url;
 use super::sandbox::read_world;
 use super::{Stop, sentence};
 use crate::model::target::{AuthorizationServer, Edition, Endpoint};
-use crate::model::{AppOwner, AppRef, Desired, DesiredTarget, TargetId};
+use crate::model::{AppOwner, AppRef, DesiredTarget, TargetId};
 use crate::provider::Credential;
 use crate::render::RunResult;
 use scopeward_sandbox::{Options, Sandbox, World};
@@ -23,20 +24,19 @@ const STATE: &str = "world.json";
 pub(super) struct Embedded {
     sandbox: Sandbox,
     folder: PathBuf,
-    urls: BTreeMap<TargetId, Url>,
-    credentials: BTreeMap<TargetId, Credential>,
+    copies: BTreeMap<TargetId, (Url, Credential)>,
 }
 
 impl Embedded {
     /// Starts a sandbox in which every target has a system: as the state in `folder` says, else as `sandbox.yaml` beside
     /// the manifests says, else generated from the target.
     pub(super) async fn start(
-        desired: &Desired,
+        targets: &[Arc<DesiredTarget>],
         paths: &[String],
         folder: &Path,
     ) -> Result<Self, Stop> {
         let mut systems = systems_of(folder, paths).await?;
-        for target in &desired.targets {
+        for target in targets {
             let name = &target.target.id.name;
             if !systems.iter().any(|system| system["name"] == **name) {
                 systems.push(generated(target));
@@ -46,8 +46,7 @@ impl Embedded {
         made.map_err(|error| {
             Stop::failed(format!("cannot make \"{}\": {error}", folder.display()))
         })?;
-        let credentials = desired
-            .targets
+        let credentials: BTreeMap<_, _> = targets
             .iter()
             .map(|target| (target.target.id.clone(), credential(target, &systems)))
             .collect();
@@ -60,29 +59,24 @@ impl Embedded {
         let sandbox = Sandbox::start(world, options)
             .await
             .map_err(|error| Stop::failed(sentence(&error)))?;
-        let mut urls = BTreeMap::new();
-        for target in &desired.targets {
+        let mut copies = BTreeMap::new();
+        for target in targets {
             let url = sandbox.url_of(&target.target.id.name);
             let url = Url::parse(&url)
                 .map_err(|error| Stop::failed(format!("the sandbox's own URL {url}: {error}")))?;
-            urls.insert(target.target.id.clone(), url);
+            let id = &target.target.id;
+            copies.insert(id.clone(), (url, credentials[id].clone()));
         }
         Ok(Self {
             sandbox,
             folder: folder.to_owned(),
-            urls,
-            credentials,
+            copies,
         })
     }
 
-    /// Where a target's copy stands.
-    pub(super) fn url(&self, target: &TargetId) -> Url {
-        self.urls[target].clone()
-    }
-
-    /// What opens a target's copy.
-    pub(super) fn credential(&self, target: &TargetId) -> Credential {
-        self.credentials[target].clone()
+    /// Where each target's copy is, and what opens it.
+    pub(super) fn copies(&self) -> BTreeMap<TargetId, (Url, Credential)> {
+        self.copies.clone()
     }
 
     /// The line above the plan.

@@ -4,13 +4,15 @@
     reason = "the sandbox's own functions, which these stand in for, wait"
 )]
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use url::Url;
 
 use super::{Exit, Stop};
 use crate::cli;
-use crate::model::{Desired, TargetId};
+use crate::model::{DesiredTarget, TargetId};
 use crate::provider::Credential;
 use crate::render::RunResult;
 
@@ -18,15 +20,15 @@ use crate::render::RunResult;
 pub(super) enum Embedded {}
 
 impl Embedded {
-    pub(super) async fn start(_: &Desired, _: &[String], _: &Path) -> Result<Self, Stop> {
+    pub(super) async fn start(
+        _: &[Arc<DesiredTarget>],
+        _: &[String],
+        _: &Path,
+    ) -> Result<Self, Stop> {
         Err(none("--sandbox"))
     }
 
-    pub(super) fn url(&self, _: &TargetId) -> Url {
-        match *self {}
-    }
-
-    pub(super) fn credential(&self, _: &TargetId) -> Credential {
+    pub(super) fn copies(&self) -> BTreeMap<TargetId, (Url, Credential)> {
         match *self {}
     }
 

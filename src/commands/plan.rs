@@ -1,12 +1,15 @@
 //! `plan`: what `sync` would do. Holds nothing that can write.
 
+use jiff::Timestamp;
+
 use super::output::Outputs;
 use super::session::{self, Session};
-use super::{Exit, Stop, output};
+use super::{Exit, Stop, hint, output};
 use crate::cli::{self, Format};
 use crate::inventory::Snapshot;
 use crate::plan::{Mode, NewInventory};
 use crate::render;
+use crate::run;
 
 pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
     if args.out.is_some() {
@@ -20,8 +23,8 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
     let snapshot = snapshot.map_err(|error| Stop::failed(error.to_string()))?;
     let snapshot = snapshot.map_err(|error| session::inventory_stop(&error))?;
 
-    let observers = session.observers();
-    let readings = session.read(observers.iter().map(|o| o.as_deref())).await;
+    let readings = session.systems.observers(&session.wanted);
+    let readings = run::read(&session.systems, readings).await;
     let mode = if args.no_delete {
         Mode::Apply
     } else {
@@ -32,23 +35,22 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
     } else {
         NewInventory::Warn
     };
-    let options = session.plan_options(mode, new_inventory, &snapshot);
-    let approved = session::judged(&session, &readings, &snapshot, &options, planning);
-    let live = session::live_findings(&approved, &session);
-    session::findings(&live);
-    session.orphaned_identities(&readings, &snapshot, &options.coverage);
+    let judging = session.judging(mode, new_inventory, planning, &snapshot);
+    let now = Timestamp::now();
+    let approved = run::judge(&session.wanted, &readings, &snapshot, &judging, now);
+    let learned = session.show_learned(&approved, &readings, &snapshot, &judging.coverage);
 
     let verb = if args.no_delete { "apply" } else { "sync" };
     let text = render::text::Options {
         dry_run: true,
         verbose: planning.verbose,
-        commands: session::commands(verb, planning),
+        commands: hint::commands(verb, planning),
     };
     if let Some(embedded) = &session.embedded {
         output::note(&embedded.heading());
     }
     let mut all = session.loaded.diagnostics.clone();
-    all.extend(live);
+    all.extend(learned);
     outputs
         .write(|format| match format {
             Format::Text => render::text::plan(&approved, &text),

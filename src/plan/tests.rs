@@ -1,6 +1,7 @@
 //! The planner's rules, each a row of a table or a test with its name.
 
 mod access;
+mod adopting;
 mod apps;
 mod digests;
 mod guard;
@@ -10,4 +11,5 @@ mod removal;
 mod renames;
 mod roles;
 mod simulator;
+mod targets;
 mod world;

@@ -54,11 +54,12 @@ const RULES: &[Rule] = &[
     Rule { module: "inventory",  may_import: &["model"],                                    forbidden: &[CLIENT, CLUSTER, COMMAND_LINE] },
     Rule { module: "provider",   may_import: &["model", "plan::change", "plan::guard::ApprovedChange", "diagnostic"], forbidden: &[CLIENT, CLUSTER, COMMAND_LINE] },
     Rule { module: "apply",      may_import: &["model", "plan", "provider", "inventory"],   forbidden: &[CLIENT, CLUSTER, COMMAND_LINE, FILES] },
+    Rule { module: "run",        may_import: &["apply", "diagnostic", "inventory", "manifest", "model", "plan", "provider"], forbidden: &[CLIENT, CLUSTER, COMMAND_LINE, FILES] },
     Rule { module: "render",     may_import: &["model", "plan", "diagnostic", "apply"],     forbidden: &[CLIENT, CLUSTER, COMMAND_LINE, FILES, CLOCK, &["tokio"]] },
     Rule { module: "telemetry",  may_import: &[],                                           forbidden: &[CLIENT, CLUSTER, COMMAND_LINE, FILES] },
     Rule { module: "cli",        may_import: &["manifest", "plan"],                         forbidden: &[CLIENT, CLUSTER, FILES, &["tokio"]] },
     Rule { module: "commands",   may_import: &["apply", "cli", "diagnostic", "inventory", "manifest", "model", "plan",
-                                               "provider", "render", "telemetry"], forbidden: &[CLIENT, CLUSTER] },
+                                               "provider", "render", "run", "telemetry"], forbidden: &[CLIENT, CLUSTER] },
     Rule { module: "main",       may_import: &["commands"],                                 forbidden: &[CLIENT, CLUSTER, FILES, &["tokio"]] },
     Rule { module: "lib",        may_import: &[],                                           forbidden: &[CLIENT, CLUSTER, FILES, &["tokio"]] },
 ];
@@ -85,8 +86,9 @@ const CIRCLES: &[&str] = &[
 /// Verbs that change nothing hold nothing that could.
 #[rustfmt::skip]
 const READ_ONLY: &[(&str, &[&str])] = &[
-    ("commands/plan.rs",     &["FileLedger", "Ledger", "Provider", "Writer", "run_target", "writers"]),
-    ("commands/validate.rs", &["FileLedger", "Ledger", "Provider", "Writer", "run_target", "writers", "Observe", "Session"]),
+    ("commands/plan.rs",     &["FileLedger", "Ledger", "Provider", "Execution", "run_target", "execute", "providers"]),
+    ("commands/validate.rs", &["FileLedger", "Ledger", "Provider", "Execution", "run_target", "execute", "providers", "Observe", "Session"]),
+    ("run/judge.rs",         &["FileLedger", "Ledger", "Provider", "Execution", "run_target", "execute", "providers"]),
 ];
 
 #[test]

@@ -8,6 +8,7 @@ use crate::model::{
     Applied, Counted, DeletionPolicy, DesiredScope, LiveScope, ManifestRef, Origin, OwnedScope,
     RemoteId, Removal, RoleName, ScopeName,
 };
+use crate::plan::adopt::roles_as_applied;
 use crate::plan::change::ScopeState;
 use crate::plan::sets::{Resolved, ThreeWay};
 use crate::plan::words::list;
@@ -27,14 +28,7 @@ impl Planner<'_, '_> {
     /// what its manifest leaves out goes; else nothing.
     pub(super) fn assumed(&self, scope: &DesiredScope, live: &LiveScope) -> OwnedScope {
         let all = self.context.desired.target.adoption == Adoption::Always;
-        let roles = all.then(|| {
-            // Without `bindings` of its own, only what is contributed is managed: the rest stays somebody else's.
-            let own =
-                |role: &&RoleName| scope.roles.whole || scope.roles.entries.contains_key(*role);
-            let own = live.roles.iter().filter(own);
-            own.map(|r| (r.clone(), [scope.source.manifest()].into()))
-                .collect()
-        });
+        let roles = all.then(|| roles_as_applied(scope, live, None)).flatten();
         OwnedScope {
             origin: Origin::Matched,
             remote_id: live.remote_id.clone(),

@@ -1,0 +1,65 @@
+//! Command lines that hints repeat, ready to be pasted.
+
+use std::borrow::Cow;
+
+use crate::cli::{Inputs, Planning, Reach};
+use crate::render::Commands;
+
+/// What to say of going on: everything that decides what the run is about, with another verb or none of the flags of
+/// planning.
+pub(super) fn commands(verb: &str, planning: &Planning) -> Commands {
+    let mut run = command(verb, &planning.reach);
+    if planning.new_inventory {
+        run.push_str(" --new-inventory");
+    }
+    Commands {
+        run,
+        adopt: command("adopt", &planning.reach),
+    }
+}
+
+/// The command line of a verb on the same manifests and systems.
+pub(super) fn command(verb: &str, reach: &Reach) -> String {
+    let Reach {
+        inputs: Inputs {
+            paths,
+            strict,
+            selector,
+        },
+        target,
+        credentials,
+        inventory,
+        sandbox,
+    } = reach;
+    let mut parts = vec![format!("scopeward {verb}"), words(paths)];
+    let mut flag = |name: &str, value: &str| parts.push(format!("{name} {}", quoted(value)));
+    for name in target {
+        flag("--target", name);
+    }
+    if let Some(selector) = selector {
+        flag("-l", &selector.to_string());
+    }
+    if let Some(folder) = credentials {
+        flag("--credentials", &folder.display().to_string());
+    }
+    if let Some(inventory) = inventory {
+        flag("--inventory", inventory);
+    }
+    for (given, name) in [(strict, "--strict"), (sandbox, "--sandbox")] {
+        if *given {
+            parts.push(name.to_owned());
+        }
+    }
+    parts.join(" ")
+}
+
+/// The PATHs of a run, as they were given.
+pub(super) fn words(paths: &[String]) -> String {
+    let paths: Vec<Cow<'_, str>> = paths.iter().map(|path| quoted(path)).collect();
+    paths.join(" ")
+}
+
+/// A word for a shell. One with a NUL character cannot be passed to any program, and is shown as it is.
+fn quoted(word: &str) -> Cow<'_, str> {
+    shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
+}

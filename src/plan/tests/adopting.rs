@@ -1,0 +1,69 @@
+//! What `adopt` takes, from whom, and what it never lowers.
+
+use super::world::*;
+use crate::model::{Origin, Record, Source, SourceFile};
+use crate::plan::adopt::{Adoption, Chosen, adopt};
+
+/// What becomes of the only declared object, chosen so.
+fn adopted(world: &World, chosen: Chosen) -> Adoption {
+    let chosen = |_: &Source| Some(chosen);
+    let mut choices = adopt(&world.desired, &world.live, &world.owned, &chosen);
+    assert_eq!(choices.len(), 1);
+    choices.remove(0).adoption
+}
+
+fn held_elsewhere() -> World {
+    World::onelogin()
+        .wants("a")
+        .has("a")
+        .owns_so("a", Origin::Created, |entry| {
+            entry.source.file = SourceFile::new(THERE);
+            entry.protected = true;
+            entry.hold_until = Some(in_hours(5));
+        })
+}
+
+#[test]
+fn what_another_manifest_holds_is_taken_only_where_it_is_named() {
+    let world = held_elsewhere();
+    let left = adopted(&world, Chosen::All);
+    assert!(matches!(left, Adoption::Left(why) if why.contains(THERE)));
+    let Adoption::Taken { from, .. } = adopted(&world, Chosen::Named) else {
+        panic!("it is named");
+    };
+    assert_eq!(from.map(|from| from.file), Some(SourceFile::new(THERE)));
+}
+
+#[test]
+fn adopting_never_lowers_protection_or_a_hold() {
+    for world in [
+        held_elsewhere(),
+        World::onelogin()
+            .wants("a")
+            .has("a")
+            .owns_so("a", Origin::Created, |entry| {
+                entry.protected = true;
+                entry.hold_until = Some(in_hours(5));
+            }),
+    ] {
+        let Adoption::Taken { record, .. } = adopted(&world, Chosen::Named) else {
+            panic!("it is live");
+        };
+        let Record::Scope { entry, .. } = *record else {
+            panic!("it is a scope");
+        };
+        assert!(entry.protected);
+        assert_eq!(entry.hold_until, Some(in_hours(5)));
+        assert_eq!(entry.origin, Origin::Adopted);
+    }
+}
+
+#[test]
+fn what_was_adopted_is_not_adopted_again() {
+    let mut world = World::onelogin().wants("a").has("a");
+    let Adoption::Taken { record, from: None } = adopted(&world, Chosen::All) else {
+        panic!("nobody holds it");
+    };
+    world.owned.record(*record);
+    assert_eq!(adopted(&world, Chosen::All), Adoption::Unchanged);
+}
