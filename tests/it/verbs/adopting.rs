@@ -119,7 +119,7 @@ fn adopt_says_what_became_of_every_object_that_was_chosen() {
         .says("adopted already");
     case.run(&["adopt", ".", "--only", "Scope/b"])
         .exits(FAILED)
-        .says("left       scope b on default/wso2: not live");
+        .says("left       scope b on default/wso2: it is not live");
     case.run(&["adopt", ".", "--only", "Scope/old"])
         .exits(FAILED)
         .says("suspended");
