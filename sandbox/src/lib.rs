@@ -34,6 +34,7 @@ mod answer;
 mod apigee;
 mod connection;
 mod control;
+mod drift;
 mod faults;
 mod journal;
 mod onelogin;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::drift;
 use super::faults::{Fault, Faults, Verdict};
 use super::journal::Journal;
 use super::store::Store;
@@ -127,7 +128,7 @@ impl Live {
                 .only()
                 .ok_or("the world has several systems: say which with \"system\"")?,
         };
-        found.emulated.drift(&change)?;
+        drift::make(found.kind, found.emulated.as_mut(), &change)?;
         self.version += 1;
         Ok(())
     }

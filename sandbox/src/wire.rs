@@ -74,11 +74,11 @@ pub(crate) trait Emulated: Send {
         Label::of_path(&request.path)
     }
 
-    /// Makes a change behind the reconciler's back; `change` is the body of `POST /__sandbox/drift` without its `system`.
+    /// Puts the state that a world file has below its kind's key in the place of this one.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with `change`.
-    fn drift(&mut self, change: &serde_json::Value) -> Result<(), String>;
+    /// A sentence that says what is wrong with it; nothing has changed then.
+    fn reload(&mut self, world: serde_json::Value) -> Result<(), String>;
 
     /// Forgets every token given out, as an expiry would.
     fn expire_tokens(&mut self);

@@ -12,7 +12,6 @@
 
 mod accounts;
 mod answer;
-mod drift;
 mod gson;
 mod paging;
 mod publisher;
@@ -144,8 +143,9 @@ impl Emulated for Wso2 {
         }
     }
 
-    fn drift(&mut self, change: &serde_json::Value) -> Result<(), String> {
-        drift::apply(self, change)
+    fn reload(&mut self, world: serde_json::Value) -> Result<(), String> {
+        *self = Self::load(world)?;
+        Ok(())
     }
 
     fn expire_tokens(&mut self) {

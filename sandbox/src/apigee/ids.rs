@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 const ALPHANUMERIC: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// Makes a UUID that stands for `parts`.
-pub(super) fn uuid(parts: &[&str]) -> String {
+pub(crate) fn uuid(parts: &[&str]) -> String {
     let hash = digest(parts, 0);
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash[..16]);

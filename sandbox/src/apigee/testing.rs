@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Apigee;
+use crate::drift;
 use crate::wire::{Emulated, Request, Response};
+use crate::world::Kind;
 
 /// The moment of every request, unless a test moves it.
 pub(super) const NOW: i64 = 1_760_000_000;
@@ -101,6 +103,11 @@ impl Driver {
         );
         let value = serde_json::from_slice(&response.body).unwrap_or_default();
         (response.status, value)
+    }
+
+    /// Makes a change behind the back.
+    pub(super) fn drift(&mut self, change: &Value) -> Result<(), String> {
+        drift::make(Kind::Apigee, &mut self.apigee, change)
     }
 
     pub(super) fn get(&mut self, below: &str) -> (u16, Value) {

@@ -6,7 +6,9 @@ use http::{HeaderMap, Method};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::super::drift;
 use super::super::wire::{Emulated, Request, Response, UNROUTED};
+use super::super::world::Kind;
 use super::OneLogin;
 
 mod claims;
@@ -145,7 +147,7 @@ impl Desk {
     }
 
     fn drift(&mut self, change: &Value) -> Result<(), String> {
-        self.system.drift(change)
+        drift::make(Kind::OneLogin, &mut self.system, change)
     }
 }
 

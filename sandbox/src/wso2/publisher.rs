@@ -29,8 +29,8 @@ use self::answers::{
 };
 use self::body::{Draft, reads_as_json};
 use self::call::{Call, parse, route};
+use self::store::Definition;
 use self::store::Store;
-pub(super) use self::store::{Definition, Usage};
 use self::version::Need;
 pub(super) use self::version::Version;
 use super::super::wire::{Request, Response, UNROUTED};
@@ -71,46 +71,6 @@ impl Publisher {
     /// The shared scopes, the scopes of single APIs, and the key manager's orphans.
     pub(super) fn world(&self) -> (Vec<SharedScope>, Vec<LocalScope>, Vec<String>) {
         self.store.world()
-    }
-
-    /// Adds a shared scope behind the API's back; false if the name is taken.
-    pub(super) fn add(&mut self, name: &str, definition: Definition) -> bool {
-        let is_free = !self.store.is_defined(name);
-        if is_free {
-            self.store.add(name.to_owned(), definition);
-        }
-        is_free
-    }
-
-    /// Changes a shared scope behind the API's back; false if there is none of that name.
-    pub(super) fn update(
-        &mut self,
-        name: &str,
-        change: impl FnOnce(Definition) -> Definition,
-    ) -> bool {
-        let Some(definition) = self
-            .store
-            .by_name(name)
-            .map(|scope| scope.definition.clone())
-        else {
-            return false;
-        };
-        self.store.redefine(name, change(definition));
-        true
-    }
-
-    /// Removes a shared scope behind the API's back; false if there is none of that name.
-    pub(super) fn remove(&mut self, name: &str) -> bool {
-        self.store.by_name(name).is_some() && self.store.remove(name)
-    }
-
-    /// Says who uses a shared scope; false if there is none of that name.
-    pub(super) fn set_usage(&mut self, name: &str, usage: Usage) -> bool {
-        let exists = self.store.by_name(name).is_some();
-        if exists {
-            self.store.set_usage(name, usage);
-        }
-        exists
     }
 
     /// The template under which a call to a path is counted.

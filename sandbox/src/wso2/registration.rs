@@ -29,7 +29,7 @@ use self::answers::{
 pub(super) use self::call::route_template;
 use self::call::{Body, Call, Operation, parse};
 use self::table::Table;
-pub(super) use self::table::{Draft, Refused};
+use self::table::{Draft, Refused};
 use super::super::wire::{Request, Response};
 use super::accounts::{Accounts, decode_base64};
 use super::answer;
@@ -88,33 +88,6 @@ impl Registration {
                 bindings: row.bindings.clone(),
             })
             .collect()
-    }
-
-    /// Adds a scope behind the API's back.
-    pub(super) fn add(&mut self, draft: Draft) -> Result<(), Refused> {
-        self.table.insert(draft).map(|_| ())
-    }
-
-    /// Changes a scope behind the API's back; what `change` returns takes its place.
-    pub(super) fn update(
-        &mut self,
-        name: &str,
-        change: impl FnOnce(Draft) -> Draft,
-    ) -> Result<bool, Refused> {
-        let Some(row) = self.table.get(name) else {
-            return Ok(false);
-        };
-        let draft = Draft {
-            name: Some(row.name.to_string()),
-            description: row.description.clone(),
-            bindings: row.bindings.clone(),
-        };
-        self.table.replace(change(draft)).map(|_| true)
-    }
-
-    /// Removes a scope behind the API's back.
-    pub(super) fn remove(&mut self, name: &str) -> bool {
-        self.table.remove(name).is_some()
     }
 
     pub(super) fn handle(

@@ -7,7 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::Wso2;
+use crate::drift;
 use crate::wire::{Emulated, Request, Response};
+use crate::world::Kind;
 
 const REGISTRATION: &str = "/api/auth/scope-registration/v1.0/scopes";
 const PUBLISHER: &str = "/api/am/publisher/v4/scopes";
@@ -24,6 +26,12 @@ fn server(mut world: Value) -> Wso2 {
     world["users"] = users;
     world["clients"] = json!([{ "clientId": "app", "clientSecret": "secret" }]);
     Wso2::load(world).unwrap()
+}
+
+impl Wso2 {
+    fn drift(&mut self, change: &Value) -> Result<(), String> {
+        drift::make(Kind::Wso2, self, change)
+    }
 }
 
 /// A request as it is built up; sent with `to`.
@@ -838,7 +846,7 @@ fn drift_says_what_it_cannot_do() {
             json!({ "deleteSharedScope": "a" }),
             "there is no shared scope \"a\"",
         ),
-        (json!({ "addScope": { "name": "a" } }), "is taken"),
+        (json!({ "addScope": { "name": "a" } }), "stands there twice"),
         (
             json!({ "addScope": { "name": "b", "roles": [] } }),
             "unknown field `roles`",
@@ -847,7 +855,7 @@ fn drift_says_what_it_cannot_do() {
             json!({ "updateScope": { "name": "a", "description": "x".repeat(513) } }),
             "longer than the database allows",
         ),
-        (json!({ "burn": "a" }), "no change of a WSO2 server"),
+        (json!({ "burn": "a" }), "no such change is known"),
         (
             json!({ "switches": { "keyManager": "tired" } }),
             "unknown variant `tired`",
@@ -858,7 +866,7 @@ fn drift_says_what_it_cannot_do() {
         ),
         (
             json!({ "api": "IdentityServer", "deleteScope": "a" }),
-            "api: ",
+            "\"api\" is",
         ),
     ] {
         let error = server.drift(&change).unwrap_err();

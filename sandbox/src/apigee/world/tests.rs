@@ -27,7 +27,6 @@ fn what_is_written_loads_to_the_same_state_at_every_stage() {
         &json!({"shrinkPrunesKeys": true, "keyPostScopes": "merge"}),
     );
     driver
-        .apigee
         .drift(&json!({"expireKey": {"developer": "ann@example.com", "app": "shop"}}))
         .unwrap();
     let app = "/developers/ann@example.com/apps/shop";

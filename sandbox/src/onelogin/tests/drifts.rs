@@ -115,8 +115,8 @@ fn a_change_that_cannot_be_made_says_why_and_does_nothing() {
         ),
         (json!({ "server": 31415, "removeClient": 4 }), "no client"),
         (json!({ "removeApp": 4 }), "no app 4"),
-        (json!({}), "no change"),
-        (json!([]), "no change"),
+        (json!({}), "one verb"),
+        (json!([]), "a change is an object"),
     ] {
         let error = desk.drift(&change).unwrap_err();
         assert!(error.contains(reason), "{change}: {error}");

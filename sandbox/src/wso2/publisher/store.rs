@@ -16,17 +16,17 @@ use super::super::world::{LocalScope, SharedScope, UsedBy};
 
 /// What is known of a name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in super::super) struct Definition {
-    pub(in super::super) display_name: String,
-    pub(in super::super) description: Option<String>,
-    pub(in super::super) bindings: Vec<String>,
+pub(super) struct Definition {
+    pub(super) display_name: String,
+    pub(super) description: Option<String>,
+    pub(super) bindings: Vec<String>,
 }
 
 /// Who uses a scope.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in super::super) struct Usage {
-    pub(in super::super) count: Option<u32>,
-    pub(in super::super) used_by: Vec<UsedBy>,
+pub(super) struct Usage {
+    pub(super) count: Option<u32>,
+    pub(super) used_by: Vec<UsedBy>,
 }
 
 impl Usage {
@@ -188,10 +188,6 @@ impl Store {
         self.joined(&self.shared[self.by_id.get(id)?])
     }
 
-    pub(super) fn by_name(&self, name: &str) -> Option<Shared<'_>> {
-        self.joined(&self.shared[self.by_name.get(name)?.first()?])
-    }
-
     /// Whether a name is taken, by a shared scope or by one of a single API.
     pub(super) fn is_defined(&self, name: &str) -> bool {
         self.definitions.contains_key(name)
@@ -233,10 +229,6 @@ impl Store {
         }
         self.usages.remove(name);
         self.definitions.remove(name).is_some()
-    }
-
-    pub(super) fn set_usage(&mut self, name: &str, usage: Usage) {
-        self.usages.insert(name.to_owned(), usage);
     }
 
     fn insert_shared(&mut self, id: String, name: String, definition: Definition) {

@@ -14,10 +14,10 @@ const BINDING_LENGTH: usize = 255;
 
 /// What a POST or a PUT asks for; nothing is required of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in super::super) struct Draft {
-    pub(in super::super) name: Option<String>,
-    pub(in super::super) description: Option<String>,
-    pub(in super::super) bindings: Vec<String>,
+pub(super) struct Draft {
+    pub(super) name: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) bindings: Vec<String>,
 }
 
 /// A row.
@@ -54,7 +54,7 @@ impl PartialOrd for Name {
 
 /// The database refuses a row: no name, too long a value, or a name that is taken.
 #[derive(Debug, PartialEq, Eq)]
-pub(in super::super) struct Refused;
+pub(super) struct Refused;
 
 /// The rows, by id and by name.
 #[derive(Debug, Default)]
