@@ -50,7 +50,7 @@ use self::body::Body;
 use self::path::{Attributes, Place, Resource};
 use self::query::Query;
 use self::store::Store;
-use self::switches::Switches;
+use self::switches::{NullEntries, Switches};
 use self::view::Shape;
 use self::world::World;
 use super::wire::{Emulated, Label, Request, Response, UNROUTED};
@@ -86,11 +86,13 @@ struct Call<'a> {
     query: Query,
     /// Milliseconds since 1970.
     now: i64,
+    null_entries: NullEntries,
 }
 
 impl<'a> Call<'a> {
-    fn of(request: &'a Request) -> Self {
+    fn of(request: &'a Request, null_entries: NullEntries) -> Self {
         Self {
+            null_entries,
             request,
             query: Query::parse(request.query.as_deref()),
             now: request.now.as_millisecond(),
@@ -125,7 +127,8 @@ impl Apigee {
         let Self { organization, auth } = self;
         let caller = auth.caller(organization.edition, &organization.switches, request)?;
         auth::may_write(&caller, organization.edition, &request.method)?;
-        organization.answer(&Call::of(request), resource)
+        let nulls = organization.switches.null_entries(organization.edition);
+        organization.answer(&Call::of(request, nulls), resource)
     }
 }
 
@@ -274,7 +277,7 @@ impl Organization {
     }
 
     fn body(&self, call: &Call<'_>) -> Result<Body, Fault> {
-        Body::read(self.edition, call.request)
+        Body::read(self.edition, call)
     }
 
     /// Makes up an id that was not there before.

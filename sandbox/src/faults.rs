@@ -3,7 +3,7 @@
 //! | fault | what the client sees | effect on the system |
 //! |---|---|---|
 //! | `latency` | the answer later; adds to whatever else applies | as usual |
-//! | `status` | the given answer | none (`before`) or as usual (`after`) |
+//! | `status` | the given answer | none (`before`) or as usual (`after`); with `change`, somebody else's follows |
 //! | `reset` | a connection reset | none (`before`) or as usual (`after`) |
 //! | `truncate` | the full `Content-Length`, a cut body, the end of the connection | as usual |
 //! | `expireTokens` | the answer to a token that is no longer known | every token is forgotten, then as usual |
@@ -94,6 +94,9 @@ pub(super) struct StatusFault {
     pub(super) retry_after: Option<String>,
     #[serde(default)]
     pub(super) when: When,
+    /// A change by somebody else while the client waits to try again, as in `POST /__sandbox/drift`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) change: Option<Value>,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]

@@ -6,6 +6,7 @@ use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::answer::{AnswerBody, cut, problem, status_answer, whole};
 use super::control;
@@ -110,10 +111,13 @@ impl Shared {
                     "the world was replaced by one without this system",
                 ));
             };
-            if let Some(Fault::Drift(drift)) = &verdict.fault
-                && drift.when == When::After
-            {
-                drifted(live.drift(drift.change.clone(), Some(&system)));
+            let follows = match &verdict.fault {
+                Some(Fault::Drift(drift)) if drift.when == When::After => Some(&drift.change),
+                Some(Fault::Status(status)) => status.change.as_ref(),
+                _ => None,
+            };
+            if let Some(change) = follows {
+                drifted(live.drift(change.clone(), Some(&system)));
             }
             let answered = Label {
                 route: response.route,
@@ -147,6 +151,9 @@ impl Shared {
         match fault {
             Fault::Status(status) if status.when == When::Before => {
                 self.record(Some(system), request, label, Some(status.code), Some(fault));
+                if let Some(change) = &status.change {
+                    self.drift_of_fault(change, system).await;
+                }
                 Some(Outcome::Answer(status_answer(status)))
             }
             Fault::Reset(at) if at.when == When::Before => {
@@ -167,16 +174,21 @@ impl Shared {
                 None
             }
             Fault::Drift(drift) if drift.when == When::Before => {
-                let version = {
-                    let mut live = self.live();
-                    drifted(live.drift(drift.change.clone(), Some(system)));
-                    live.version
-                };
-                self.save(version).await;
+                self.drift_of_fault(&drift.change, system).await;
                 None
             }
             _ => None,
         }
+    }
+
+    /// Makes the change by somebody else that a fault brings along.
+    async fn drift_of_fault(&self, change: &Value, system: &str) {
+        let version = {
+            let mut live = self.live();
+            drifted(live.drift(change.clone(), Some(system)));
+            live.version
+        };
+        self.save(version).await;
     }
 
     /// The faults that befall an answer.

@@ -19,7 +19,7 @@ pub(super) fn answer(
     let method = &call.request.method;
     let Attributes::One(name) = part else {
         if method == Method::POST {
-            *attributes = Body::read(edition, call.request)?
+            *attributes = Body::read(edition, call)?
                 .attributes("attribute")?
                 .unwrap_or_default();
         } else if method != Method::GET {
@@ -43,7 +43,7 @@ pub(super) fn answer(
     match *method {
         Method::GET => {}
         Method::POST => {
-            let body = Body::read(edition, call.request)?;
+            let body = Body::read(edition, call)?;
             body.text("value")?
                 .unwrap_or_default()
                 .clone_into(&mut attributes[place].value);

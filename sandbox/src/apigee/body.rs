@@ -3,9 +3,10 @@
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 
-use super::Edition;
 use super::answer::Fault;
 use super::store::Attribute;
+use super::switches::NullEntries;
+use super::{Call, Edition};
 use crate::wire::Request;
 
 /// A JSON object from a request.
@@ -17,7 +18,8 @@ impl Body {
     ///
     /// # Errors
     /// On Edge 415 for a content type that it does not take; 400 for what is no JSON object.
-    pub(super) fn read(edition: Edition, request: &Request) -> Result<Self, Fault> {
+    pub(super) fn read(edition: Edition, call: &Call<'_>) -> Result<Self, Fault> {
+        let request = call.request;
         if request.body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::default());
         }
@@ -25,7 +27,12 @@ impl Body {
             check_content_type(request)?;
         }
         match serde_json::from_slice(&request.body) {
-            Ok(Value::Object(members)) => Ok(Self(members)),
+            Ok(Value::Object(mut members)) => {
+                members
+                    .values_mut()
+                    .try_for_each(|member| settle_nulls(member, call.null_entries))?;
+                Ok(Self(members))
+            }
             Ok(_) => Err(Fault::invalid(
                 "The request body must be a JSON object".to_owned(),
             )),
@@ -129,6 +136,28 @@ impl Body {
             }
             Some(_) => Err(wrong(name, expected)),
         }
+    }
+}
+
+/// Takes null out of every list, or refuses it there.
+fn settle_nulls(value: &mut Value, null_entries: NullEntries) -> Result<(), Fault> {
+    match value {
+        Value::Array(entries) => {
+            if null_entries == NullEntries::Drop {
+                entries.retain(|entry| !entry.is_null());
+            } else if entries.iter().any(Value::is_null) {
+                return Err(Fault::invalid(
+                    "Invalid JSON payload received. A list holds null".to_owned(),
+                ));
+            }
+            entries
+                .iter_mut()
+                .try_for_each(|entry| settle_nulls(entry, null_entries))
+        }
+        Value::Object(members) => members
+            .values_mut()
+            .try_for_each(|member| settle_nulls(member, null_entries)),
+        _ => Ok(()),
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Switches {
     pub(super) key_post_scopes: Option<PostedScopes>,
     /// Whether `scopes: []` in a POST on a key clears the list; in proto3 it cannot be told from an absent one.
     pub(super) key_post_empty_scopes: EmptyList,
+    /// What becomes of `null` among the entries of a list; by default X passes over it and Edge refuses the body.
+    pub(super) null_entries: Option<NullEntries>,
     /// Which products a scope list is checked against: those of the key, or those of all keys of its app.
     pub(super) scope_check: ScopeCheck,
     /// Whether a product that is pending or revoked on a key lends its scopes to the check.
@@ -78,6 +80,7 @@ impl Default for Switches {
             key_put_without_attributes: Omitted::Keep,
             key_post_scopes: None,
             key_post_empty_scopes: EmptyList::Ignore,
+            null_entries: None,
             scope_check: ScopeCheck::Key,
             unapproved_products: Counted::Count,
             scope_names: Case::Sensitive,
@@ -116,6 +119,14 @@ impl Switches {
         })
     }
 
+    /// The handling of null in a list, with the edition's default.
+    pub(super) fn null_entries(&self, edition: Edition) -> NullEntries {
+        self.null_entries.unwrap_or(match edition {
+            Edition::Edge => NullEntries::Refuse,
+            Edition::X => NullEntries::Drop,
+        })
+    }
+
     /// The handling of upper case in a new e-mail, with the edition's default.
     pub(super) fn upper_case(&self, edition: Edition) -> UpperCase {
         self.upper_case_emails.unwrap_or(match edition {
@@ -151,6 +162,8 @@ answers! {
     PostedScopes { Replace, Merge, Ignore }
     /// What an empty list in a POST means.
     EmptyList { Ignore, Clear }
+    /// The fate of null among the entries of a list.
+    NullEntries { Drop, Refuse }
     /// The products that allow a scope.
     ScopeCheck { Key, App }
     /// Whether something counts.

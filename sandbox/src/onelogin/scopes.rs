@@ -6,7 +6,8 @@ use serde_json::json;
 use super::answer::{Answer, Refusal};
 use super::body::{Field, Fields};
 use super::switches::{
-    DeleteGrantedScope, ListOrder, Permission, ScopeCharacters, ScopePut, ScopeUniqueness,
+    DeleteGrantedScope, ListOrder, Permission, ScopeCharacters, ScopePut, ScopeTexts,
+    ScopeUniqueness,
 };
 use super::tables::{AppId, Scope, ScopeId, Server};
 use super::{OneLogin, Switches};
@@ -88,6 +89,7 @@ pub(super) fn update(
         },
         inherited: live.inherited,
     };
+    let scope = kept(scope, switches);
     check_writable(live, switches)?;
     check(system, server, &scope, Some(id))?;
     put(system, server, id, scope);
@@ -123,11 +125,26 @@ pub(super) fn read_new(fields: &Fields, switches: &Switches) -> Result<Scope, Re
     if switches.description_required && description == Field::Absent {
         return Err(missing("description"));
     }
-    Ok(Scope {
+    let scope = Scope {
         value,
         description: description.given(),
         inherited: false,
-    })
+    };
+    Ok(kept(scope, switches))
+}
+
+/// What the account keeps of the texts that it was sent.
+fn kept(scope: Scope, switches: &Switches) -> Scope {
+    let keep = |text: String| match switches.scope_texts {
+        ScopeTexts::AsSent => text,
+        ScopeTexts::Trimmed => text.trim().to_owned(),
+        ScopeTexts::LowerCase => text.to_lowercase(),
+    };
+    Scope {
+        value: keep(scope.value),
+        description: scope.description.map(keep),
+        inherited: scope.inherited,
+    }
 }
 
 /// The sentences that say why a scope would not be valid by itself.

@@ -15,6 +15,7 @@ pub(crate) struct Switches {
     /// In characters; no limit where `null`.
     pub(super) max_scope_length: Option<usize>,
     pub(super) description_required: bool,
+    pub(super) scope_texts: ScopeTexts,
     pub(super) scope_put: ScopePut,
     pub(super) delete_granted_scope: DeleteGrantedScope,
     pub(super) inherited_scope_writes: Permission,
@@ -58,6 +59,7 @@ impl Default for Switches {
             scope_characters: ScopeCharacters::NoWhitespace,
             max_scope_length: Some(255),
             description_required: false,
+            scope_texts: ScopeTexts::AsSent,
             scope_put: ScopePut::Keep,
             delete_granted_scope: DeleteGrantedScope::Cascade,
             inherited_scope_writes: Permission::Refuse,
@@ -126,6 +128,8 @@ choices! {
     ScopeCase { Sensitive, Insensitive }
     /// Which characters a value may have.
     ScopeCharacters { NoWhitespace, ScopeToken, Any }
+    /// What is kept of a scope's value and description.
+    ScopeTexts { AsSent, Trimmed, LowerCase }
     /// What a scope's PUT does with a field that it does not name.
     ScopePut { Keep, Clear, Refuse }
     /// What becomes of the deletion of a scope that clients hold.

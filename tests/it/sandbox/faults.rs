@@ -289,6 +289,22 @@ async fn somebody_else_writes_just_before_or_after() {
 }
 
 #[tokio::test]
+async fn somebody_else_writes_while_a_client_waits_that_was_told_to_try_again() {
+    let bench = Bench::start().await;
+    bench
+        .faults(json!([{ "write": true, "times": 2, "fault": { "status": {
+            "code": 503, "retryAfter": "0", "change": { "updateScope": { "id": 1, "description": "theirs" } } } } }]))
+        .await;
+    for _ in 0..2 {
+        assert_eq!(create(&bench, "a").send().await.unwrap().status(), 503);
+        let (_, scopes) = bench.get(SCOPES).await;
+        assert_eq!(scopes[0]["description"], "theirs");
+    }
+    assert_eq!(create(&bench, "a").send().await.unwrap().status(), 200);
+    assert_eq!(bench.scopes().await, ["orders:read", "a"]);
+}
+
+#[tokio::test]
 async fn a_plan_that_cannot_be_read_is_refused_and_changes_nothing() {
     let bench = Bench::start().await;
     bench

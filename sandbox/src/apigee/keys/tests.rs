@@ -241,6 +241,32 @@ fn products_are_appended_and_attributes_replaced() {
 }
 
 #[test]
+fn null_in_a_list_is_passed_over_or_refused() {
+    let gold = json!({"name": "tier", "value": "gold"});
+    let body = json!({"attributes": [gold, null], "scopes": ["WRITE", null]});
+    for (edition, switches, status) in [
+        ("X", json!({}), 200),
+        ("X", json!({"nullEntries": "refuse"}), 400),
+        ("Edge", json!({}), 400),
+        ("Edge", json!({"nullEntries": "drop"}), 200),
+    ] {
+        let mut driver = Driver::orders_with(edition, &switches);
+        let before = driver.fetch(KEY);
+        let (actual, answer) = driver.call("PUT", KEY, &body);
+        assert_eq!(actual, status, "{edition} {switches}: {answer}");
+        let key = driver.fetch(KEY);
+        if status == 200 {
+            assert_eq!(
+                (&key["attributes"], &key["scopes"]),
+                (&json!([gold]), &json!(["WRITE"]))
+            );
+        } else {
+            assert_eq!(key, before);
+        }
+    }
+}
+
+#[test]
 fn a_put_without_attributes_keeps_them_or_clears_them() {
     let gold = json!([{"name": "tier", "value": "gold"}]);
     for (answer, expected) in [("keep", gold.clone()), ("clear", json!([]))] {

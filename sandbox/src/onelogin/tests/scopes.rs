@@ -117,6 +117,25 @@ fn a_value_that_is_taken_or_unfit_is_refused() {
 }
 
 #[test]
+fn texts_are_kept_as_they_are_sent_or_rewritten() {
+    let body = r#"{"value":"Orders:Export","description":" Export orders\n"}"#;
+    for (kept, value, description) in [
+        ("asSent", "Orders:Export", " Export orders\n"),
+        ("trimmed", "Orders:Export", "Export orders"),
+        ("lowerCase", "orders:export", " export orders\n"),
+    ] {
+        let mut desk = Desk::with(json!({ "scopeTexts": kept }));
+        for (method, target) in [("POST", "/31415/scopes"), ("PUT", "/31415/scopes/52")] {
+            assert_eq!(desk.call(method, target, body).0, 200);
+            assert_eq!(
+                desk.get("/31415/scopes")[3],
+                json!({ "id": 52, "value": value, "description": description, "inherited": false })
+            );
+        }
+    }
+}
+
+#[test]
 fn switches_decide_where_a_value_is_unique_and_what_it_may_hold() {
     for (switches, value, status) in [
         (json!({ "scopeUniqueness": "account" }), "bills", 422),
