@@ -47,6 +47,7 @@ use serde_json::{Value, json};
 use self::answer::{Answer, Fault, respond};
 use self::auth::Auth;
 use self::body::Body;
+use self::lookup::AppPath;
 use self::path::{Attributes, Place, Resource};
 use self::query::Query;
 use self::store::Store;
@@ -250,21 +251,33 @@ impl Organization {
                 holder,
                 app,
                 sub,
-            } => self.holder_app(call, kind, &holder, &app, sub),
-            Resource::Keys { kind, holder, app } => self.keys(call, kind, &holder, &app),
+            } => {
+                let (holder, app) = (&holder, &app);
+                self.holder_app(call, AppPath { kind, holder, app }, sub)
+            }
+            Resource::Keys { kind, holder, app } => {
+                let (holder, app) = (&holder, &app);
+                self.keys(call, AppPath { kind, holder, app })
+            }
             Resource::Key {
                 kind,
                 holder,
                 app,
                 key,
-            } => self.key(call, kind, &holder, &app, &key),
+            } => {
+                let (holder, app) = (&holder, &app);
+                self.key(call, AppPath { kind, holder, app }, &key)
+            }
             Resource::KeyProduct {
                 kind,
                 holder,
                 app,
                 key,
                 product,
-            } => self.key_product(call, kind, &holder, &app, &key, &product),
+            } => {
+                let (holder, app) = (&holder, &app);
+                self.key_product(call, AppPath { kind, holder, app }, &key, &product)
+            }
         }
     }
 

@@ -71,16 +71,11 @@ impl Shared {
         let (system, label) = {
             let live = self.live();
             let Some(system) = live.world.find(name, &request.path) else {
-                self.record(
-                    None,
-                    request,
-                    Label {
-                        route: UNROUTED,
-                        token: false,
-                    },
-                    Some(404),
-                    None,
-                );
+                let label = Label {
+                    route: UNROUTED,
+                    token: false,
+                };
+                self.record(None, request, label, (Some(404), None));
                 return Outcome::Answer(problem(
                     StatusCode::NOT_FOUND,
                     "no system of this world serves this path",
@@ -128,8 +123,7 @@ impl Shared {
                 Some(&system),
                 request,
                 answered,
-                answered_status(&response, &verdict),
-                verdict.fault.as_ref(),
+                (answered_status(&response, &verdict), verdict.fault.as_ref()),
             );
             (response, (live.version != before).then_some(live.version))
         };
@@ -150,14 +144,19 @@ impl Shared {
         let fault = verdict.fault.as_ref()?;
         match fault {
             Fault::Status(status) if status.when == When::Before => {
-                self.record(Some(system), request, label, Some(status.code), Some(fault));
+                self.record(
+                    Some(system),
+                    request,
+                    label,
+                    (Some(status.code), Some(fault)),
+                );
                 if let Some(change) = &status.change {
                     self.drift_of_fault(change, system).await;
                 }
                 Some(Outcome::Answer(status_answer(status)))
             }
             Fault::Reset(at) if at.when == When::Before => {
-                self.record(Some(system), request, label, None, Some(fault));
+                self.record(Some(system), request, label, (None, Some(fault)));
                 Some(Outcome::Reset)
             }
             Fault::Hold(at) if at.when == When::Before => {
@@ -205,13 +204,13 @@ impl Shared {
         }
     }
 
+    /// Writes down what a client was told of a request, and the fault that had it told so.
     fn record(
         &self,
         system: Option<&Arc<str>>,
         request: &Request,
         label: Label,
-        status: Option<u16>,
-        fault: Option<&Fault>,
+        (status, fault): (Option<u16>, Option<&Fault>),
     ) {
         let body =
             (!request.body.is_empty()).then(|| String::from_utf8_lossy(&request.body).into_owned());
@@ -254,8 +253,7 @@ impl Drop for GivenUp<'_> {
                 Some(self.system),
                 self.request,
                 self.label,
-                None,
-                Some(self.fault),
+                (None, Some(self.fault)),
             );
         }
     }

@@ -155,8 +155,8 @@ impl Case {
 
     // Commands.
 
-    /// `scopeward ARGS` as a process that was not started yet: nothing but the credentials in its environment.
-    pub(crate) fn command(&self, args: &[&str]) -> Command {
+    /// `scopeward ARGS` as a process that was not started yet, with nothing at all in its environment.
+    pub(crate) fn bare_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_scopeward"));
         command
             .args(args)
@@ -165,6 +165,12 @@ impl Case {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        command
+    }
+
+    /// The same with the credentials in its environment.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.bare_command(args);
         for place in &self.places {
             let name = place.name.to_uppercase();
             command.env(format!("SCOPEWARD_{name}_URL"), self.url_of(&place.name));

@@ -201,7 +201,7 @@ fn random_manifests(random: &mut StdRng) -> String {
 #[test]
 fn the_second_run_in_a_random_world_writes_nothing() {
     let mut done = 0;
-    for seed in 0..25 {
+    for seed in 0..10 {
         let mut random = StdRng::seed_from_u64(seed);
         let case = Case::of(random_systems(&mut random));
         for system in ["onelogin", "wso2", "publisher", "apigee"] {
@@ -242,7 +242,7 @@ fn the_second_run_in_a_random_world_writes_nothing() {
             }
         }
     }
-    assert!(done > 20, "most worlds can be made as declared: {done}");
+    assert!(done > 10, "most worlds can be made as declared: {done}");
 }
 
 #[test]
@@ -362,13 +362,17 @@ fn names_that_a_system_breaks_on_are_refused_by_validate() {
         } else {
             publisher("")
         }]);
-        for name in names {
+        for (n, name) in names.iter().enumerate() {
             let spec = manifest::scope_spec(system, name, "description: D, displayName: D");
-            case.write("scope.yaml", manifest::document("Scope", "s", &spec));
-            let ran = case.run(&["validate", "."]).exits(FAILED);
-            assert!(ran.stdout.contains("scope.yaml:5:"), "{name}\n{ran}");
-            case.sync(&["--new-inventory"]).exits(FAILED);
+            let document = manifest::document("Scope", &format!("s-{n}"), &spec);
+            case.write(&format!("scope-{n}.yaml"), document);
         }
+        let ran = case.run(&["validate", "."]).exits(FAILED);
+        for (n, name) in names.iter().enumerate() {
+            let place = format!("scope-{n}.yaml:5:");
+            assert!(ran.stdout.contains(&place), "{name}\n{ran}");
+        }
+        case.sync(&["--new-inventory"]).exits(FAILED);
         assert_eq!(case.writes(), 0, "nothing that was refused was sent");
     }
 }

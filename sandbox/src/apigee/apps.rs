@@ -8,19 +8,14 @@ use http::Method;
 use super::answer::{Answer, Fault};
 use super::body::Body;
 use super::keys::expiry;
-use super::lookup::unknown_app;
+use super::listing::PageSizes;
+use super::lookup::{AppPath, unknown_app};
 use super::path::Attributes;
 use super::query::{Page, page_token, read_page_token};
 use super::store::{App, Attribute, HolderKind, HolderName, Key, Status};
 use super::switches::{Checked, ListedAppId};
 use super::view::{AppView, ListView, ShownKeys};
 use super::{Call, Edition, Organization, attributes};
-
-/// How many of a holder's apps one answer has where the caller names no number, and at the most.
-struct PageSizes {
-    default: usize,
-    most: usize,
-}
 
 impl Organization {
     /// The apps of one holder.
@@ -43,12 +38,11 @@ impl Organization {
     pub(super) fn holder_app(
         &mut self,
         call: &Call<'_>,
-        kind: HolderKind,
-        holder: &str,
-        name: &str,
+        app: AppPath<'_>,
         sub: Attributes,
     ) -> Result<Answer, Fault> {
-        let id = self.app_id(kind, holder, name)?;
+        let kind = app.kind;
+        let id = self.app_id(app)?;
         if sub != Attributes::None {
             return self.app_attributes(call, &id, sub);
         }
@@ -61,8 +55,9 @@ impl Organization {
                     return Ok(Answer::NoContent);
                 }
                 let body = self.body(call)?;
-                let echo = body.has("credentials");
-                self.update_app(call, kind, &id, &body, echo)?;
+                // An answer that is sent back makes no key.
+                let mints = (!body.has("credentials")).then_some(kind);
+                self.update_app(call, &id, &body, mints)?;
                 self.show_app(&id)
             }
             Method::POST if kind != HolderKind::AppGroup => {
@@ -72,18 +67,16 @@ impl Organization {
                 }
                 let body = self.body(call)?;
                 let wanted = posted_status(&body)?;
-                self.update_app(call, kind, &id, &body, false)?;
+                self.update_app(call, &id, &body, Some(kind))?;
                 if let Some(status) = wanted {
                     self.edit_app(&id, call.now, |app| app.status = status);
                 }
                 self.show_app(&id)
             }
             Method::DELETE => {
-                let app = self
-                    .store
-                    .remove_app(&id)
-                    .ok_or_else(|| unknown_app(name, holder))?;
-                Ok(Answer::ok(&self.app_view(&app)))
+                let removed = self.store.remove_app(&id);
+                let removed = removed.ok_or_else(|| unknown_app(app.app, app.holder))?;
+                Ok(Answer::ok(&self.app_view(&removed)))
             }
             _ => Err(Fault::method()),
         }
@@ -211,17 +204,15 @@ impl Organization {
     fn update_app(
         &mut self,
         call: &Call<'_>,
-        kind: HolderKind,
         id: &str,
         body: &Body,
-        echo: bool,
+        mints: Option<HolderKind>,
     ) -> Result<(), Fault> {
         let attributes: Vec<Attribute> = body.attributes("attributes")?.unwrap_or_default();
         let callback_url = body.text("callbackUrl")?.unwrap_or_default().to_owned();
-        let key = if echo || body.products()?.is_empty() {
-            None
-        } else {
-            Some(self.minted_key(call, kind, body)?)
+        let key = match mints {
+            Some(kind) if !body.products()?.is_empty() => Some(self.minted_key(call, kind, body)?),
+            _ => None,
         };
         self.edit_app(id, call.now, |app| {
             app.attributes = attributes;
@@ -282,7 +273,7 @@ impl Organization {
             },
         };
         let expand = call.query.flag("expand");
-        let cut = self.cut(call, "count", expand, sizes.default, sizes.most)?;
+        let cut = self.cut(call, "count", expand, sizes)?;
         let apps = self.store.apps_of(holder, cut.start).take(cut.size);
         if expand {
             let items: Vec<AppView<'_>> = apps.map(|app| self.app_view(app)).collect();

@@ -4,7 +4,7 @@ use http::Method;
 
 use super::answer::{Answer, Fault};
 use super::body::Body;
-use super::listing::MOST;
+use super::listing::{MOST, PageSizes};
 use super::path::Attributes;
 use super::query::{Page, page_token, read_page_token};
 use super::store::{Holder, HolderKind, HolderName};
@@ -178,7 +178,7 @@ impl Organization {
             HolderKind::Company | HolderKind::AppGroup => ("company", "name"),
         };
         let expand = call.query.flag("expand");
-        let cut = self.cut(call, "count", expand, MOST, MOST)?;
+        let cut = self.cut(call, "count", expand, PageSizes::USUAL)?;
         let app = call
             .query
             .get("app")

@@ -12,7 +12,7 @@ use http::Method;
 
 use super::answer::{Answer, Fault};
 use super::body::Body;
-use super::lookup::unknown_key;
+use super::lookup::{AppPath, unknown_key};
 use super::store::{Attribute, HolderKind, Key, NEVER, Status};
 use super::switches::{EmptyList, GivenList, Omitted, PostedScopes};
 use super::view::KeyView;
@@ -62,18 +62,12 @@ impl Call<'_> {
 
 impl Organization {
     /// `keys` and `keys/create`: imports a key. There is no list of keys.
-    pub(super) fn keys(
-        &mut self,
-        call: &Call<'_>,
-        kind: HolderKind,
-        holder: &str,
-        app: &str,
-    ) -> Result<Answer, Fault> {
+    pub(super) fn keys(&mut self, call: &Call<'_>, app: AppPath<'_>) -> Result<Answer, Fault> {
         if call.request.method != Method::POST {
             return Err(Fault::method());
         }
         let body = self.body(call)?;
-        let app_id = self.app_id(kind, holder, app)?;
+        let app_id = self.app_id(app)?;
         let key = self.imported_key(call, &body)?;
         let consumer_key = key.consumer_key.clone();
         if !self.store.add_key(&app_id, key) {
@@ -95,34 +89,32 @@ impl Organization {
     pub(super) fn key(
         &mut self,
         call: &Call<'_>,
-        kind: HolderKind,
-        holder: &str,
-        app: &str,
+        app: AppPath<'_>,
         consumer_key: &str,
     ) -> Result<Answer, Fault> {
         match call.request.method {
             Method::GET => {
-                let app_id = self.app_id(kind, holder, app)?;
+                let app_id = self.app_id(app)?;
                 self.show_key(&app_id, consumer_key)
             }
-            Method::PUT if self.has_key_put(kind) => {
+            Method::PUT if self.has_key_put(app.kind) => {
                 let change = self.put_change(&self.body(call)?)?;
-                let app_id = self.app_id(kind, holder, app)?;
+                let app_id = self.app_id(app)?;
                 self.change_key(&app_id, consumer_key, change)?;
                 self.show_key(&app_id, consumer_key)
             }
             Method::POST => {
-                let app_id = self.app_id(kind, holder, app)?;
+                let app_id = self.app_id(app)?;
                 if let Some(action) = call.action()? {
                     self.stored_key_mut(&app_id, consumer_key)?.status = action.status();
                     return Ok(Answer::NoContent);
                 }
                 let body = self.body(call)?;
-                self.post_key(kind, &app_id, consumer_key, &body)?;
+                self.post_key(app.kind, &app_id, consumer_key, &body)?;
                 self.show_key(&app_id, consumer_key)
             }
             Method::DELETE => {
-                let app_id = self.app_id(kind, holder, app)?;
+                let app_id = self.app_id(app)?;
                 let key = self
                     .store
                     .remove_key(&app_id, consumer_key)
@@ -137,15 +129,13 @@ impl Organization {
     pub(super) fn key_product(
         &mut self,
         call: &Call<'_>,
-        kind: HolderKind,
-        holder: &str,
-        app: &str,
+        app: AppPath<'_>,
         consumer_key: &str,
         product: &str,
     ) -> Result<Answer, Fault> {
         match call.request.method {
             Method::POST => {
-                let app_id = self.app_id(kind, holder, app)?;
+                let app_id = self.app_id(app)?;
                 let Some(action) = call.action()? else {
                     return Err(Fault::invalid(
                         "An action of approve or revoke is needed".to_owned(),
@@ -157,7 +147,7 @@ impl Organization {
                 Ok(Answer::NoContent)
             }
             Method::DELETE => {
-                let app_id = self.app_id(kind, holder, app)?;
+                let app_id = self.app_id(app)?;
                 self.remove_product_from_key(&app_id, consumer_key, product)?;
                 self.show_key(&app_id, consumer_key)
             }
@@ -165,7 +155,7 @@ impl Organization {
         }
     }
 
-    pub(super) fn remove_product_from_key(
+    fn remove_product_from_key(
         &mut self,
         app_id: &str,
         consumer_key: &str,

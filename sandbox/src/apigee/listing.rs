@@ -21,6 +21,21 @@ const PRIVATE_CLOUD_APPS: usize = 10_000;
 /// The most items of the other lists, and of a page of apps.
 pub(super) const MOST: usize = 1000;
 
+/// How many items a page has where the caller names no number, and at the most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PageSizes {
+    pub(super) default: usize,
+    pub(super) most: usize,
+}
+
+impl PageSizes {
+    /// Those of all lists but a holder's apps.
+    pub(super) const USUAL: Self = Self {
+        default: MOST,
+        most: MOST,
+    };
+}
+
 /// Where a page begins and how long it is.
 pub(super) struct Cut<'a> {
     pub(super) start: &'a str,
@@ -34,8 +49,7 @@ impl Organization {
         call: &'a Call<'_>,
         number: &str,
         expand: bool,
-        default: usize,
-        most: usize,
+        PageSizes { default, most }: PageSizes,
     ) -> Result<Cut<'a>, Fault> {
         let whole = Cut {
             start: "",
@@ -134,7 +148,7 @@ impl Organization {
                 size: size.unwrap_or(MOST).min(MOST),
             }
         } else if self.pages() {
-            self.cut(call, "rows", false, MOST, MOST)?
+            self.cut(call, "rows", false, PageSizes::USUAL)?
         } else {
             Cut {
                 start: "",

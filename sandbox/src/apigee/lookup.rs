@@ -6,13 +6,19 @@ use super::path::decode_again;
 use super::store::{HolderKind, HolderName, Key, Product};
 use super::switches::Case;
 
+/// An app by its holder and its name, as a path has them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AppPath<'a> {
+    pub(super) kind: HolderKind,
+    pub(super) holder: &'a str,
+    pub(super) app: &'a str,
+}
+
 impl Organization {
     /// The id of an app that a path names.
     pub(super) fn app_id(
         &self,
-        kind: HolderKind,
-        holder: &str,
-        app: &str,
+        AppPath { kind, holder, app }: AppPath<'_>,
     ) -> Result<String, Fault> {
         let name = self.holder_name(kind, holder)?;
         let id = self.store.app_id(&name, app).map(str::to_owned);

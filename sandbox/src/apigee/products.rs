@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::answer::{Answer, Fault};
 use super::body::Body;
-use super::listing::MOST;
+use super::listing::PageSizes;
 use super::store::{App, Attribute, Product};
 use super::switches::Omitted;
 use super::view::ProductView;
@@ -175,7 +175,7 @@ impl Organization {
         let query = &call.query;
         let expand = query.flag("expand");
         // Nothing in the documents of this list rules expansion with paging out.
-        let cut = self.cut(call, "count", false, MOST, MOST)?;
+        let cut = self.cut(call, "count", false, PageSizes::USUAL)?;
         let attribute = query.get("attributename");
         let wanted = |product: &&Product| {
             attribute.is_none_or(|name| {

@@ -66,77 +66,39 @@ impl Refusal {
     }
 }
 
-fn grant(
-    request: &Request,
-    accounts: &mut Accounts,
-    switches: &Switches,
-) -> Result<Response, Refusal> {
-    let form: Vec<(String, String)> = url::form_urlencoded::parse(&request.body)
-        .into_owned()
-        .collect();
-    let field = |name: &str| {
-        form.iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    };
-    let client_id = authenticate_client(request, &field, accounts)?;
-    let required = |name: &'static str| {
-        field(name).ok_or_else(|| {
+/// The fields of a token request.
+struct Form(Vec<(String, String)>);
+
+impl Form {
+    fn of(request: &Request) -> Self {
+        let fields = url::form_urlencoded::parse(&request.body);
+        Self(fields.into_owned().collect())
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn required(&self, name: &'static str) -> Result<&str, Refusal> {
+        self.field(name).ok_or_else(|| {
             Refusal::new(
                 400,
                 "invalid_request",
                 format!("Missing parameters: {name}"),
             )
         })
-    };
+    }
+}
 
-    let wanted = field("scope").unwrap_or_default();
-    let (username, granted) = match required("grant_type")? {
-        "password" => {
-            let (username, password) = (required("username")?, required("password")?);
-            let user = accounts.user(username, password).ok_or_else(|| {
-                Refusal::new(
-                    400,
-                    "invalid_grant",
-                    format!("Authentication failed for {username}"),
-                )
-            })?;
-            (
-                Some(username.to_owned()),
-                granted(wanted, |scope| roles_grant(&user.roles, scope)),
-            )
-        }
-        "client_credentials" => (
-            None,
-            granted(wanted, |_| switches.client_credentials_scopes),
-        ),
-        "refresh_token" => {
-            let refresh = required("refresh_token")?;
-            let old = accounts
-                .tokens()
-                .find(|token| {
-                    token.refresh.as_deref() == Some(refresh) && token.client_id == client_id
-                })
-                .cloned()
-                .ok_or_else(|| {
-                    Refusal::new(
-                        400,
-                        "invalid_grant",
-                        "Persisted access token data not found",
-                    )
-                })?;
-            accounts.remove_token(&old.access);
-            (old.username, old.scopes)
-        }
-        _ => {
-            return Err(Refusal::new(
-                400,
-                "unsupported_grant_type",
-                "Unsupported grant_type value",
-            ));
-        }
-    };
-
+fn grant(
+    request: &Request,
+    accounts: &mut Accounts,
+    switches: &Switches,
+) -> Result<Response, Refusal> {
+    let form = Form::of(request);
+    let client_id = authenticate_client(request, &form, accounts)?;
+    let (username, granted) = granted_to(&form, &client_id, accounts, switches)?;
     let now = request.now;
     let reusable = accounts.tokens().find(|token| {
         switches.reuses_tokens
@@ -162,6 +124,47 @@ fn grant(
     Ok(answer)
 }
 
+/// Who a token is for, none being the client itself, and the scopes that it gets.
+fn granted_to(
+    form: &Form,
+    client_id: &str,
+    accounts: &mut Accounts,
+    switches: &Switches,
+) -> Result<(Option<String>, Vec<String>), Refusal> {
+    let wanted = form.field("scope").unwrap_or_default();
+    let invalid = |description: String| Refusal::new(400, "invalid_grant", description);
+    match form.required("grant_type")? {
+        "password" => {
+            let (username, password) = (form.required("username")?, form.required("password")?);
+            let user = accounts
+                .user(username, password)
+                .ok_or_else(|| invalid(format!("Authentication failed for {username}")))?;
+            let granted = granted(wanted, |scope| roles_grant(&user.roles, scope));
+            Ok((Some(username.to_owned()), granted))
+        }
+        "client_credentials" => {
+            let granted = granted(wanted, |_| switches.client_credentials_scopes);
+            Ok((None, granted))
+        }
+        "refresh_token" => {
+            let refresh = form.required("refresh_token")?;
+            let old = accounts.tokens().find(|token| {
+                token.refresh.as_deref() == Some(refresh) && token.client_id == client_id
+            });
+            let old = old
+                .cloned()
+                .ok_or_else(|| invalid("Persisted access token data not found".to_owned()))?;
+            accounts.remove_token(&old.access);
+            Ok((old.username, old.scopes))
+        }
+        _ => Err(Refusal::new(
+            400,
+            "unsupported_grant_type",
+            "Unsupported grant_type value",
+        )),
+    }
+}
+
 /// The scopes of a request that are granted, sorted and once each.
 fn granted(wanted: &str, may: impl Fn(&str) -> bool) -> Vec<String> {
     let mut scopes: Vec<String> = wanted
@@ -178,14 +181,14 @@ fn granted(wanted: &str, may: impl Fn(&str) -> bool) -> Vec<String> {
 }
 
 /// The client of a request, by HTTP Basic or by the form.
-fn authenticate_client<'a>(
+fn authenticate_client(
     request: &Request,
-    field: &impl Fn(&str) -> Option<&'a str>,
+    form: &Form,
     accounts: &Accounts,
 ) -> Result<String, Refusal> {
     let (client_id, client_secret) = match basic(request) {
         Some(credentials) => credentials,
-        None => match (field("client_id"), field("client_secret")) {
+        None => match (form.field("client_id"), form.field("client_secret")) {
             (Some(id), Some(secret)) => (id.to_owned(), secret.to_owned()),
             _ => {
                 return Err(Refusal::new(

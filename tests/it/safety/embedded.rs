@@ -1,18 +1,10 @@
 //! Section 12: the embedded sandbox.
 
-use std::process::Command;
-
 use crate::support::*;
 
 /// `scopeward ARGS` in the case's folder with nothing at all in its environment.
 fn bare(case: &Case, args: &[&str]) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_scopeward"));
-    let output = command
-        .args(args)
-        .current_dir(case.path())
-        .env_clear()
-        .output()
-        .unwrap();
+    let output = case.bare_command(args).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
 }

@@ -87,6 +87,7 @@ fn an_emptied_list_is_stored_as_empty_which_is_unrestricted() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn what_a_body_does_to_the_scopes_of_a_key() {
     // (edition, method, body, switches, scopes afterwards; the key starts with READ)
     let table = [

@@ -105,36 +105,22 @@ pub(super) fn error(
     message: &str,
     description: &str,
 ) -> Response {
-    detailed_error(route, status, code, message, description, &[])
+    answer::value(route, status, &error_body(code, message, description, &[]))
 }
 
-fn detailed_error(
-    route: &'static str,
-    status: u16,
-    code: u32,
-    message: &str,
-    description: &str,
-    details: &[Json],
-) -> Response {
-    let body = json!({
+fn error_body(code: u32, message: &str, description: &str, details: &[Json]) -> Json {
+    json!({
         "code": code,
         "message": message,
         "description": description,
         "moreInfo": "",
         "error": details,
-    });
-    answer::value(route, status, &body)
+    })
 }
 
 pub(super) fn invalid(route: &'static str, violations: &[Json]) -> Response {
-    detailed_error(
-        route,
-        400,
-        400,
-        "Bad Request",
-        "Validation Error",
-        violations,
-    )
+    let body = error_body(400, "Bad Request", "Validation Error", violations);
+    answer::value(route, 400, &body)
 }
 
 pub(super) fn display_name_missing(route: &'static str) -> Response {
