@@ -23,8 +23,8 @@
 //! Sets (roles, an app's scopes) are three-way: see `plan/sets.rs`. What a safety rule stops comes out as a change with
 //! a [`Refusal`] on it, so that the digest of a plan is the same before and after somebody approved it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -36,6 +36,7 @@ mod apps;
 pub mod change;
 pub mod digest;
 pub mod guard;
+pub mod rule;
 mod scopes;
 mod sets;
 pub mod settle;
@@ -47,12 +48,14 @@ pub(crate) mod words;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Approval, Policy, Target};
 use crate::model::{
-    AppRef, Counted, Coverage, DesiredTarget, Intent, Live, LiveIdentity, ManifestRef, Owned,
-    Record, RemoteId, Removal, Source, System, TargetId,
+    AppRef, Counted, Coverage, DesiredTarget, Intent, Lineage, Live, LiveApp, LiveIdentity,
+    ManifestRef, Owned, Record, RemoteId, Removal, Source, System, TargetId,
 };
 use access::Access;
 use change::Change;
 use digest::Digest;
+use rule::Named;
+pub use rule::{Refusal, Rule, WayThrough};
 
 /// Whether what no manifest declares is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -152,114 +155,6 @@ pub enum SkipReason {
     Interrupted,
     /// A safety rule stopped it.
     Refused,
-}
-
-/// The safety rules.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr, VariantNames,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum Rule {
-    /// A live object that is not ours would be taken.
-    Takeover,
-    /// Another manifest, outside this run's paths, holds it.
-    Conflict,
-    /// Nothing was applied to this set yet, and it would shrink.
-    FirstContact,
-    /// The set holds entries that nobody declared, and its manifest says `Fail`.
-    ForeignScopes,
-    /// An empty list opens access to everyone.
-    OpensToAll,
-    /// A holder would lose its last entry.
-    LastEntry,
-    /// The last applied manifest said `protected`.
-    Protected,
-    /// Somebody that no manifest knows would lose access.
-    UnmanagedConsumers,
-    /// More removals of one kind than allowed.
-    MaxRemovals,
-    /// A larger share removed than allowed.
-    MaxRemovalPercent,
-    /// More than half of a small population removed.
-    MoreThanHalf,
-    /// The inventory does not know the target.
-    NewInventory,
-    /// The target's manifest asks for an approval.
-    ManualApproval,
-}
-
-/// A safety rule that stops something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// Which.
-    pub rule: Rule,
-    /// What it stops; `None` is the whole target.
-    pub object: Option<ObjectRef>,
-    /// One sentence with the numbers.
-    pub message: String,
-    /// The limit, where the rule has one.
-    pub limit: Option<u64>,
-    /// What was counted against it.
-    pub actual: Option<u64>,
-    /// What to do.
-    pub way_through: WayThrough,
-    /// Whether `--approve-plan` lifts it.
-    pub liftable: bool,
-}
-
-/// What to do about a refusal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WayThrough {
-    /// What these words say.
-    Words(String),
-    /// To adopt what a manifest declares. The whole command depends on how the run was called, which a plan does not know.
-    Adopt {
-        /// The manifest's kind.
-        kind: ObjectKind,
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-    },
-}
-
-impl WayThrough {
-    fn adopt(kind: ObjectKind, manifest: &Source) -> Self {
-        Self::Adopt {
-            kind,
-            namespace: manifest.namespace.clone(),
-            name: manifest.name.clone(),
-        }
-    }
-}
-
-impl From<&str> for WayThrough {
-    fn from(words: &str) -> Self {
-        Self::Words(words.to_owned())
-    }
-}
-
-impl From<String> for WayThrough {
-    fn from(words: String) -> Self {
-        Self::Words(words)
-    }
-}
-
-impl fmt::Display for WayThrough {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Words(words) => f.write_str(words),
-            Self::Adopt {
-                kind,
-                namespace,
-                name,
-            } => {
-                let kind: &str = kind.into();
-                write!(f, "adopt --only {kind}/{namespace}/{name}")
-            }
-        }
-    }
 }
 
 /// What a change, a skip or a refusal is about.
@@ -378,6 +273,8 @@ pub struct TargetPlan {
     pub error: Option<Failure>,
     /// How many requests the reading took.
     pub requests: u64,
+    /// Which inventory it was made against.
+    pub lineage: Option<Lineage>,
     /// The inventory's count of writes.
     pub writes: u64,
     /// Counts for people.
@@ -396,6 +293,8 @@ pub struct TargetPlan {
     pub diagnostics: Vec<Diagnostic>,
     /// What the inventory learns without a write.
     pub records: Vec<Record>,
+    /// What it then says of what is declared: the same before it has learned that and after.
+    pub held: Vec<Record>,
     /// What the guard measures removals against.
     pub populations: Populations,
     /// Whether the digests of this plan include removals.
@@ -489,6 +388,7 @@ impl TargetPlan {
             suspended: desired.target.suspend,
             error: None,
             requests: 0,
+            lineage: None,
             writes: 0,
             population: Population {
                 desired: desired.scopes.len() + desired.apps.len(),
@@ -501,12 +401,14 @@ impl TargetPlan {
             refusals: Vec::new(),
             diagnostics: Vec::new(),
             records: Vec::new(),
+            held: Vec::new(),
             populations: Populations::default(),
             mode,
         }
     }
 
-    /// The digest: over mode, live identity, the inventory's count of writes, and the changes with their preconditions.
+    /// The digest: over mode, live identity, the inventory and its count of writes, the changes with their preconditions,
+    /// who gains and loses by them, and what the inventory would record.
     pub fn digest(&self) -> Digest {
         Digest::of_target(self)
     }
@@ -537,6 +439,7 @@ pub fn plan_target(
     let mut plan = TargetPlan::empty(desired, options.mode);
     plan.identity = Some(live.identity.clone());
     plan.title.clone_from(&live.title);
+    plan.lineage.clone_from(&owned.lineage);
     plan.writes = owned.writes;
     let is_known = owned.known;
     let (owned, learned) = settle::settle(desired, live, owned);
@@ -553,12 +456,13 @@ pub fn plan_target(
     scopes::removals::delete(&context, &scopes, &mut plan);
     order(&mut plan);
     plan.access = access::of(&plan, live);
+    plan.held = held(&context, &plan.records);
 
     let has_live = !live.scopes.is_empty()
         || live
             .apps
             .values()
-            .any(|app| matches!(app, crate::model::LiveApp::Present(_)));
+            .any(|app| matches!(app, LiveApp::Present(_)));
     if !is_known {
         plan.records.insert(0, Record::Start);
         if options.mode == Mode::Sync && has_live {
@@ -626,30 +530,43 @@ impl Context<'_> {
         let held_by = holder.file.beside(&source.file);
         let object = object();
         let (why, way_through) = if self.may_be_gone(holder) {
-            (
-                "of which this run does not know the whole",
-                "correct what is wrong with the manifests and run over all of them to hand it over"
-                    .to_owned(),
-            )
+            let why = "of which this run does not know the whole";
+            (why, WayThrough::MendManifests)
         } else {
-            (
-                "which this run does not read",
-                format!(
-                    "run over {held_by} and {} together to hand it over, or run `scopeward adopt` for this manifest",
-                    source.file
-                ),
-            )
+            let way = WayThrough::HandOver {
+                holder: held_by.clone(),
+                file: source.file.clone(),
+                manifest: Named::of(object.kind, source),
+            };
+            ("which this run does not read", way)
         };
-        Some(Refusal {
-            rule: Rule::Conflict,
-            message: format!("{} is held by {held_by}, {why}", object.label),
-            object: Some(object),
-            limit: None,
-            actual: None,
-            way_through: way_through.into(),
-            liftable: false,
-        })
+        let message = format!("{} is held by {held_by}, {why}", object.label);
+        Some(Refusal::of(Rule::Conflict, &object, message, way_through))
     }
+}
+
+/// What the inventory says of what is declared, once it has learned the records.
+fn held(context: &Context<'_>, records: &[Record]) -> Vec<Record> {
+    let mut owned = Cow::Borrowed(context.owned);
+    settle::take(records, &mut owned);
+    let scopes = context.desired.scopes.keys().filter_map(|name| {
+        let entry = owned.scopes.get(name)?.clone();
+        Some(Record::Scope {
+            name: name.clone(),
+            entry,
+            replaces: None,
+        })
+    });
+    let apps = context.desired.apps.iter().filter_map(|desired| {
+        let app = match context.live.apps.get(&desired.app) {
+            Some(LiveApp::Present(live)) => &live.app,
+            _ => &desired.app,
+        };
+        let entry = owned.apps.get(app)?.clone();
+        let app = app.clone();
+        Some(Record::App { app, entry })
+    });
+    scopes.chain(apps).collect()
 }
 
 fn new_inventory(choice: NewInventory, target: &Target, plan: &mut TargetPlan) {
@@ -664,15 +581,11 @@ fn new_inventory(choice: NewInventory, target: &Target, plan: &mut TargetPlan) {
                 .at(&target.source, "/metadata/name")
                 .help("`sync` asks for --new-inventory here, or for the inventory that knows this target (--inventory)"),
         ),
-        NewInventory::Refuse => plan.refusals.push(Refusal {
-            rule: Rule::NewInventory,
-            object: None,
+        NewInventory::Refuse => plan.refusals.push(Refusal::whole(
+            Rule::NewInventory,
             message,
-            limit: None,
-            actual: None,
-            way_through: "pass --new-inventory to start one, or --inventory with the one that knows this target".into(),
-            liftable: true,
-        }),
+            WayThrough::StartInventory,
+        )),
     }
 }
 

@@ -81,14 +81,51 @@ impl Commands {
     /// What to do about a refusal.
     pub(crate) fn way_through(&self, refusal: &Refusal) -> String {
         match &refusal.way_through {
-            WayThrough::Words(words) => words.clone(),
-            WayThrough::Adopt {
-                kind,
-                namespace,
-                name,
-            } => {
-                let kind: &str = kind.into();
-                format!("{} --only {kind}/{namespace}/{name}", self.adopt)
+            WayThrough::Adopt(manifest) => format!("{} --only {manifest}", self.adopt),
+            WayThrough::AllowAdoption => {
+                "say `adoption: Equal` in its target, or take the manifest out".to_owned()
+            }
+            WayThrough::ClearName { name, is_declared } => {
+                let or = if *is_declared {
+                    ", or take previousNames out of its manifest"
+                } else {
+                    ""
+                };
+                format!("delete or rename the live {name}{or}")
+            }
+            WayThrough::HandOver {
+                holder,
+                file,
+                manifest,
+            } => format!(
+                "run over {holder} and {file} together to hand it over, or take it for this manifest: {} --only {manifest}",
+                self.adopt
+            ),
+            WayThrough::MendManifests => {
+                "correct what is wrong with the manifests and run over all of them to hand it over"
+                    .to_owned()
+            }
+            WayThrough::BringBack => {
+                "bring its manifest back, with `protected: false` first if it is to go".to_owned()
+            }
+            WayThrough::KeepRole => {
+                "keep a role, delete the scope instead, or approve this plan".to_owned()
+            }
+            WayThrough::KeepScope => "say `allowEmpty: true` to mean it, or keep a scope".to_owned(),
+            WayThrough::DeclareForeign => {
+                "declare them, or say `foreignScopes: Keep` or `Remove`".to_owned()
+            }
+            WayThrough::FreeConsumers => {
+                "take it from them, declare it again, or approve this plan".to_owned()
+            }
+            WayThrough::Review => {
+                "see whether all of them are meant; then approve this plan, or raise `safety` of the target".to_owned()
+            }
+            WayThrough::StartInventory => {
+                "pass --new-inventory to start one, or --inventory with the one that knows this target".to_owned()
+            }
+            WayThrough::Approve(digest) => {
+                format!("write `approvedPlan: {digest}` in its spec, or approve this plan")
             }
         }
     }

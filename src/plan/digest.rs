@@ -1,14 +1,20 @@
 //! The digest of a plan: the same changes have the same one in a pull request, on the command line and in a cluster.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::access::Access;
+use super::change::Change;
 use super::{Mode, PlannedChange, TargetPlan};
-use crate::model::LiveIdentity;
-use crate::plan::change::Change;
+use crate::model::{
+    AppRef, Applied, DeletionPolicy, Lineage, LiveIdentity, Origin, OwnedApp, OwnedScope, Record,
+    RemoteId, RoleName, ScopeName,
+};
 
 /// `sha256:` and 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -21,14 +27,138 @@ pub struct Digest(String);
 struct Covered<'a> {
     mode: Mode,
     live_identity: Option<&'a LiveIdentity>,
+    lineage: Option<&'a Lineage>,
     writes: u64,
     changes: Vec<CoveredChange<'a>>,
+    access: &'a Access,
+    held: Vec<CoveredRecord<'a>>,
 }
 
 #[derive(Serialize)]
 struct CoveredChange<'a> {
     change: &'a Change,
-    facts: &'a std::collections::BTreeSet<String>,
+    facts: &'a BTreeSet<String>,
+    record: CoveredRecord<'a>,
+}
+
+/// What the inventory would record, but for places and times of planning: the same checkout elsewhere, a minute later,
+/// comes to the same.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum CoveredRecord<'a> {
+    Scope {
+        name: &'a ScopeName,
+        entry: Box<CoveredScope<'a>>,
+        replaces: Option<&'a ScopeName>,
+    },
+    App {
+        app: &'a AppRef,
+        entry: CoveredApp<'a>,
+    },
+    /// Whatever else it is, it names nothing but its object.
+    Other(&'a Record),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CoveredScope<'a> {
+    origin: Origin,
+    remote_id: Option<&'a RemoteId>,
+    deletion_policy: DeletionPolicy,
+    protected: bool,
+    display_name: Option<&'a String>,
+    description: Option<&'a String>,
+    roles: Option<Vec<&'a RoleName>>,
+    hold_until: Option<Timestamp>,
+    renamed_from: &'a BTreeSet<ScopeName>,
+    parked_for: Option<&'a ScopeName>,
+    is_gone: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CoveredApp<'a> {
+    origin: Origin,
+    deletion_policy: DeletionPolicy,
+    applied: &'a BTreeSet<ScopeName>,
+    hold_until: Option<Timestamp>,
+    is_gone: bool,
+}
+
+impl<'a> CoveredRecord<'a> {
+    fn of(record: &'a Record) -> Self {
+        match record {
+            Record::Scope {
+                name,
+                entry,
+                replaces,
+            } => Self::Scope {
+                name,
+                entry: Box::new(CoveredScope::of(entry)),
+                replaces: replaces.as_ref(),
+            },
+            Record::App { app, entry } => Self::App {
+                app,
+                entry: CoveredApp::of(entry),
+            },
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl<'a> CoveredScope<'a> {
+    fn of(entry: &'a OwnedScope) -> Self {
+        let OwnedScope {
+            origin,
+            remote_id,
+            source: _,
+            deletion_policy,
+            protected,
+            applied,
+            hold_until,
+            renamed_from,
+            parked_for,
+            vanished_at,
+        } = entry;
+        let Applied {
+            display_name,
+            description,
+            roles,
+        } = applied;
+        Self {
+            origin: *origin,
+            remote_id: remote_id.as_ref(),
+            deletion_policy: *deletion_policy,
+            protected: *protected,
+            display_name: display_name.as_ref(),
+            description: description.as_ref(),
+            roles: roles.as_ref().map(|roles| roles.keys().collect()),
+            hold_until: *hold_until,
+            renamed_from,
+            parked_for: parked_for.as_ref(),
+            is_gone: vanished_at.is_some(),
+        }
+    }
+}
+
+impl<'a> CoveredApp<'a> {
+    fn of(entry: &'a OwnedApp) -> Self {
+        let OwnedApp {
+            origin,
+            source: _,
+            deletion_policy,
+            applied,
+            hold_until,
+            vanished_at,
+        } = entry;
+        Self {
+            origin: *origin,
+            deletion_policy: *deletion_policy,
+            applied,
+            hold_until: *hold_until,
+            is_gone: vanished_at.is_some(),
+        }
+    }
 }
 
 impl Digest {
@@ -60,6 +190,8 @@ impl Digest {
         Self::of(&Covered {
             mode: plan.mode,
             live_identity: plan.identity.as_ref(),
+            // One that has sent nothing yet is as good as none: the run that starts it changes no plan.
+            lineage: plan.lineage.as_ref().filter(|_| plan.writes > 0),
             writes: plan.writes,
             changes: plan
                 .changes
@@ -67,8 +199,11 @@ impl Digest {
                 .map(|c| CoveredChange {
                     change: &c.change,
                     facts: &c.facts,
+                    record: CoveredRecord::of(&c.record),
                 })
                 .collect(),
+            access: &plan.access,
+            held: plan.held.iter().map(CoveredRecord::of).collect(),
         })
     }
 
@@ -90,7 +225,7 @@ impl PlannedChange {
         #[derive(Serialize)]
         struct Precondition<'a> {
             before: serde_json::Value,
-            facts: &'a std::collections::BTreeSet<String>,
+            facts: &'a BTreeSet<String>,
         }
         let mut change = serde_json::to_value(&self.change).unwrap_or_default();
         let before = change

@@ -1,14 +1,7 @@
 //! The guard: what of a plan may run. The only maker of an [`ApprovedPlan`].
 //!
 //! Rules on single changes and objects come with the plan. Here the removals are counted against the target's thresholds,
-//! together with those of the window before, and approvals are weighed:
-//!
-//! | rule | stops | lifted by an approval |
-//! |---|---|---|
-//! | `max_removals`, `max_removal_percent`, `more_than_half` | the target | yes |
-//! | `new_inventory`, `manual_approval` | the target | yes |
-//! | `takeover`, `first_contact`, `foreign_scopes`, `opens_to_all`, `last_entry`, `unmanaged_consumers` | the change | yes |
-//! | `protected`, `conflict`, a name that is taken | the change | no |
+//! together with those of the window before, and approvals are weighed. What each rule stops is in [`rule`](super::rule).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -17,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::change::Change;
 use super::digest::Digest;
-use super::{Mode, Plan, PlannedChange, Refusal, Rule, SkipReason, Summary, TargetPlan};
+use super::rule::{Refusal, Rule, Stops, WayThrough};
+use super::{Mode, Plan, PlannedChange, SkipReason, Summary, TargetPlan};
 use crate::model::target::{Approval, Thresholds};
 use crate::model::{Counted, Removal, Removals, TargetId};
 
@@ -169,25 +163,16 @@ impl ApprovedTarget {
         self.runs.len()
     }
 
-    /// Whether the inventory may learn from this run: not while the target is not to be started, waits for a word, or is
-    /// stopped by numbers. What was learned would raise the population, and the same plan would pass the next time.
+    /// Whether the inventory may learn from this run.
     pub fn may_record(&self) -> bool {
-        let stops = |refusal: &Refusal| {
-            matches!(
-                refusal.rule,
-                Rule::NewInventory
-                    | Rule::ManualApproval
-                    | Rule::MaxRemovals
-                    | Rule::MaxRemovalPercent
-                    | Rule::MoreThanHalf
-            )
-        };
-        !self.refusals.iter().any(stops)
+        self.refusals.iter().all(|refusal| refusal.rule.may_learn())
     }
 
     /// Whether a refusal of what did not run can be lifted.
     pub fn is_liftable(&self) -> bool {
-        self.refusals.iter().any(|refusal| refusal.liftable)
+        self.refusals
+            .iter()
+            .any(|refusal| refusal.rule.is_liftable())
     }
 
     /// What stands refused, approvals counted in.
@@ -247,7 +232,7 @@ fn judge(
     limits: &Limits,
     now: Timestamp,
 ) -> ApprovedTarget {
-    let stands = |refusal: &Refusal| !(approved && refusal.liftable);
+    let stands = |refusal: &Refusal| !(approved && refusal.rule.is_liftable());
     let mut whole: Vec<Refusal> = plan
         .refusals
         .iter()
@@ -256,23 +241,16 @@ fn judge(
         .collect();
     whole.extend(thresholds(&plan, limits, now).into_iter().filter(&stands));
     if plan.approval == Approval::Manual && !approved && !plan.changes.is_empty() {
-        whole.push(Refusal {
-            rule: Rule::ManualApproval,
-            object: None,
-            message: format!(
-                "{} says `approval: Manual`, and this plan is not the approved one",
-                plan.target
-            ),
-            limit: None,
-            actual: None,
-            way_through: format!(
-                "write `approvedPlan: {digest}` in its spec, or approve this plan"
-            )
-            .into(),
-            liftable: true,
-        });
+        let message = format!(
+            "{} says `approval: Manual`, and this plan is not the approved one",
+            plan.target
+        );
+        let way = WayThrough::Approve(digest.clone());
+        whole.push(Refusal::whole(Rule::ManualApproval, message, way));
     }
-    let target_stopped = whole.iter().any(|refusal| refusal.object.is_none());
+    let target_stopped = whole
+        .iter()
+        .any(|refusal| refusal.rule.stops() == Stops::Target);
     let mut runs = BTreeSet::new();
     if !target_stopped {
         runs.extend(
@@ -416,13 +394,6 @@ fn exceeds(
         Rule::MaxRemovalPercent => format!("at most {limit} % may go"),
         _ => "not more than half may go at once".to_owned(),
     };
-    Some(Refusal {
-        rule,
-        object: None,
-        message: format!("{removals} of {population} {what} would go{before}; {bound}"),
-        limit: Some(limit),
-        actual: Some(actual),
-        way_through: "see whether all of them are meant; then approve this plan, or raise `safety` of the target".into(),
-        liftable: true,
-    })
+    let message = format!("{removals} of {population} {what} would go{before}; {bound}");
+    Some(Refusal::whole(rule, message, WayThrough::Review).counted(limit, actual))
 }

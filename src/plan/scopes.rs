@@ -10,9 +10,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, ScopeState};
+use super::rule::{Named, Refusal, Rule, WayThrough};
 use super::{
-    Context, ObjectKind, ObjectRef, PlannedChange, Reason, Refusal, Rule, SkipReason, Skipped,
-    TargetPlan, WayThrough,
+    Context, ObjectKind, ObjectRef, PlannedChange, Reason, SkipReason, Skipped, TargetPlan,
 };
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Adoption, Drift, Policy};
@@ -295,18 +295,15 @@ impl Planner<'_, '_> {
         if allowed || self.context.desired.target.adoption == Adoption::Always {
             return Vec::new();
         }
-        vec![Refusal {
-            rule: Rule::Takeover,
-            object: Some(ObjectRef::scope(&live.name, live.remote_id.as_ref())),
-            message: format!(
+        vec![Refusal::of(
+            Rule::Takeover,
+            &ObjectRef::scope(&live.name, live.remote_id.as_ref()),
+            format!(
                 "{} is live and not ours, so this run does not {what}",
                 live.name
             ),
-            limit: None,
-            actual: None,
-            way_through: WayThrough::adopt(ObjectKind::Scope, &scope.source),
-            liftable: true,
-        }]
+            WayThrough::Adopt(Named::of(ObjectKind::Scope, &scope.source)),
+        )]
     }
 
     /// A declared scope that is live under its name.
@@ -415,14 +412,12 @@ impl Planner<'_, '_> {
         }
         if owner.is_none() {
             if adoption == Adoption::Never {
-                self.plan.refusals.extend(
-                    self.takeover_unless(false, scope, live, "take it")
-                        .into_iter()
-                        .map(|r| Refusal {
-                            liftable: false,
-                            ..r
-                        }),
-                );
+                self.plan.refusals.push(Refusal::of(
+                    Rule::AdoptionNever,
+                    &ObjectRef::scope(name, live.remote_id.as_ref()),
+                    format!("{name} is live and not ours, and its target says `adoption: Never`"),
+                    WayThrough::AllowAdoption,
+                ));
                 return;
             }
             if live.inherited {

@@ -29,7 +29,7 @@ pub fn settle<'a>(
     (owned, records)
 }
 
-fn take(records: &[Record], owned: &mut Cow<'_, Owned>) {
+pub(super) fn take(records: &[Record], owned: &mut Cow<'_, Owned>) {
     if !records.is_empty() {
         let owned = owned.to_mut();
         for record in records {

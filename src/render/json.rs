@@ -6,7 +6,7 @@ pub use schema::schemas;
 
 use serde_json::{Value, json};
 
-use super::{run_result, text};
+use super::{Commands, run_result, text};
 use crate::apply::{Outcome, Report, TargetReport, outcome_words};
 use crate::diagnostic::Diagnostic;
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
@@ -144,11 +144,16 @@ fn skipped(skip: &Skipped) -> Value {
 }
 
 fn refusal(refusal: &Refusal) -> Value {
+    // The same whatever the command was.
+    let commands = Commands {
+        run: String::new(),
+        adopt: "adopt".to_owned(),
+    };
     let mut value = json!({
         "rule": refusal.rule,
         "message": refusal.message,
-        "wayThrough": refusal.way_through.to_string(),
-        "liftable": refusal.liftable,
+        "wayThrough": commands.way_through(refusal),
+        "liftable": refusal.rule.is_liftable(),
     });
     if let Some(object) = &refusal.object {
         value["object"] = json!(object);

@@ -229,7 +229,7 @@ fn refusals(
                 escape(&refusal.message),
                 escape(&commands.way_through(refusal))
             );
-            if refusal.liftable {
+            if refusal.rule.is_liftable() {
                 let _ = writeln!(out, "> `--approve-plan {digest}`");
             }
             out.push('\n');

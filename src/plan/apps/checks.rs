@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use super::{Planner, texts};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::{AppOwner, AppRef, DesiredApp, LiveAppScopes, ScopeName};
+use crate::plan::rule::{Named, Refusal, Rule, WayThrough};
 use crate::plan::sets::Resolved;
 use crate::plan::words::list;
-use crate::plan::{ObjectKind, ObjectRef, Refusal, Rule, WayThrough};
+use crate::plan::{ObjectKind, ObjectRef};
 
 impl<'a> Planner<'_, 'a> {
     /// Whether every declared scope can stand in the list; the findings say which cannot.
@@ -186,19 +187,15 @@ fn outside_products(
 }
 
 pub(super) fn foreign(object: &ObjectRef, foreign: &BTreeSet<ScopeName>) -> Refusal {
-    Refusal {
-        rule: Rule::ForeignScopes,
-        object: Some(object.clone()),
-        message: format!(
-            "{} holds {}, which nobody declared",
-            object.label,
-            list(&texts(foreign))
-        ),
-        limit: Some(0),
-        actual: Some(foreign.len() as u64),
-        way_through: "declare them, or say `foreignScopes: Keep` or `Remove`".into(),
-        liftable: true,
-    }
+    let held = list(&texts(foreign));
+    let message = format!("{} holds {held}, which nobody declared", object.label);
+    Refusal::of(
+        Rule::ForeignScopes,
+        object,
+        message,
+        WayThrough::DeclareForeign,
+    )
+    .counted(0, foreign.len() as u64)
 }
 
 pub(super) fn refusals(
@@ -209,19 +206,14 @@ pub(super) fn refusals(
 ) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     if !resolved.first_contact.is_empty() {
-        refusals.push(Refusal {
-            rule: Rule::FirstContact,
-            object: Some(object.clone()),
-            message: format!(
-                "the list of {} was never applied from here, and {} would go",
-                object.label,
-                list(&texts(&resolved.first_contact))
-            ),
-            limit: Some(0),
-            actual: Some(resolved.first_contact.len() as u64),
-            way_through: WayThrough::adopt(ObjectKind::AppScopeSet, &desired.source),
-            liftable: true,
-        });
+        let message = format!(
+            "the list of {} was never applied from here, and {} would go",
+            object.label,
+            list(&texts(&resolved.first_contact))
+        );
+        let way = WayThrough::Adopt(Named::of(ObjectKind::AppScopeSet, &desired.source));
+        let refusal = Refusal::of(Rule::FirstContact, object, message, way);
+        refusals.push(refusal.counted(0, resolved.first_contact.len() as u64));
     }
     if resolved.after.is_empty() && !live.scopes.is_empty() && !desired.allow_empty {
         let (rule, what) = if live.allowed.is_some() {
@@ -232,15 +224,8 @@ pub(super) fn refusals(
         } else {
             (Rule::LastEntry, "and would hold no scope at all")
         };
-        refusals.push(Refusal {
-            rule,
-            object: Some(object.clone()),
-            message: format!("the list of {} would be empty, {what}", object.label),
-            limit: Some(1),
-            actual: Some(0),
-            way_through: "say `allowEmpty: true` to mean it, or keep a scope".into(),
-            liftable: true,
-        });
+        let message = format!("the list of {} would be empty, {what}", object.label);
+        refusals.push(Refusal::of(rule, object, message, WayThrough::KeepScope).counted(1, 0));
     }
     refusals
 }

@@ -10,10 +10,9 @@ use crate::model::{
     ScopeName,
 };
 use crate::plan::change::Change;
+use crate::plan::rule::{Refusal, Rule, WayThrough};
 use crate::plan::words::list;
-use crate::plan::{
-    Context, ObjectRef, PlannedChange, Reason, Refusal, Rule, SkipReason, TOMBSTONE, TargetPlan,
-};
+use crate::plan::{Context, ObjectRef, PlannedChange, Reason, SkipReason, TOMBSTONE, TargetPlan};
 
 impl Planner<'_, '_> {
     /// What no manifest declares.
@@ -44,18 +43,12 @@ impl Planner<'_, '_> {
                 continue;
             }
             if entry.protected {
-                let id = entry.remote_id.clone();
-                self.plan.refusals.push(Refusal {
-                    rule: Rule::Protected,
-                    object: Some(ObjectRef::scope(name, id.as_ref())),
-                    message: format!("{name} is protected, and no manifest declares it any more"),
-                    limit: None,
-                    actual: None,
-                    way_through:
-                        "bring its manifest back, with `protected: false` first if it is to go"
-                            .into(),
-                    liftable: false,
-                });
+                self.plan.refusals.push(Refusal::of(
+                    Rule::Protected,
+                    &ObjectRef::scope(name, entry.remote_id.as_ref()),
+                    format!("{name} is protected, and no manifest declares it any more"),
+                    WayThrough::BringBack,
+                ));
                 continue;
             }
             leaving.insert(name.clone(), entry_name.clone());
@@ -187,15 +180,10 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
         }
         let mut refusals = Vec::new();
         if !users.is_empty() {
-            refusals.push(Refusal {
-                rule: Rule::UnmanagedConsumers,
-                object: Some(object.clone()),
-                message: format!("{name} is used by {}, which would lose it", list(&users)),
-                limit: Some(0),
-                actual: Some(users.len() as u64),
-                way_through: "take it from them, declare it again, or approve this plan".into(),
-                liftable: true,
-            });
+            let message = format!("{name} is used by {}, which would lose it", list(&users));
+            let way = WayThrough::FreeConsumers;
+            let refusal = Refusal::of(Rule::UnmanagedConsumers, &object, message, way);
+            refusals.push(refusal.counted(0, users.len() as u64));
         }
         let remark = match (&live.consumers, users.is_empty()) {
             (Consumers::Unknown, _) => "no manifest declares it; consumers: unknown".to_owned(),

@@ -11,8 +11,9 @@ use crate::model::{
     Consumers, DesiredScope, Intent, LiveScope, Origin, OwnedScope, Record, Rename, ScopeName,
 };
 use crate::plan::change::{Change, ScopeState};
+use crate::plan::rule::{Refusal, Rule, WayThrough};
 use crate::plan::words::count;
-use crate::plan::{Context, ObjectRef, PlannedChange, Reason, Refusal, Rule, SkipReason};
+use crate::plan::{Context, ObjectRef, PlannedChange, Reason, SkipReason};
 
 impl Planner<'_, '_> {
     /// Gives every cycle of renames a start: one object goes under a temporary name. It goes only if the others may go as
@@ -117,21 +118,15 @@ impl Planner<'_, '_> {
             Obstacle::Taken => {
                 let live = self.context.live.scopes.get(name);
                 let id = live.and_then(|live| live.remote_id.as_ref());
-                self.plan.refusals.push(Refusal {
-                    rule: Rule::Takeover,
-                    object: Some(ObjectRef::scope(name, id)),
-                    message: format!("{from} cannot be renamed to {name}: a scope of that name is live and not ours"),
-                    limit: None,
-                    actual: None,
-                    way_through: match claim.reason {
-                        Reason::RenamedFrom => {
-                            format!("delete or rename the live {name}, or take previousNames out of its manifest")
-                        }
-                        _ => format!("delete or rename the live {name}"),
-                    }
-                    .into(),
-                    liftable: false,
-                });
+                self.plan.refusals.push(Refusal::of(
+                    Rule::NameTaken,
+                    &ObjectRef::scope(name, id),
+                    format!("{from} cannot be renamed to {name}: a scope of that name is live and not ours"),
+                    WayThrough::ClearName {
+                        name: name.to_string(),
+                        is_declared: claim.reason == Reason::RenamedFrom,
+                    },
+                ));
                 return;
             }
         };

@@ -10,9 +10,10 @@ use crate::model::{
 };
 use crate::plan::adopt::roles_as_applied;
 use crate::plan::change::ScopeState;
+use crate::plan::rule::{Named, Refusal, Rule, WayThrough};
 use crate::plan::sets::{Resolved, ThreeWay};
 use crate::plan::words::list;
-use crate::plan::{ObjectKind, ObjectRef, Refusal, Rule, SkipReason, WayThrough};
+use crate::plan::{ObjectKind, ObjectRef, SkipReason};
 
 impl Planner<'_, '_> {
     /// The previous names that are no wish any more: all of them once there is an object of the declared name, and else two
@@ -154,7 +155,7 @@ impl Planner<'_, '_> {
         roles: &Resolved<RoleName>,
         after: &ScopeState,
     ) -> Vec<Refusal> {
-        let object = Some(ObjectRef::scope(&scope.name, live.remote_id.as_ref()));
+        let object = ObjectRef::scope(&scope.name, live.remote_id.as_ref());
         let texts: Vec<String> = roles
             .first_contact
             .iter()
@@ -162,38 +163,27 @@ impl Planner<'_, '_> {
             .collect();
         let mut refusals = Vec::new();
         if !texts.is_empty() {
-            refusals.push(Refusal {
-                rule: Rule::FirstContact,
-                object: object.clone(),
-                message: format!(
-                    "the roles of {} were never applied from here, and {} would go",
-                    scope.name,
-                    list(&texts)
-                ),
-                limit: Some(0),
-                actual: Some(texts.len() as u64),
-                way_through: WayThrough::adopt(ObjectKind::Scope, &scope.source),
-                liftable: true,
-            });
+            let message = format!(
+                "the roles of {} were never applied from here, and {} would go",
+                scope.name,
+                list(&texts)
+            );
+            let way = WayThrough::Adopt(Named::of(ObjectKind::Scope, &scope.source));
+            let refusal = Refusal::of(Rule::FirstContact, &object, message, way);
+            refusals.push(refusal.counted(0, texts.len() as u64));
         }
         if after.roles.is_empty() && !live.roles.is_empty() {
-            let opens = self.capabilities.empty_roles_open_to_all;
-            refusals.push(Refusal {
-                rule: if opens {
-                    Rule::OpensToAll
-                } else {
-                    Rule::LastEntry
-                },
-                object,
-                message: format!(
-                    "{} would have no role left, and a scope without roles is issued to any user",
-                    scope.name
-                ),
-                limit: Some(1),
-                actual: Some(0),
-                way_through: "keep a role, delete the scope instead, or approve this plan".into(),
-                liftable: true,
-            });
+            let rule = if self.capabilities.empty_roles_open_to_all {
+                Rule::OpensToAll
+            } else {
+                Rule::LastEntry
+            };
+            let message = format!(
+                "{} would have no role left, and a scope without roles is issued to any user",
+                scope.name
+            );
+            let refusal = Refusal::of(rule, &object, message, WayThrough::KeepRole);
+            refusals.push(refusal.counted(1, 0));
         }
         refusals
     }

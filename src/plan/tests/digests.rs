@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 
 use super::world::*;
 use crate::model::Origin::Created;
-use crate::model::{Consumers, LiveIdentity, Record, RoleName};
+use crate::model::target::Adoption;
+use crate::model::{
+    Consumers, DeletionPolicy, Lineage, LiveIdentity, Origin, OwnedScope, Record, RoleName,
+    SourceFile,
+};
 use crate::plan::digest::Digest;
-use crate::plan::{Mode, Plan};
+use crate::plan::{Mode, Plan, TargetPlan};
 
 /// A plan with a change of most kinds.
 fn world() -> World {
@@ -85,6 +89,75 @@ fn every_covered_fact_changes_the_digest() {
     let mut digests: BTreeSet<Digest> = others.iter().map(|w| w.plan().digest()).collect();
     assert_eq!(digests.len(), others.len(), "two of them are the same");
     assert!(digests.insert(world().plan().digest()));
+}
+
+#[test]
+fn every_field_that_a_digest_covers_changes_it() {
+    type Flip = fn(&mut TargetPlan);
+    fn entry(plan: &mut TargetPlan) -> &mut OwnedScope {
+        match &mut plan.changes[0].record {
+            Record::Scope { entry, .. } => entry,
+            other => panic!("{other:?}"),
+        }
+    }
+    #[rustfmt::skip]
+    let flips: [(&str, Flip); 18] = [
+        ("mode", |p| p.mode = Mode::Apply),
+        ("identity", |p| p.identity = Some(LiveIdentity::new("somewhere else"))),
+        ("lineage", |p| p.lineage = Some(Lineage::new("another"))),
+        ("writes", |p| p.writes += 1),
+        ("a change less", |p| drop(p.changes.pop())),
+        ("a fact", |p| p.changes[0].facts.extend(["one more".to_owned()])),
+        ("a gain", |p| drop(p.access.gains.pop_first())),
+        ("a loss", |p| drop(p.access.losses.pop_first())),
+        ("what is held", |p| drop(p.held.pop())),
+        ("origin", |p| entry(p).origin = Origin::Adopted),
+        ("id", |p| entry(p).remote_id = Some(id("another"))),
+        ("policy", |p| entry(p).deletion_policy = DeletionPolicy::Orphan),
+        ("protection", |p| entry(p).protected = true),
+        ("display name", |p| entry(p).applied.display_name = Some("another".to_owned())),
+        ("description", |p| entry(p).applied.description = Some("another".to_owned())),
+        ("roles", |p| entry(p).applied.roles = Some([(RoleName::new("r"), [].into())].into())),
+        ("hold", |p| entry(p).hold_until = Some(now())),
+        ("former names", |p| entry(p).renamed_from = names("another")),
+    ];
+    let mut plan = world().wants("found").has("found").plan();
+    plan.writes = 1;
+    let mut digests = BTreeSet::from([plan.digest()]);
+    for (what, flip) in flips {
+        let mut flipped = plan.clone();
+        flip(&mut flipped);
+        assert!(digests.insert(flipped.digest()), "{what}");
+    }
+}
+
+#[test]
+fn where_and_when_a_plan_is_made_changes_no_digest() {
+    let vanished = || world().owns("vanished", Created);
+    let later = vanished().options(|options| options.now = in_hours(1));
+    assert_eq!(vanished().plan().digest(), later.plan().digest());
+    let moved = vanished().wants_so("new", |s| s.source.file = SourceFile::new("here/b.yaml"));
+    assert_eq!(vanished().plan().digest(), moved.plan().digest());
+}
+
+#[test]
+fn what_a_stopped_run_learns_changes_no_digest() {
+    let mut world = world().wants("found").has("found");
+    world.owned.known = false;
+    let (before, plan) = (world.plan().digest(), world.plan());
+    for record in plan.records {
+        world.owned.record(record);
+    }
+    world.owned.lineage = Some(Lineage::new("made meanwhile"));
+    assert_eq!(world.plan().digest(), before);
+}
+
+#[test]
+fn what_becomes_adopted_is_another_plan_than_what_is_matched() {
+    let found = || world().wants("found").has("found");
+    let always = found().adoption(Adoption::Always);
+    assert_eq!(always.plan().changes, found().plan().changes);
+    assert_ne!(always.plan().digest(), found().plan().digest());
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn every_row_of_the_case_table() {
             (
                 "the same where nothing is",
                 World::of(system).wants("a").has("a").adoption(Never),
-                &["takeover: a"],
+                &["adoption_never: a"],
             ),
             (
                 "wanted, differs, not ours",
@@ -200,7 +200,7 @@ fn the_first_holder_keeps_an_object_and_another_one_is_told_so() {
         assert_eq!(held(system).has("a").says(), ["conflict: a"]);
         assert_eq!(held(system).says(), ["conflict: a"]);
         let plan = held(system).has("a").plan();
-        assert!(!plan.refusals[0].liftable);
+        assert!(!plan.refusals[0].rule.is_liftable());
     }
     let rename = World::onelogin()
         .wants_so("b", was("a"))

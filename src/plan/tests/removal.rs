@@ -182,7 +182,7 @@ fn a_protected_scope_survives_the_removal_of_its_manifest() {
     let protected = |entry: &mut OwnedScope| entry.protected = true;
     let world = World::onelogin().has("a").owns_so("a", Created, protected);
     assert_eq!(world.says(), ["protected: a"]);
-    assert!(!world.plan().refusals[0].liftable);
+    assert!(!world.plan().refusals[0].rule.is_liftable());
     assert_eq!(world.wants("a").says(), ["= created a"]);
 }
 

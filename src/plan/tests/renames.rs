@@ -293,7 +293,7 @@ fn what_waits_under_a_temporary_name_is_not_deleted_while_its_name_is_taken() {
         })
         .wants("b");
     for taken in [world.clone().has("b"), world.clone().made("b")] {
-        assert_eq!(taken.says(), ["takeover: b"]);
+        assert_eq!(taken.says(), ["name_taken: b"]);
     }
     // Its manifest is gone: it is deleted as any other.
     assert_eq!(world.unwants("b").says(), ["delete a.swap"]);
@@ -302,8 +302,8 @@ fn what_waits_under_a_temporary_name_is_not_deleted_while_its_name_is_taken() {
 #[test]
 fn a_live_foreign_name_blocks_a_rename_and_keeps_the_old_one() {
     let world = World::onelogin().wants_so("b", was("a")).made("a").has("b");
-    assert_eq!(world.says(), ["takeover: b"]);
-    assert!(!world.plan().refusals[0].liftable);
+    assert_eq!(world.says(), ["name_taken: b"]);
+    assert!(!world.plan().refusals[0].rule.is_liftable());
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn what_waits_for_a_blocked_rename_is_left_alone() {
             b.description = Some("new".to_owned());
         })
         .wants_so("c", was("b"));
-    assert_eq!(world.says(), ["takeover: c", "rename_blocked: a"]);
+    assert_eq!(world.says(), ["name_taken: c", "rename_blocked: a"]);
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn a_scope_whose_name_somebody_else_took_meanwhile_is_not_deleted() {
         .owns("a", Created)
         .has_so("z", at("a"))
         .has_so("a", other);
-    assert_eq!(world.says(), ["takeover: a"]);
+    assert_eq!(world.says(), ["name_taken: a"]);
 }
 
 #[test]

@@ -82,7 +82,10 @@ fn left(out: &mut String, label: &str, result: &TargetReport, options: &Options)
         let object = visible(&planned.object.label);
         let _ = writeln!(out, "  {sign} {action:<8} {object}");
     }
-    if remaining.all_refusals().any(|refusal| refusal.liftable) {
+    if remaining
+        .all_refusals()
+        .any(|refusal| refusal.rule.is_liftable())
+    {
         go_ahead(out, "To go ahead with it once", options, &digest);
     }
 }

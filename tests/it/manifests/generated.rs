@@ -31,6 +31,21 @@ fn the_stored_schemas_are_current() {
     is_current("schemas", scopeward::render::json::schemas());
 }
 
+/// The tables that stand between markers on a page that people write.
+#[test]
+fn the_table_of_rules_is_current() {
+    const MARKS: [&str; 2] = ["<!-- rules -->\n", "<!-- /rules -->\n"];
+    let page = super::repository("docs/safety.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let (before, rest) = page
+        .split_once(MARKS[0])
+        .expect("the table has a beginning");
+    let (_, after) = rest.split_once(MARKS[1]).expect("the table has an end");
+    let table = scopeward::plan::rule::table();
+    let page = format!("{before}{}{table}{}{after}", MARKS[0], MARKS[1]);
+    is_current("docs", vec![("safety.md".to_owned(), page)]);
+}
+
 #[test]
 fn the_page_of_checks_is_current() {
     let page = scopeward::diagnostic::codes::page();

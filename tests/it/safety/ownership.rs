@@ -214,7 +214,7 @@ fn adoption_never_refuses_what_is_equal_too() {
     case.target("onelogin", "adoption: Never");
     case.write("a.yaml", a("A"));
     let ran = case.sync(&["--new-inventory"]).exits(REFUSED);
-    assert_eq!(ran.refusals(), ["takeover a"]);
+    assert_eq!(ran.refusals(), ["adoption_never a"]);
     assert_eq!(case.owned().len(), 0);
 }
 

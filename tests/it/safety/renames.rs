@@ -152,7 +152,7 @@ fn a_new_name_that_is_live_and_not_ours_refuses() {
     case.drift(json!({ "addScope": { "value": "c", "description": "Theirs" } }));
     case.write("scopes.yaml", named("c", "a") + &named("b", ""));
     let ran = case.sync(&[]).exits(REFUSED);
-    assert_eq!(ran.refusals(), ["takeover c"]);
+    assert_eq!(ran.refusals(), ["name_taken c"]);
     let ran = case.sync(&["--approve-plan", &ran.digest()]).exits(REFUSED);
     ran.says("a cannot be renamed to c");
     assert_eq!(
