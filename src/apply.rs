@@ -25,7 +25,7 @@ use crate::plan::change::{Change, Level};
 use crate::plan::guard::{ApprovedChange, ApprovedPlan, ApprovedTarget};
 use crate::plan::{Failure, ObjectKind, PlannedChange, SkipReason, TargetPlan};
 use crate::provider::error::Fate;
-use crate::provider::{Interest, Interrupt, Provider, ProviderError};
+use crate::provider::{Applied, Interest, Interrupt, Provider, ProviderError};
 
 /// How long a reading is repeated before a result counts as not converged.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -488,11 +488,9 @@ async fn make_one(
     };
     let number = run.ledger.prepare(identity, &plan.target, sending).await?;
     let outcome = match provider.apply(change).await {
-        // Somebody else made it meanwhile: it is not ours, and the next picture says what it is.
-        Ok(done) if done.found => Outcome::Skipped(SkipReason::Stale),
-        Ok(done) => Outcome::Done {
-            remote_id: done.remote_id,
-        },
+        Ok(Applied::Done { remote_id }) => Outcome::Done { remote_id },
+        // Somebody else wrote to it meanwhile: the next picture says what it is.
+        Ok(Applied::Found | Applied::Moved) => Outcome::Skipped(SkipReason::Stale),
         Err(error) if error.fate == Fate::Unknown => Outcome::Unknown(failure(&error)),
         Err(error) => Outcome::Failed(failure(&error)),
     };

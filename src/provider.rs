@@ -18,6 +18,7 @@ mod http;
 pub mod memory;
 mod oauth;
 mod onelogin;
+mod seen;
 mod wso2;
 
 pub use connect::{Connect, Interrupt, Patience};
@@ -81,13 +82,34 @@ pub struct Interest {
     pub allowed: bool,
 }
 
-/// What a write did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Done {
-    /// The id of what was made, where the system gives one.
-    pub remote_id: Option<RemoteId>,
+/// What became of a change that did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// It is made.
+    Done {
+        /// The id of what was made, where the system gives one.
+        remote_id: Option<RemoteId>,
+    },
     /// What was to be made was there already, just so: somebody else's, and nothing was written.
-    pub found: bool,
+    Found,
+    /// What it rests on is not any more as it was planned on: nothing was written, and somebody else's write stays.
+    Moved,
+}
+
+impl Applied {
+    /// It is made, and has no id of its own or keeps the one that it has.
+    pub(crate) fn done() -> Self {
+        Self::Done { remote_id: None }
+    }
+
+    /// It is made with this id, or found where `found` says so.
+    pub(crate) fn made(remote_id: Option<RemoteId>, found: bool) -> Self {
+        if found {
+            Self::Found
+        } else {
+            Self::Done { remote_id }
+        }
+    }
 }
 
 /// How many requests a provider sent.
@@ -120,11 +142,12 @@ pub trait Apply: Send + Sync {
     /// Makes one write. A provider that needs ids that only a list tells (OneLogin's scope ids in an app's list) has them
     /// from the last `observe` and from its own creations since.
     ///
-    /// A create whose fate is unknown is looked up before it is sent again; a delete of what is gone is done.
+    /// A create whose fate is unknown is looked up before it is sent again. A replacement is looked at each time before it
+    /// is sent again, and left alone if it moved; a delete of what is gone is done.
     ///
     /// # Errors
     /// What the server said; [`ProviderError::fate`] tells whether the write may have taken effect all the same.
-    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Done, ProviderError>;
+    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Applied, ProviderError>;
 }
 
 /// Both.

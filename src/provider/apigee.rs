@@ -22,12 +22,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::http::{Access, Http};
+use super::http::{Access, Dated, Http, settle_replace};
+use super::seen::{self, Seen};
 use super::{
-    Apply, Cause, Connect, Credential, Done, Interest, Observe, Provider, ProviderError, Requests,
+    Applied, Apply, Cause, Connect, Credential, Interest, Observe, Provider, ProviderError,
+    Requests,
 };
 use crate::model::target::{Edition, Endpoint};
-use crate::model::{AppOwner, AppRef, ConsumerKey, Live, ScopeName, Target};
+use crate::model::{AppOwner, AppRef, ConsumerKey, Live, LiveApp, ScopeName, Target};
 use crate::plan::change::Change;
 use crate::plan::guard::ApprovedChange;
 
@@ -48,7 +50,7 @@ struct Apigee {
     /// One lock an app: near-simultaneous writes to one entity can end in conflicts.
     writing: Mutex<HashMap<ApigeeApp, Arc<tokio::sync::Mutex<()>>>>,
     /// What keys have beside their lists, from the last look at each; a replace takes it from here.
-    beside: Mutex<HashMap<(ApigeeApp, ConsumerKey), Beside>>,
+    beside: Mutex<HashMap<(ApigeeApp, ConsumerKey), Dated<Beside>>>,
 }
 
 /// Opens a target; sends nothing.
@@ -97,7 +99,7 @@ impl Observe for Apigee {
                     owner: owner.clone(),
                     name: app.clone(),
                 };
-                BTreeMap::from([(only.clone(), self.read_key(&app, key).await?)])
+                BTreeMap::from([(only.clone(), self.read_key(&app, key).await?.of)])
             }
             apps => self.read_apps(apps).await?,
         };
@@ -120,10 +122,10 @@ impl Observe for Apigee {
 
 #[async_trait]
 impl Apply for Apigee {
-    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Done, ProviderError> {
+    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Applied, ProviderError> {
         let Change::ReplaceAppScopes {
             app: AppRef::Apigee { owner, app, key },
-            before: _,
+            before,
             after,
             inherited: _,
         } = &*change
@@ -143,7 +145,9 @@ impl Apply for Apigee {
         };
         let writing = self.writing(&app);
         let _one_at_a_time = writing.lock().await;
-        self.replace(&app, key, after, doing).await
+        let replaced = self.replace(&app, key, (before, after), &doing).await;
+        self.kept().remove(&(app, key.clone()));
+        replaced
     }
 }
 
@@ -158,44 +162,44 @@ impl Apigee {
         &self,
         app: &ApigeeApp,
         key: &ConsumerKey,
-        scopes: &BTreeSet<ScopeName>,
-        doing: String,
-    ) -> Result<Done, ProviderError> {
-        let beside = self.beside(app, key).await?;
-        let body = KeyBody::new(scopes, &beside);
+        (before, after): (&BTreeSet<ScopeName>, &BTreeSet<ScopeName>),
+        doing: &str,
+    ) -> Result<Applied, ProviderError> {
         let path = self.path(&api::key(app, key));
-        let call = match &app.owner {
-            // There is no PUT; lists that are given replace what is there, so that sending it again changes nothing.
-            AppOwner::AppGroup(_) => {
-                let body = AppGroupKeyBody {
-                    app_group_app_key: body,
-                };
-                self.http.post(&path, &body, doing).repeatable()
+        let known = || self.kept().get(&(app.clone(), key.clone())).cloned();
+        let call = || {
+            let beside = known().map(|beside| beside.of).unwrap_or_default();
+            let body = KeyBody::new(after, &beside);
+            match &app.owner {
+                // There is no PUT; lists that are given replace what is there, so that sending it again changes nothing.
+                AppOwner::AppGroup(_) => {
+                    let body = AppGroupKeyBody {
+                        app_group_app_key: body,
+                    };
+                    self.http.post(&path, &body, doing).repeatable()
+                }
+                AppOwner::Developer(_) | AppOwner::Company(_) => self.http.put(&path, &body, doing),
             }
-            AppOwner::Developer(_) | AppOwner::Company(_) => self.http.put(&path, &body, doing),
+            .unlogged()
         };
-        call.unlogged().send().await?;
-        Ok(Done::default())
-    }
-
-    /// What a key has beside its list: from the look just before this write, else from one now.
-    async fn beside(&self, app: &ApigeeApp, key: &ConsumerKey) -> Result<Beside, ProviderError> {
-        let kept = self.kept().remove(&(app.clone(), key.clone()));
-        if let Some(beside) = kept {
-            return Ok(beside);
-        }
-        // Of a key that is not there nothing is known, and the server says so to the write.
-        self.read_key(app, key).await?;
-        let kept = self.kept().remove(&(app.clone(), key.clone()));
-        Ok(kept.unwrap_or_default())
+        let looked_at = known().map(|beside| beside.at);
+        settle_replace(&self.http, looked_at, call, |_| async {
+            let live = self.read_key(app, key).await?;
+            let seen = match live.of {
+                LiveApp::Present(live) => seen::set(&live.scopes, before, after).seen(),
+                LiveApp::Absent { .. } => Seen::Moved { ours: false },
+            };
+            Ok((live.at, seen))
+        })
+        .await
     }
 
     /// Keeps what a look at a key showed.
-    fn keep(&self, app: &ApigeeApp, key: &ConsumerKey, beside: Beside) {
+    fn keep(&self, app: &ApigeeApp, key: &ConsumerKey, beside: Dated<Beside>) {
         self.kept().insert((app.clone(), key.clone()), beside);
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<(ApigeeApp, ConsumerKey), Beside>> {
+    fn kept(&self) -> MutexGuard<'_, HashMap<(ApigeeApp, ConsumerKey), Dated<Beside>>> {
         self.beside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

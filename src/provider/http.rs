@@ -35,6 +35,7 @@ mod auth;
 mod call;
 mod client;
 mod gate;
+mod look;
 mod retry;
 mod settle;
 mod tls;
@@ -43,7 +44,8 @@ mod words;
 pub(crate) use answer::Answer;
 pub(crate) use auth::{Auth, Token, TokenCalls, TokenSource};
 pub(crate) use call::Call;
-pub(crate) use settle::{Found, Settled, Unseen, settle_create};
+pub(crate) use look::{Dated, SharedList};
+pub(crate) use settle::{Found, Settled, Unseen, settle_create, settle_replace};
 
 use auth::{Signature, Tokens};
 use client::Clients;

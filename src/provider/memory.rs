@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Apply, Cause, Done, Interest, Observe, ProviderError, Requests};
+use super::{Applied, Apply, Cause, Interest, Observe, ProviderError, Requests};
 use crate::model::{
     AppRef, Consumers, Live, LiveApp, LiveAppScopes, LiveScope, RemoteId, Rename, RoleName,
     ScopeName, System,
@@ -92,7 +92,7 @@ impl Observe for Memory {
 
 #[async_trait]
 impl Apply for Memory {
-    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Done, ProviderError> {
+    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Applied, ProviderError> {
         let doing = format!("{} it", change.action());
         let failed = |cause| ProviderError::new(doing.as_str(), cause);
         let unsupported = || {
@@ -121,7 +121,7 @@ impl Apply for Memory {
 }
 
 impl State {
-    fn write(&mut self, system: System, change: &Change) -> Result<Done, Cause> {
+    fn write(&mut self, system: System, change: &Change) -> Result<Applied, Cause> {
         match change {
             Change::CreateScope { after } => return self.create(system, after),
             Change::UpdateScope { id, before, after } => {
@@ -153,17 +153,14 @@ impl State {
             }
             Change::DetachApp { app, .. } => drop(self.live.apps.remove(app)),
         }
-        Ok(Done::default())
+        Ok(Applied::done())
     }
 
     /// Makes a scope. An equal one that is there is found.
-    fn create(&mut self, system: System, after: &ScopeState) -> Result<Done, Cause> {
+    fn create(&mut self, system: System, after: &ScopeState) -> Result<Applied, Cause> {
         if let Some(live) = self.live.scopes.get(&after.name) {
             return if same(live, &held(system, after, live.remote_id.clone())) {
-                Ok(Done {
-                    remote_id: live.remote_id.clone(),
-                    found: true,
-                })
+                Ok(Applied::Found)
             } else {
                 Err(conflict("it is there, and differs"))
             };
@@ -173,10 +170,7 @@ impl State {
         let remote_id = has_ids.then(|| RemoteId::new(self.made.to_string()));
         let live = held(system, after, remote_id.clone());
         self.live.scopes.insert(after.name.clone(), live);
-        Ok(Done {
-            remote_id,
-            found: false,
-        })
+        Ok(Applied::Done { remote_id })
     }
 
     /// Replaces a scope; its id and its holders stay.
@@ -192,13 +186,10 @@ impl State {
         }
     }
 
-    fn attach(&mut self, app: &AppRef, after: &BTreeSet<ScopeName>) -> Result<Done, Cause> {
+    fn attach(&mut self, app: &AppRef, after: &BTreeSet<ScopeName>) -> Result<Applied, Cause> {
         self.check(app, after)?;
         match self.live.apps.get(app) {
-            Some(LiveApp::Present(list)) if list.scopes == *after => Ok(Done {
-                remote_id: None,
-                found: true,
-            }),
+            Some(LiveApp::Present(list)) if list.scopes == *after => Ok(Applied::Found),
             Some(_) => Err(conflict("it is there, and differs")),
             None => {
                 let list = LiveAppScopes {
@@ -211,7 +202,7 @@ impl State {
                     unusable: None,
                 };
                 self.live.apps.insert(app.clone(), LiveApp::Present(list));
-                Ok(Done::default())
+                Ok(Applied::done())
             }
         }
     }

@@ -15,11 +15,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use self::api::{Api, Client, Scope, Server};
-use super::http::{Access, Answer, Found, Http, Settled, Unseen, settle_create};
+use super::http::{
+    Access, Answer, Call, Found, Http, Settled, SharedList, Unseen, settle_create, settle_replace,
+};
+use super::seen::{self, Seen};
 use super::{
-    Apply, Cause, Connect, Credential, Done, Interest, Observe, Provider, ProviderError, Requests,
+    Applied, Apply, Cause, Connect, Credential, Interest, Observe, Provider, ProviderError,
+    Requests,
 };
 use crate::model::target::{AuthorizationServer, Endpoint};
 use crate::model::{AppRef, Live, RemoteId, ScopeName, Target};
@@ -46,6 +51,8 @@ pub(super) fn open(
         wanted: server.clone(),
         server: OnceCell::new(),
         ids: Mutex::default(),
+        scopes: SharedList::default(),
+        clients: SharedList::default(),
         api: Api::new(Http::open(target, credential, connect, access, auth)?),
         target: target.clone(),
     }))
@@ -59,6 +66,9 @@ struct OneLogin {
     server: OnceCell<Chosen>,
     /// The ids of the live scopes. A name that is live more than once has none.
     ids: Mutex<BTreeMap<ScopeName, u64>>,
+    /// The last list of each kind, which what is sent again is compared with.
+    scopes: SharedList<Vec<Scope>>,
+    clients: SharedList<Vec<Client>>,
     api: Api,
 }
 
@@ -76,20 +86,26 @@ impl Observe for OneLogin {
         let server = self.server().await?;
         let scopes = async {
             if interest.scopes {
-                self.api.scopes(server.id, false).await.map(Some)
+                let scopes = self.api.scopes(server.id, false).await?;
+                Ok(Some(self.scopes.keep(scopes).await))
             } else {
                 Ok(None)
             }
         };
         let clients = async {
             if interest.consumers || !interest.apps.is_empty() {
-                self.api.clients(server.id, false).await.map(Some)
+                let clients = self.api.clients(server.id, false).await?;
+                Ok(Some(self.clients.keep(clients).await))
             } else {
                 Ok(None)
             }
         };
         let (scopes, clients) = futures::try_join!(scopes, clients)?;
-        self.remember(scopes.as_deref(), clients.as_deref());
+        let (scopes, clients) = (
+            scopes.as_ref().map(|list| list.as_slice()),
+            clients.as_ref().map(|list| list.as_slice()),
+        );
+        self.remember(scopes, clients);
         Ok(convert::live(
             self.target.live_identity_with(server.id),
             server.title.clone(),
@@ -105,7 +121,7 @@ impl Observe for OneLogin {
 
 #[async_trait]
 impl Apply for OneLogin {
-    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Done, ProviderError> {
+    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Applied, ProviderError> {
         let server = self.server().await?.id;
         match &*change {
             Change::CreateScope { after } => self.create(server, after).await,
@@ -121,12 +137,12 @@ impl Apply for OneLogin {
                 let id = self.id_of(id.as_ref(), &before.name)?;
                 self.api.delete_scope(server, id, &before.name).await?;
                 self.ids().remove(&before.name);
-                Ok(Done::default())
+                Ok(Applied::done())
             }
             Change::AttachApp { app, after } => self.attach(server, app, after).await,
             Change::ReplaceAppScopes {
                 app,
-                before: _,
+                before,
                 after,
                 inherited,
             } => {
@@ -134,12 +150,25 @@ impl Apply for OneLogin {
                 // The list is replaced as a whole, so that what is inherited goes along.
                 let whole: BTreeSet<_> = after.union(inherited).cloned().collect();
                 let ids = self.ids_of(app, &whole)?;
-                self.api.replace_client(server, app, &ids).await?;
-                Ok(Done::default())
+                self.write_list(
+                    server,
+                    || self.api.replace_client(server, app, &ids),
+                    |clients| see_list(clients, app, before, after, inherited),
+                )
+                .await
             }
-            Change::DetachApp { app, before: _ } => {
-                self.api.delete_client(server, app_id(app)?).await?;
-                Ok(Done::default())
+            Change::DetachApp { app, before } => {
+                let app = app_id(app)?;
+                let detached = self.write_list(
+                    server,
+                    || self.api.delete_client(server, app),
+                    |clients| see_detached(clients, app, before),
+                );
+                match detached.await? {
+                    // Whoever did it: it is no client any more.
+                    Applied::Found => Ok(Applied::done()),
+                    applied => Ok(applied),
+                }
             }
         }
     }
@@ -168,24 +197,21 @@ impl OneLogin {
             .await
     }
 
-    async fn create(&self, server: u64, after: &ScopeState) -> Result<Done, ProviderError> {
+    async fn create(&self, server: u64, after: &ScopeState) -> Result<Applied, ProviderError> {
         let description = after.description.as_deref().unwrap_or(after.name.as_str());
         let Settled { object: id, found } = settle_create(
             self.api.http(),
             || self.api.create_scope(server, &after.name, description),
             || async {
                 let scopes = self.api.scopes(server, true).await?;
-                Ok(find_scope(&scopes, &after.name, description))
+                Ok(find_scope(&scopes.of, &after.name, description))
             },
             is_taken,
             Unseen::Again,
         )
         .await?;
         self.ids().insert(after.name.clone(), id);
-        Ok(Done {
-            remote_id: Some(RemoteId::new(id.to_string())),
-            found,
-        })
+        Ok(Applied::made(Some(RemoteId::new(id.to_string())), found))
     }
 
     async fn update(
@@ -194,22 +220,57 @@ impl OneLogin {
         id: u64,
         before: &ScopeState,
         after: &ScopeState,
-    ) -> Result<Done, ProviderError> {
-        self.api
-            .update_scope(
-                server,
-                id,
-                &before.name,
-                &after.name,
-                after.description.as_deref().unwrap_or_default(),
-            )
-            .await?;
+    ) -> Result<Applied, ProviderError> {
+        let (old, new) = (&before.name, &after.name);
+        let doing = if old == new {
+            format!("update scope \"{new}\"")
+        } else {
+            format!("rename scope \"{old}\" to \"{new}\"")
+        };
+        let description = after.description.as_deref().unwrap_or_default();
+        let applied = settle_replace(
+            self.api.http(),
+            Some(self.scopes.read_at().await.unwrap_or_else(Instant::now)),
+            || self.api.update_scope(server, id, new, description, &doing),
+            |since| async move {
+                let read = || self.api.scopes(server, false);
+                let scopes = self.scopes.since(since, read).await?;
+                Ok((scopes.at, see_scope(&scopes.of, id, before, after)))
+            },
+        )
+        .await
+        .map_err(api::explain)?;
+        if applied != Applied::done() {
+            return Ok(applied);
+        }
         let mut ids = self.ids();
         if ids.get(&before.name) == Some(&id) {
             ids.remove(&before.name);
         }
         ids.insert(after.name.clone(), id);
-        Ok(Done::default())
+        Ok(applied)
+    }
+
+    /// Replaces or takes away the list of a client, which `see` compares with the clients as they are.
+    async fn write_list<'a>(
+        &'a self,
+        server: u64,
+        call: impl Fn() -> Call<'a> + Send,
+        see: impl Fn(&[Client]) -> Seen + Send + Sync,
+    ) -> Result<Applied, ProviderError> {
+        let see = &see;
+        settle_replace(
+            self.api.http(),
+            Some(self.clients.read_at().await.unwrap_or_else(Instant::now)),
+            call,
+            |since| async move {
+                let read = || self.api.clients(server, false);
+                let clients = self.clients.since(since, read).await?;
+                Ok((clients.at, see(&clients.of)))
+            },
+        )
+        .await
+        .map_err(api::explain)
     }
 
     async fn attach(
@@ -217,7 +278,7 @@ impl OneLogin {
         server: u64,
         app: &AppRef,
         after: &BTreeSet<ScopeName>,
-    ) -> Result<Done, ProviderError> {
+    ) -> Result<Applied, ProviderError> {
         let app = app_id(app)?;
         let ids = self.ids_of(app, after)?;
         let Settled { found, .. } = settle_create(
@@ -225,16 +286,13 @@ impl OneLogin {
             || self.api.create_client(server, app, &ids),
             || async {
                 let clients = self.api.clients(server, true).await?;
-                Ok(find_client(&clients, app, &ids))
+                Ok(find_client(&clients.of, app, &ids))
             },
             is_taken,
             Unseen::Again,
         )
         .await?;
-        Ok(Done {
-            remote_id: None,
-            found,
-        })
+        Ok(Applied::made(None, found))
     }
 
     /// Keeps the ids that lists gave. A whole list of scopes replaces what was known; clients only add to it.
@@ -389,6 +447,51 @@ fn find_client(clients: &[Client], app: u64, ids: &[u64]) -> Found<()> {
         Found::Equal(())
     } else {
         Found::Different("its scopes are others".to_owned())
+    }
+}
+
+/// How a scope stands that is to be updated or renamed.
+fn see_scope(scopes: &[Scope], id: u64, before: &ScopeState, after: &ScopeState) -> Seen {
+    let Some(live) = scopes.iter().find(|scope| scope.id == id) else {
+        return Seen::Moved { ours: false };
+    };
+    let text = |state: &ScopeState| state.description.clone().unwrap_or_default();
+    let name = |state: &ScopeState| state.name.as_str().to_owned();
+    seen::value(&live.value, &name(before), &name(after))
+        .and(seen::value(
+            &live.description().to_owned(),
+            &text(before),
+            &text(after),
+        ))
+        .seen()
+}
+
+/// How a client's list stands that is to be replaced.
+fn see_list(
+    clients: &[Client],
+    app: u64,
+    before: &BTreeSet<ScopeName>,
+    after: &BTreeSet<ScopeName>,
+    inherited: &BTreeSet<ScopeName>,
+) -> Seen {
+    let Some(client) = clients.iter().find(|client| client.app_id == app) else {
+        return Seen::Moved { ours: false };
+    };
+    let (from_above, own) = convert::names(client);
+    seen::set(&own, before, after)
+        .and(seen::value(&from_above, inherited, inherited))
+        .seen()
+}
+
+/// How a client stands that is to go.
+fn see_detached(clients: &[Client], app: u64, before: &BTreeSet<ScopeName>) -> Seen {
+    let Some(client) = clients.iter().find(|client| client.app_id == app) else {
+        return Seen::AsWanted;
+    };
+    if convert::names(client).1 == *before {
+        Seen::AsBefore
+    } else {
+        Seen::Moved { ours: false }
     }
 }
 

@@ -16,11 +16,15 @@
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
 use url::Url;
 
-use super::http::{Access, Auth, Found, Http, Token, TokenCalls, TokenSource};
+use super::http::{
+    Access, Auth, Call, Dated, Found, Http, SharedList, Token, TokenCalls, TokenSource,
+    settle_replace,
+};
 use super::oauth::TokenAnswer;
-use super::{Cause, Connect, Credential, Provider, ProviderError};
+use super::{Applied, Cause, Connect, Credential, Provider, ProviderError};
 use crate::model::system::System;
 use crate::model::target::{Endpoint, Wso2Api};
 use crate::model::{LiveScope, ScopeName, Target};
@@ -30,7 +34,7 @@ mod convert;
 mod publisher;
 mod registration;
 
-use convert::{ScopeList, Scopes};
+use convert::{RestsOn, ScopeList, Scopes};
 use publisher::{Granted, Publisher};
 use registration::Registration;
 
@@ -82,6 +86,7 @@ pub(super) fn open(
             Ok(Box::new(Registration {
                 target: target.clone(),
                 http: open(auth)?,
+                last: SharedList::default(),
             }))
         }
         Wso2Api::Publisher => {
@@ -110,6 +115,7 @@ pub(super) fn open(
                 version: version.clone(),
                 granted,
                 ids: std::sync::Mutex::default(),
+                last: SharedList::default(),
             }))
         }
     }
@@ -212,12 +218,12 @@ struct List<'a> {
 impl List<'_> {
     /// Reads every scope, with one request, or with two where there are more than the first one asks for. `settling` is
     /// for a look at what became of a write, which an interrupt does not stop.
-    async fn read(self, settling: bool) -> Result<Scopes, ProviderError> {
-        let mut list = self.ask(FIRST_LIMIT, settling).await?;
+    async fn read(self, settling: bool) -> Result<Dated<Scopes>, ProviderError> {
+        let (mut at, mut list) = self.ask(FIRST_LIMIT, settling).await?;
         if list.rows() < list.total() {
             // Room for what is being added meanwhile.
             let limit = list.total().saturating_add(list.total() / 10 + 100);
-            list = self.ask(limit.min(LARGEST_LIMIT), settling).await?;
+            (at, list) = self.ask(limit.min(LARGEST_LIMIT), settling).await?;
         }
         if list.rows() < list.total() {
             let why = format!(
@@ -229,19 +235,38 @@ impl List<'_> {
                 "run it again; where it stays so, something before the server shortens its lists",
             ));
         }
-        list.into_scopes(self.system)
-            .map_err(|why| failed(Cause::UnexpectedAnswer(why)))
+        let of = list
+            .into_scopes(self.system)
+            .map_err(|why| failed(Cause::UnexpectedAnswer(why)))?;
+        Ok(Dated { at, of })
     }
 
-    async fn ask(self, limit: u64, settling: bool) -> Result<ScopeList, ProviderError> {
-        self.http
+    async fn ask(self, limit: u64, settling: bool) -> Result<(Instant, ScopeList), ProviderError> {
+        let answer = self
+            .http
             .get(self.path, READ)
             .query("limit", limit)
             .query("offset", 0)
             .settling(settling)
             .send()
-            .await?
-            .json()
+            .await?;
+        Ok((answer.sent_at(), answer.json()?))
+    }
+
+    /// Sends what rests on a scope being as it was `before`, and looks at the list before it is sent again; `after` is
+    /// `None` for what takes the scope away.
+    async fn write<'c>(
+        self,
+        last: &SharedList<Scopes>,
+        rests_on: &RestsOn<'_>,
+        call: impl Fn() -> Call<'c> + Send,
+    ) -> Result<Applied, ProviderError> {
+        let looked_at = last.read_at().await.unwrap_or_else(Instant::now);
+        settle_replace(self.http, Some(looked_at), call, |since| async move {
+            let scopes = last.since(since, || self.read(false)).await?;
+            Ok((scopes.at, convert::see(&scopes.of, rests_on)))
+        })
+        .await
     }
 
     /// What a list shows of a scope that was to be made.
@@ -250,7 +275,7 @@ impl List<'_> {
         wanted: &ScopeState,
         made: impl FnOnce(&LiveScope) -> T,
     ) -> Result<Found<T>, ProviderError> {
-        let (scopes, duplicates) = self.read(true).await?;
+        let (scopes, duplicates) = self.read(true).await?.of;
         if duplicates.contains(&wanted.name) {
             return Ok(Found::Different("there are two of that name".to_owned()));
         }

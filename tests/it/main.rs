@@ -18,6 +18,7 @@ mod kills;
 mod manifests;
 mod provider_apigee;
 mod provider_http;
+mod provider_looks;
 mod provider_onelogin;
 mod provider_wso2;
 mod providing;

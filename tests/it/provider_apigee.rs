@@ -90,10 +90,10 @@ fn reread(app: AppRef) -> Interest {
     }
 }
 
-fn replace(app: AppRef, after: BTreeSet<ScopeName>) -> Change {
+fn replace(app: AppRef, before: BTreeSet<ScopeName>, after: BTreeSet<ScopeName>) -> Change {
     Change::ReplaceAppScopes {
         app,
-        before: BTreeSet::new(),
+        before,
         after,
         inherited: BTreeSet::new(),
     }
@@ -565,7 +565,7 @@ async fn a_list_is_replaced_as_a_whole_on_every_kind_of_key() {
         let provider = open(&place, edition);
         let app = of(owner, "my shop", Some("k3y"));
         provider
-            .make(&replace(app.clone(), scopes(["WRITE"])))
+            .make(&replace(app.clone(), scopes(["READ"]), scopes(["WRITE"])))
             .await
             .unwrap();
         let live = provider.observe(&reread(app.clone())).await.unwrap();
@@ -630,7 +630,7 @@ async fn what_a_key_has_beside_its_list_is_sent_back_whether_a_replace_would_kee
             let place = place(edition, system).await;
             let provider = open(&place, edition);
             let app = of(owner.clone(), "shop", Some("k3y"));
-            let change = replace(app.clone(), scopes(["READ", "WRITE"]));
+            let change = replace(app.clone(), scopes(["READ"]), scopes(["READ", "WRITE"]));
 
             // After the look that every replace is preceded by, it is one request.
             provider.observe(&reread(app.clone())).await.unwrap();
@@ -645,7 +645,7 @@ async fn what_a_key_has_beside_its_list_is_sent_back_whether_a_replace_would_kee
             );
 
             // Without one, it looks by itself.
-            let change = replace(app, scopes(["WRITE"]));
+            let change = replace(app, scopes(["READ", "WRITE"]), scopes(["WRITE"]));
             provider.make(&change).await.unwrap();
             assert_eq!(provider.requests().total, 4);
             let stored = list(&place.state().await);
@@ -679,7 +679,11 @@ async fn a_scope_outside_the_products_fails_in_the_servers_words() {
     for edition in EDITIONS {
         let place = place(edition, shop()).await;
         let provider = open(&place, edition);
-        let change = replace(anns("shop", Some("k3y")), scopes(["READ", "ADMIN"]));
+        let change = replace(
+            anns("shop", Some("k3y")),
+            scopes(["READ"]),
+            scopes(["READ", "ADMIN"]),
+        );
         let error = provider.make(&change).await.unwrap_err();
         assert_eq!(error.fate, Fate::NotDone);
         let said = error.cause.to_string();
@@ -707,7 +711,8 @@ async fn writes_to_one_app_go_one_after_another() {
         .fail(json!([{ "method": "PUT", "route": write, "times": 1, "fault": { "hold": { "when": "before" } } }]))
         .await;
     let provider = open(&place, Edition::Edge);
-    let [first, second] = ["a", "b"].map(|key| replace(anns("shop", Some(key)), scopes(["READ"])));
+    let [first, second] =
+        ["a", "b"].map(|key| replace(anns("shop", Some(key)), scopes([]), scopes(["READ"])));
     let ended = async {
         place.wait_until_held().await;
         let writes = || async {
@@ -736,9 +741,9 @@ async fn a_change_that_names_no_key_is_not_sent() {
     let place = place(Edition::X, shop()).await;
     let provider = open(&place, Edition::X);
     for change in [
-        replace(anns("shop", None), scopes(["READ"])),
-        replace(AppRef::OneLogin { app_id: 1 }, scopes(["READ"])),
-        replace(anns("..", Some("k3y")), scopes(["READ"])),
+        replace(anns("shop", None), scopes([]), scopes(["READ"])),
+        replace(AppRef::OneLogin { app_id: 1 }, scopes([]), scopes(["READ"])),
+        replace(anns("..", Some("k3y")), scopes([]), scopes(["READ"])),
     ] {
         assert_eq!(
             provider.make(&change).await.unwrap_err().reason(),

@@ -11,8 +11,8 @@ use scopeward::model::{
 };
 use scopeward::plan::change::{Change, ScopeState};
 use scopeward::provider::{
-    self, Cause, Connect, Credential, Fate, Interest, Interrupt, Observe, Patience, Provider,
-    ProviderError, Requests,
+    self, Applied, Cause, Connect, Credential, Fate, Interest, Interrupt, Observe, Patience,
+    Provider, ProviderError, Requests,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,7 +21,7 @@ use url::Url;
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-use crate::support::approved::Make as _;
+use crate::support::approved::{Make as _, id_of};
 
 const SECRET: &str = "s3cr3t+of/the credential";
 const TOKEN: &str = "t0ken.of.the.run";
@@ -46,7 +46,7 @@ impl Respond for Script {
 }
 
 /// A server that gives scripted answers, a token among them.
-async fn stub(routes: Vec<(&str, Vec<ResponseTemplate>)>) -> MockServer {
+pub(crate) async fn stub(routes: Vec<(&str, Vec<ResponseTemplate>)>) -> MockServer {
     let mut script = BTreeMap::from([(MINT.to_owned(), VecDeque::from([token()]))]);
     for (route, answers) in routes {
         script.insert(route.to_owned(), answers.into());
@@ -71,7 +71,7 @@ async fn asked(server: &MockServer, route: &str) -> usize {
 }
 
 /// The bodies that a route was sent.
-async fn bodies(server: &MockServer, route: &str) -> Vec<Value> {
+pub(crate) async fn bodies(server: &MockServer, route: &str) -> Vec<Value> {
     server
         .received_requests()
         .await
@@ -82,11 +82,11 @@ async fn bodies(server: &MockServer, route: &str) -> Vec<Value> {
         .collect()
 }
 
-fn ok(body: Value) -> ResponseTemplate {
+pub(crate) fn ok(body: Value) -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_json(body)
 }
 
-fn error(status: u16, message: &str) -> ResponseTemplate {
+pub(crate) fn error(status: u16, message: &str) -> ResponseTemplate {
     ResponseTemplate::new(status)
         .set_body_json(json!({ "message": message, "statusCode": status, "name": "Error" }))
 }
@@ -419,7 +419,7 @@ async fn reads_are_sent_again_and_a_create_is_looked_up_first() {
     writer.observe(&scopes_alone()).await.unwrap();
     assert_eq!(asked(&server, SCOPES).await, 4);
     let done = writer.make(&create("a")).await.unwrap();
-    assert_eq!(done.remote_id, Some(RemoteId::new("9")));
+    assert_eq!(id_of(done), Some(RemoteId::new("9")));
     // The 503 may have come after the fact: one list, then the second POST.
     assert_eq!(
         (asked(&server, CREATE).await, asked(&server, SCOPES).await),
@@ -470,7 +470,7 @@ async fn a_500_on_create_is_settled_by_a_list_and_never_sent_again() {
         ])
         .await;
         let result = writer(&server.uri()).make(&create("a")).await;
-        let result = result.map(|done| done.remote_id).map_err(|error| {
+        let result = result.map(id_of).map_err(|error| {
             assert!(
                 error
                     .cause
@@ -511,8 +511,8 @@ async fn a_name_that_is_taken_is_looked_up() {
     let taken = || error(422, "Validation failed: Value has already been taken");
     let mine = json!([{ "id": 9, "value": "a", "description": "About a" }]);
     let server = stub(vec![(CREATE, vec![taken()]), (SCOPES, vec![ok(mine)])]).await;
-    let done = writer(&server.uri()).make(&create("a")).await.unwrap();
-    assert_eq!(done.remote_id, Some(RemoteId::new("9")));
+    let found = writer(&server.uri()).make(&create("a")).await;
+    assert_eq!(found, Ok(Applied::Found));
 
     let server = stub(vec![(CREATE, vec![taken()]), (SCOPES, vec![ok(json!([]))])]).await;
     let error = writer(&server.uri()).make(&create("a")).await.unwrap_err();
@@ -737,12 +737,7 @@ async fn what_was_in_flight_at_an_interrupt_is_settled() {
             .await;
         let writer = provider::provider(&target(&server.uri()), &credential(), &connect).unwrap();
         let result = writer.make(&create("a")).await;
-        assert_eq!(
-            result
-                .map(|done| done.remote_id)
-                .map_err(|error| error.fate),
-            outcome
-        );
+        assert_eq!(result.map(id_of).map_err(|error| error.fate), outcome);
         // Looked for, and not sent again.
         assert_eq!(
             (asked(&server, CREATE).await, asked(&server, SCOPES).await),

@@ -9,7 +9,7 @@ use scopeward::provider::{Fate, Interest, Provider};
 use serde_json::{Value, json};
 
 use crate::providing::{self, Place, scope, scopes, state};
-use crate::support::approved::Make as _;
+use crate::support::approved::{Make as _, id_of};
 
 const SCOPES: &str = "/api/2/api_authorizations/{id}/scopes";
 const CLIENTS: &str = "/api/2/api_authorizations/{id}/clients";
@@ -124,7 +124,7 @@ async fn every_kind_of_change_takes_effect() {
     let provider = open(&place);
     provider.observe(&everything()).await.unwrap();
     let made = provider.make(&create("orders:audit")).await.unwrap();
-    let id = made.remote_id.unwrap();
+    let id = id_of(made).unwrap();
     let attach = Change::AttachApp {
         app: app(8),
         after: scopes(["orders:audit", "orders:read"]),
@@ -214,11 +214,7 @@ async fn a_create_whose_answer_was_lost_is_found_and_not_made_twice() {
         let provider = open(&place);
         let made = provider.make(&create("new")).await.unwrap();
         let live = provider.observe(&everything()).await.unwrap();
-        assert_eq!(
-            live.scopes[&scope("new")].remote_id,
-            made.remote_id,
-            "{fault}"
-        );
+        assert_eq!(live.scopes[&scope("new")].remote_id, id_of(made), "{fault}");
         assert_eq!(provider.requests().writes, 1, "{fault}");
     }
 }
@@ -272,7 +268,7 @@ async fn a_list_that_lags_behind_does_not_make_a_scope_twice() {
     // The next list does not show the first create yet; the second one is lost, looked for, and found.
     let made = provider.make(&create("newer")).await.unwrap();
     let live = provider.observe(&everything()).await.unwrap();
-    assert_eq!(live.scopes[&scope("newer")].remote_id, made.remote_id);
+    assert_eq!(live.scopes[&scope("newer")].remote_id, id_of(made));
     assert_eq!(live.duplicates, BTreeSet::new());
     assert_eq!(provider.requests().writes, 3);
 }
@@ -384,7 +380,7 @@ async fn writes_go_out_side_by_side_and_each_is_made_once() {
     let done = futures::future::join_all(creates.iter().map(|change| provider.make(change))).await;
     let ids: BTreeSet<RemoteId> = done
         .into_iter()
-        .map(|done| done.unwrap().remote_id.unwrap())
+        .map(|done| id_of(done.unwrap()).unwrap())
         .collect();
     assert_eq!(ids.len(), 40);
     // One token for all of them.

@@ -3,12 +3,12 @@
 use scopeward::model::target::{Endpoint, Wso2Api};
 use scopeward::model::{Consumers, RemoteId, RoleName};
 use scopeward::plan::change::{Change, ScopeState};
-use scopeward::provider::{Cause, Done, Fate, Interest, ProviderError};
+use scopeward::provider::{Cause, Fate, Interest, ProviderError};
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::providing::{self, Place, scope, state};
-use crate::support::approved::Make as _;
+use crate::support::approved::{Make as _, id_of};
 
 const ADMIN: &[(&str, &str)] = &[("username", "admin"), ("password", "admin")];
 const CLIENT: &[(&str, &str)] = &[
@@ -305,7 +305,7 @@ async fn a_500_on_create_that_took_effect_is_a_create() {
             .make(&create(state("s", "d", &["a", "b"])))
             .await
             .unwrap();
-        assert_eq!(done.remote_id.is_some(), route == PUBLISHER);
+        assert_eq!(id_of(done).is_some(), route == PUBLISHER);
         assert_eq!(
             place.counted().await,
             [
@@ -480,7 +480,7 @@ async fn publisher_scopes_are_made_changed_and_deleted_by_id() {
         display_name: Some("Read".to_owned()),
         ..state("a:b", "d", &["x", "y"])
     };
-    let Done { remote_id, .. } = provider.make(&create(wanted.clone())).await.unwrap();
+    let remote_id = id_of(provider.make(&create(wanted.clone())).await.unwrap());
     let live = provider.observe(&everything()).await.unwrap();
     let made = &live.scopes[&scope("a:b")];
     assert_eq!(made.remote_id, remote_id);

@@ -14,7 +14,7 @@ use super::convert::{
 use super::{Apigee, ProviderError};
 use crate::model::target::Edition;
 use crate::model::{AppOwner, AppRef, ConsumerKey, LiveApp, LiveAppScopes, ScopeName};
-use crate::provider::http::Answer;
+use crate::provider::http::{Answer, Dated};
 
 /// The references that were asked for, by their app.
 type Wanted<'a> = BTreeMap<ApigeeApp, Vec<&'a AppRef>>;
@@ -166,7 +166,7 @@ impl Apigee {
                 (Choice::Key(scopes), _) => LiveApp::Present(*scopes),
                 (Choice::Unclear(why), _) => LiveApp::Absent { why },
                 // The server has the last word on a key that the app does not show.
-                (Choice::NotThere, Some(key)) => self.read_key(app, key).await?,
+                (Choice::NotThere, Some(key)) => self.read_key(app, key).await?.of,
                 (Choice::NotThere, None) => continue,
             };
             found.insert((*reference).clone(), live);
@@ -179,24 +179,32 @@ impl Apigee {
         &self,
         app: &ApigeeApp,
         key: &ConsumerKey,
-    ) -> Result<LiveApp, ProviderError> {
+    ) -> Result<Dated<LiveApp>, ProviderError> {
         let doing = format!("read the key {} of {app}", key.shortened());
         let path = self.path(&api::key(app, key));
         let answer = self.http.get(&path, doing).expecting(&[404]).send().await?;
+        let at = answer.sent_at();
         if answer.status() == 404 {
             let shortened = key.shortened();
             let why = format!(
                 "the key {shortened} of {app} is not there: {}",
                 said(&answer)
             );
-            return Ok(LiveApp::Absent { why });
+            return Ok(Dated {
+                at,
+                of: LiveApp::Absent { why },
+            });
         }
         let wire: WireKey = answer.json()?;
         if wire.key() != *key {
             return Err(answer.unexpected("it is not the key that was asked for"));
         }
-        self.keep(app, key, answer.json::<Beside>()?);
-        Ok(LiveApp::Present(wire.to_scopes(app, Timestamp::now())))
+        let of = answer.json::<Beside>()?;
+        self.keep(app, key, Dated { at, of });
+        Ok(Dated {
+            at,
+            of: LiveApp::Present(wire.to_scopes(app, Timestamp::now())),
+        })
     }
 
     /// Reads the products of all keys, each once, and fills in what may stand in the keys' lists.

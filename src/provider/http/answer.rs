@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::words::{self, Redactor, Words};
 use crate::provider::error::{Cause, Fate, ProviderError};
@@ -17,6 +18,8 @@ pub(crate) struct Answer {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) doing: String,
+    /// When its request was sent: what it shows is no older.
+    pub(super) sent_at: Instant,
     /// Whether it answers a write.
     pub(super) writes: bool,
     pub(super) redactor: Arc<Redactor>,
@@ -26,6 +29,11 @@ impl Answer {
     /// The status: a success, or one that the call expects.
     pub(crate) fn status(&self) -> u16 {
         self.status.as_u16()
+    }
+
+    /// When its request was sent: what it shows is no older.
+    pub(crate) fn sent_at(&self) -> Instant {
+        self.sent_at
     }
 
     /// A header's text. Headers are never logged: WSO2 echoes the request's own, `Authorization` included.

@@ -161,43 +161,64 @@ impl<'a> Call<'a> {
     /// # Errors
     /// Everything else; [`ProviderError::fate`] counts every attempt.
     pub(crate) async fn send(self) -> Result<Answer, ProviderError> {
+        let mut tries = Tries::new(self.http);
+        loop {
+            if let Some(answer) = self.once(&mut tries, None).await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// What completes "could not".
+    pub(super) fn doing(&self) -> &str {
+        &self.doing
+    }
+
+    /// Sends it once. `None` says that it is to be sent again, after the wait that it takes; or that nothing was sent, since
+    /// the target paused after `looked_at`, so that what was seen then may have changed.
+    pub(super) async fn once(
+        &self,
+        tries: &mut Tries,
+        looked_at: Option<Instant>,
+    ) -> Result<Option<Answer>, ProviderError> {
         let http = self.http;
         let reads = matches!(self.method, Method::GET | Method::HEAD);
         if http.access == Access::Read && self.kind == Kind::Api && !reads {
             let what = format!("{} {}", self.method, http.host);
-            return Err(ProviderError::new(self.doing, Cause::WriteRefused(what)));
+            return Err(ProviderError::new(&self.doing, Cause::WriteRefused(what)));
         }
         let url = self.url.clone()?;
-        let mut tries = Tries::new(http);
-        loop {
-            let Ok(permit) = http.gate.enter(self.kind, self.settling).await else {
-                let interrupted = || ProviderError::new(&self.doing, Cause::Interrupted);
-                return Err(tries.last.unwrap_or_else(interrupted));
-            };
-            let signature = self
-                .sign(tries.refused)
-                .await
-                .map_err(|error| error.with_fate(tries.fate))?;
-            http.count(self.kind, self.effect != Effect::Read);
-            tries.made += 1;
-            let failure = match self.attempt(&url, signature.header, tries.made).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
-            };
-            drop(permit);
-            let renewable = signature.flight.is_some() && tries.refused.is_none();
-            if failure.ending == Ending::Answered(401) && renewable {
-                tries.refused = signature.flight;
-                continue;
-            }
-            match tries.after(&self, failure)? {
-                Next::PauseAll(until) => http.gate.pause(until),
-                Next::Sleep(until) => {
-                    // An interrupt is noticed at the gate.
-                    let _ = http.gate.sleep(until, self.settling).await;
-                }
+        let Ok(permit) = http.gate.enter(self.kind, self.settling).await else {
+            return Err(tries.given_up(&self.doing));
+        };
+        if looked_at.is_some_and(|looked_at| looked_at < http.gate.resume_at()) {
+            return Ok(None);
+        }
+        let signature = self
+            .sign(tries.refused)
+            .await
+            .map_err(|error| error.with_fate(tries.fate))?;
+        http.count(self.kind, self.effect != Effect::Read);
+        tries.made += 1;
+        let failure = match self.attempt(&url, signature.header, tries.made).await {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(failure) => failure,
+        };
+        drop(permit);
+        let renewable = signature.flight.is_some() && tries.refused.is_none();
+        if failure.ending == Ending::Answered(401) && renewable {
+            tries.refused = signature.flight;
+            tries.again_at = Some(Instant::now());
+            return Ok(None);
+        }
+        match tries.after(self, failure)? {
+            Next::PauseAll(until) => http.gate.pause(until),
+            Next::Sleep(until) => {
+                // An interrupt is noticed at the gate.
+                let _ = http.gate.sleep(until, self.settling).await;
             }
         }
+        Ok(None)
     }
 
     /// Signs it: with its own signature, else the target's. Token requests have their own or none.
@@ -279,6 +300,7 @@ impl<'a> Call<'a> {
             }
             None => {}
         }
+        let sent_at = Instant::now();
         let mut response = request
             .send()
             .await
@@ -298,6 +320,7 @@ impl<'a> Call<'a> {
                 headers: response.headers().clone(),
                 body,
                 doing: self.doing.clone(),
+                sent_at,
                 writes: self.effect != Effect::Read,
                 redactor: Arc::clone(&http.redactor),
             });
@@ -368,17 +391,19 @@ impl<'a> Call<'a> {
 }
 
 /// What has come of a request so far.
-struct Tries<D> {
+pub(super) struct Tries {
     made: u32,
+    /// When the wait for the next attempt is over.
+    again_at: Option<Instant>,
     deadline: Instant,
     /// When no further connection is tried.
     reach_by: Instant,
-    delays: D,
+    delays: Box<dyn Iterator<Item = Duration> + Send>,
     /// Unknown as soon as one attempt may have taken effect.
-    fate: Fate,
+    pub(super) fate: Fate,
     /// The token that was refused: it is renewed once.
     refused: Option<u64>,
-    last: Option<ProviderError>,
+    pub(super) last: Option<ProviderError>,
 }
 
 /// What to wait for before the next attempt.
@@ -389,26 +414,36 @@ enum Next {
     PauseAll(Instant),
 }
 
-impl Tries<()> {
-    fn new(http: &Http) -> Tries<impl Iterator<Item = Duration> + Send + use<>> {
+impl Tries {
+    pub(super) fn new(http: &Http) -> Self {
         let now = Instant::now();
-        Tries {
+        Self {
             made: 0,
+            again_at: None,
             deadline: now + http.patience.total,
             reach_by: if http.unreachable.load(Ordering::Relaxed) {
                 now
             } else {
                 now + http.patience.reach
             },
-            delays: retry::delays(&http.patience),
+            delays: Box::new(retry::delays(&http.patience)),
             fate: Fate::NotDone,
             refused: None,
             last: None,
         }
     }
-}
 
-impl<D: Iterator<Item = Duration>> Tries<D> {
+    /// When the wait for the next attempt is over; `None` before the first one.
+    pub(super) fn again_at(&self) -> Option<Instant> {
+        self.again_at
+    }
+
+    /// The error of a request that is not sent again, although it could be: the last one, else that of an interrupt.
+    pub(super) fn given_up(&mut self, doing: &str) -> ProviderError {
+        let interrupted = || ProviderError::new(doing, Cause::Interrupted);
+        self.last.take().unwrap_or_else(interrupted)
+    }
+
     /// Decides what follows a failed attempt: another one, or the error.
     fn after(&mut self, call: &Call<'_>, failure: Failure) -> Result<Next, ProviderError> {
         let verdict = retry::verdict(call.effect, failure.ending);
@@ -454,6 +489,7 @@ impl<D: Iterator<Item = Duration>> Tries<D> {
             );
         }
         self.last = Some(error);
+        self.again_at = Some(until);
         let overrun = failure.asked_wait.is_some() || failure.ending == Ending::Answered(429);
         Ok(if overrun {
             Next::PauseAll(until)

@@ -51,14 +51,7 @@ impl Gate {
                 .ok(),
         };
         loop {
-            let resume_at = *self
-                .resume_at
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if resume_at > Instant::now() {
-                self.sleep(resume_at, settling).await?;
-                continue;
-            }
+            self.opened(settling).await?;
             match self.pace.as_ref().map(RateLimiter::check) {
                 Some(Err(not_yet)) => {
                     let wait = not_yet.wait_time_from(DefaultClock::default().now());
@@ -80,6 +73,25 @@ impl Gate {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *resume_at = until.max(*resume_at);
+    }
+
+    /// When the last pause ends or ended.
+    pub(super) fn resume_at(&self) -> Instant {
+        *self
+            .resume_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there is no pause.
+    pub(super) async fn opened(&self, settling: bool) -> Result<(), Interrupted> {
+        loop {
+            let resume_at = self.resume_at();
+            if resume_at <= Instant::now() {
+                return Ok(());
+            }
+            self.sleep(resume_at, settling).await?;
+        }
     }
 
     pub(super) async fn sleep(&self, until: Instant, settling: bool) -> Result<(), Interrupted> {

@@ -1,9 +1,12 @@
-//! What became of a create whose answer was lost, or says that the object is there already.
+//! What became of a write whose answer was lost, and whether what it rests on still holds when it is sent again.
 
 use tokio::time::Instant;
 
-use super::{Http, retry};
+use super::call::Tries;
+use super::{Call, Http, retry};
+use crate::provider::Applied;
 use crate::provider::error::{Cause, Fate, ProviderError};
+use crate::provider::seen::Seen;
 
 /// What a look at the live objects showed.
 pub(crate) enum Found<T> {
@@ -126,5 +129,75 @@ where
             return Err(error);
         }
         in_doubt = Some(error);
+    }
+}
+
+/// Replaces an object as a whole, and looks again each time before it is sent once more: after a 429, a 503 or a lost
+/// answer somebody else may have written to it. So does a first try that a pause of the target held up after the look at
+/// `looked_at` (`None`: nobody looked).
+///
+/// | the look shows | after answers that say that nothing was done | after a lost answer |
+/// |---|---|---|
+/// | what was there before | sent | sent |
+/// | what is to be there | found: it is somebody else's | done |
+/// | something else, and nothing of ours | moved: left alone | moved: left alone |
+/// | something else, and something of ours | moved: left alone | its error, fate unknown |
+/// | nothing: the look failed | the look's error | its error, fate unknown |
+///
+/// `call` makes the request anew, with what a look may have changed in it. `look` is given a moment, gives a look that
+/// was begun no earlier, and says when it was.
+pub(crate) async fn settle_replace<'a, L>(
+    http: &Http,
+    looked_at: Option<Instant>,
+    call: impl Fn() -> Call<'a> + Send,
+    look: impl Fn(Instant) -> L + Send,
+) -> Result<Applied, ProviderError>
+where
+    L: Future<Output = Result<(Instant, Seen), ProviderError>> + Send,
+{
+    let mut tries = Tries::new(http);
+    let mut looked_at = looked_at;
+    loop {
+        if http.gate.opened(false).await.is_err() {
+            return Err(tries.given_up(call().doing()));
+        }
+        let since = tries.again_at().max(Some(http.gate.resume_at()));
+        if looked_at < since {
+            let since = since.unwrap_or_else(Instant::now);
+            let (began, seen) = match look(since).await {
+                Ok(seen) => seen,
+                Err(error) => return Err(unseen(tries.last, error)),
+            };
+            looked_at = Some(began);
+            match (seen, tries.fate) {
+                (Seen::AsBefore, _) => {}
+                (Seen::AsWanted, Fate::Unknown) => return Ok(Applied::done()),
+                (Seen::AsWanted, Fate::NotDone) => return Ok(Applied::Found),
+                (Seen::Moved { ours: true }, Fate::Unknown) => {
+                    return Err(tries.given_up(call().doing()).with_help(
+                        "it has changed meanwhile, and holds some of what was sent: it is not sent again",
+                    ));
+                }
+                (Seen::Moved { .. }, _) => return Ok(Applied::Moved),
+            }
+        }
+        if call().once(&mut tries, looked_at).await?.is_some() {
+            return Ok(Applied::done());
+        }
+    }
+}
+
+/// The error of a write that is not sent again, since what it rests on could not be seen.
+fn unseen(last: Option<ProviderError>, look: ProviderError) -> ProviderError {
+    match last {
+        Some(last) if look.cause == Cause::Interrupted => last,
+        Some(last) if last.fate == Fate::Unknown => {
+            let help = format!(
+                "whether it was made could not be found out: {look}: {}",
+                look.cause
+            );
+            last.with_help(help)
+        }
+        _ => look,
     }
 }

@@ -14,7 +14,7 @@ use url::Url;
 use super::{Answer, Cause, Http, ProviderError, Requests};
 use crate::model::{ScopeName, Target};
 use crate::provider::Credential;
-use crate::provider::http::{Auth, Call, Token, TokenCalls, TokenSource};
+use crate::provider::http::{Auth, Call, Dated, Token, TokenCalls, TokenSource};
 
 /// Below which all paths of API authorization stand.
 const ROOT: [&str; 3] = ["api", "2", "api_authorizations"];
@@ -160,8 +160,8 @@ impl Api {
     /// Every authorization server of the account.
     pub(super) async fn servers(&self) -> Result<Vec<Server>, ProviderError> {
         let doing = "list the authorization servers";
-        self.list(&ROOT, doing, false, |server: &Server| server.id)
-            .await
+        let servers = self.list(&ROOT, doing, false, |server: &Server| server.id);
+        Ok(servers.await?.of)
     }
 
     /// Every scope of a server. `settling` is for a look at what became of a write.
@@ -169,7 +169,7 @@ impl Api {
         &self,
         server: u64,
         settling: bool,
-    ) -> Result<Vec<Scope>, ProviderError> {
+    ) -> Result<Dated<Vec<Scope>>, ProviderError> {
         let doing = format!("read the scopes of authorization server {server}");
         let server = server.to_string();
         self.list(
@@ -186,7 +186,7 @@ impl Api {
         &self,
         server: u64,
         settling: bool,
-    ) -> Result<Vec<Client>, ProviderError> {
+    ) -> Result<Dated<Vec<Client>>, ProviderError> {
         let doing = format!("read the clients of authorization server {server}");
         let server = server.to_string();
         self.list(
@@ -214,27 +214,18 @@ impl Api {
     }
 
     /// Gives a scope another name or description. Both are sent always: whether a PUT without one keeps it is unknown.
-    pub(super) async fn update_scope(
+    pub(super) fn update_scope(
         &self,
         server: u64,
         id: u64,
-        before: &ScopeName,
         name: &ScopeName,
         description: &str,
-    ) -> Result<(), ProviderError> {
+        doing: &str,
+    ) -> Call<'_> {
         let body = json!({ "value": name, "description": description });
-        let doing = if before == name {
-            format!("update scope \"{name}\"")
-        } else {
-            format!("rename scope \"{before}\" to \"{name}\"")
-        };
         let (server, id) = (server.to_string(), id.to_string());
-        send(
-            self.http
-                .put(&path(&server, &["scopes", &id]), &body, doing),
-        )
-        .await?;
-        Ok(())
+        self.http
+            .put(&path(&server, &["scopes", &id]), &body, doing)
     }
 
     /// Deletes a scope; one that is gone is deleted.
@@ -266,30 +257,20 @@ impl Api {
     }
 
     /// Replaces the scopes of a client. `scopes` alone is allowed in the body, and stands there even if it is empty.
-    pub(super) async fn replace_client(
-        &self,
-        server: u64,
-        app: u64,
-        scopes: &[u64],
-    ) -> Result<(), ProviderError> {
+    pub(super) fn replace_client(&self, server: u64, app: u64, scopes: &[u64]) -> Call<'_> {
         let body = json!({ "scopes": scopes });
         let doing = format!("replace the scopes of app {app}");
         let (server, app) = (server.to_string(), app.to_string());
-        send(
-            self.http
-                .put(&path(&server, &["clients", &app]), &body, doing),
-        )
-        .await?;
-        Ok(())
+        self.http
+            .put(&path(&server, &["clients", &app]), &body, doing)
     }
 
     /// Detaches an app; one that is no client is detached.
-    pub(super) async fn delete_client(&self, server: u64, app: u64) -> Result<(), ProviderError> {
+    pub(super) fn delete_client(&self, server: u64, app: u64) -> Call<'_> {
         let doing = format!("detach app {app}");
         let (server, app) = (server.to_string(), app.to_string());
         let call = self.http.delete(&path(&server, &["clients", &app]), doing);
-        send(call.expecting(&[404])).await?;
-        Ok(())
+        call.expecting(&[404])
     }
 
     /// A whole list. No page of this API is known, but OneLogin's other lists go on under `After-Cursor`, and half a list
@@ -300,7 +281,8 @@ impl Api {
         doing: &str,
         settling: bool,
         id: impl Fn(&T) -> u64 + Send,
-    ) -> Result<Vec<T>, ProviderError> {
+    ) -> Result<Dated<Vec<T>>, ProviderError> {
+        let mut begun = None;
         let mut all: Vec<T> = vec![];
         let mut cursors = BTreeSet::new();
         let mut cursor: Option<String> = None;
@@ -313,12 +295,13 @@ impl Api {
             if answer.status() != 200 {
                 return Err(answer.unexpected("a list is answered with 200"));
             }
+            let at = *begun.get_or_insert(answer.sent_at());
             all.extend(answer.json::<Vec<T>>()?);
             let next = answer
                 .header("after-cursor")
                 .filter(|next| !next.is_empty());
             let Some(next) = next.map(str::to_owned) else {
-                break;
+                return each_once(Dated { at, of: all }, doing, id);
             };
             if !cursors.insert(next.clone()) || cursors.len() > MOST_PAGES {
                 let why = format!("its pages do not come to an end after {}", cursors.len());
@@ -326,13 +309,21 @@ impl Api {
             }
             cursor = Some(next);
         }
-        let mut ids = BTreeSet::new();
-        match all.iter().map(id).find(|id| !ids.insert(*id)) {
-            None => Ok(all),
-            Some(twice) => {
-                let why = format!("the id {twice} stands in it twice");
-                Err(ProviderError::new(doing, Cause::ObserveIncomplete(why)))
-            }
+    }
+}
+
+/// A list in which every id stands once: pages that overlap are no picture.
+fn each_once<T>(
+    list: Dated<Vec<T>>,
+    doing: &str,
+    id: impl Fn(&T) -> u64,
+) -> Result<Dated<Vec<T>>, ProviderError> {
+    let mut ids = BTreeSet::new();
+    match list.of.iter().map(id).find(|id| !ids.insert(*id)) {
+        None => Ok(list),
+        Some(twice) => {
+            let why = format!("the id {twice} stands in it twice");
+            Err(ProviderError::new(doing, Cause::ObserveIncomplete(why)))
         }
     }
 }
@@ -348,7 +339,7 @@ async fn send(call: Call<'_>) -> Result<Answer, ProviderError> {
 }
 
 /// Says what OneLogin's statuses tend to mean.
-fn explain(mut error: ProviderError) -> ProviderError {
+pub(super) fn explain(mut error: ProviderError) -> ProviderError {
     let more = match &error.cause {
         Cause::Unauthorized { .. } => "OneLogin wants an API credential of the scope Manage All",
         Cause::NotFound { .. } => {

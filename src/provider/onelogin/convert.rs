@@ -21,12 +21,12 @@ pub(super) fn duplicates(scopes: &[Scope]) -> BTreeSet<ScopeName> {
 pub(super) fn live(
     identity: LiveIdentity,
     title: String,
-    mut scopes: Vec<Scope>,
-    clients: Option<Vec<Client>>,
+    scopes: &[Scope],
+    clients: Option<&[Client]>,
 ) -> Live {
-    let duplicates = duplicates(&scopes);
+    let duplicates = duplicates(scopes);
     let mut holders: BTreeMap<u64, BTreeSet<AppRef>> = BTreeMap::new();
-    for client in clients.iter().flatten() {
+    for client in clients.unwrap_or_default() {
         for scope in &client.scopes {
             holders
                 .entry(scope.id)
@@ -37,8 +37,9 @@ pub(super) fn live(
         }
     }
     // Of duplicates the oldest is shown, whatever the order of the list.
-    scopes.sort_by_key(|scope| std::cmp::Reverse(scope.id));
-    let scopes = scopes
+    let mut by_id: Vec<&Scope> = scopes.iter().collect();
+    by_id.sort_by_key(|scope| std::cmp::Reverse(scope.id));
+    let scopes = by_id
         .into_iter()
         .map(|scope| {
             let name = ScopeName::observed(&scope.value);
@@ -60,7 +61,7 @@ pub(super) fn live(
         .collect();
     let apps = clients
         .unwrap_or_default()
-        .into_iter()
+        .iter()
         .map(|client| {
             let app = AppRef::OneLogin {
                 app_id: client.app_id,
@@ -77,19 +78,25 @@ pub(super) fn live(
     }
 }
 
-fn app_scopes(app: AppRef, client: Client) -> LiveAppScopes {
-    let (inherited, own): (Vec<_>, Vec<_>) = client.scopes.into_iter().partition(Scope::inherited);
-    let names = |scopes: Vec<Scope>| {
+/// The names that a client inherits, and those of its own list.
+pub(super) fn names(client: &Client) -> (BTreeSet<ScopeName>, BTreeSet<ScopeName>) {
+    let names = |inherited: bool| {
+        let scopes = client.scopes.iter();
         scopes
-            .into_iter()
-            .map(|scope| ScopeName::observed(scope.value))
+            .filter(|scope| scope.inherited() == inherited)
+            .map(|scope| ScopeName::observed(&scope.value))
             .collect()
     };
+    (names(true), names(false))
+}
+
+fn app_scopes(app: AppRef, client: &Client) -> LiveAppScopes {
+    let (inherited, scopes) = names(client);
     LiveAppScopes {
         app,
-        name: client.name,
-        scopes: names(own),
-        inherited: names(inherited),
+        name: client.name.clone(),
+        scopes,
+        inherited,
         allowed: None,
         products: vec![],
         unusable: None,
@@ -117,7 +124,7 @@ mod tests {
             r#"[{"app_id":7,"api_auth_id":3,"name":"Shop","scopes":[
                 {"id":2,"value":"b","description":null},{"id":1,"value":"a","description":"A","inherited":true}]}]"#,
         );
-        let live = live(LiveIdentity::new("i"), "t".to_owned(), list, Some(held));
+        let live = live(LiveIdentity::new("i"), "t".to_owned(), &list, Some(&held));
         let app = AppRef::OneLogin { app_id: 7 };
         let (a, b) = (ScopeName::observed("a"), ScopeName::observed("b"));
         assert!(live.scopes[&a].inherited && !live.scopes[&b].inherited);
@@ -141,7 +148,7 @@ mod tests {
             r#"[{"id":1,"value":"a"},{"id":9,"value":"a"},{"id":2,"value":"b"}]"#,
             r#"[{"id":9,"value":"a"},{"id":2,"value":"b"},{"id":1,"value":"a"}]"#,
         ] {
-            let live = live(LiveIdentity::new("i"), String::new(), scopes(json), None);
+            let live = live(LiveIdentity::new("i"), String::new(), &scopes(json), None);
             assert_eq!(live.duplicates, [ScopeName::observed("a")].into());
             assert_eq!(live.scopes.len(), 2);
             let shown = &live.scopes[&ScopeName::observed("a")];

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::system::System;
 use crate::model::{Consumers, LiveScope, RemoteId, RoleName, ScopeName};
 use crate::plan::change::ScopeState;
+use crate::provider::seen::{self, Seen};
 
 /// A list as answered. Fields that this program has no use for are skipped unread.
 #[derive(Debug, Deserialize)]
@@ -122,6 +123,60 @@ pub(super) fn difference(live: &LiveScope, wanted: &ScopeState) -> Option<&'stat
         (Some(is), Some(wanted)) if is != wanted => Some("its display name is another one"),
         _ => None,
     }
+}
+
+/// What a write to a scope rests on.
+#[derive(Debug)]
+pub(super) struct RestsOn<'a> {
+    /// Its id, where the system gives one.
+    pub(super) id: Option<&'a RemoteId>,
+    /// What it is.
+    pub(super) before: &'a ScopeState,
+    /// What it will be; `None` where it goes.
+    pub(super) after: Option<&'a ScopeState>,
+}
+
+/// How a scope stands that is to be written to.
+pub(super) fn see((scopes, duplicates): &Scopes, rests_on: &RestsOn<'_>) -> Seen {
+    let RestsOn { id, before, after } = *rests_on;
+    let moved = Seen::Moved { ours: false };
+    let live = match scopes.get(&before.name) {
+        None if after.is_none() => return Seen::AsWanted,
+        None => return moved,
+        Some(_) if duplicates.contains(&before.name) => return moved,
+        Some(live) if id.is_some_and(|id| live.remote_id.as_ref() != Some(id)) => return moved,
+        Some(live) => live,
+    };
+    let Some(after) = after else {
+        return match difference(live, before) {
+            None => Seen::AsBefore,
+            Some(_) => moved,
+        };
+    };
+    let roles = |roles: &[RoleName]| roles.iter().cloned().collect::<BTreeSet<_>>();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    // A scope that has no display name is shown by its name.
+    let shown = |state: &ScopeState| match (&live.display_name, &state.display_name) {
+        (Some(_), None) => Some(state.name.to_string()),
+        (Some(_), Some(name)) => Some(name.clone()),
+        (None, _) => None,
+    };
+    seen::set(
+        &roles(&live.roles),
+        &roles(&before.roles),
+        &roles(&after.roles),
+    )
+    .and(seen::value(
+        &text(&live.description),
+        &text(&before.description),
+        &text(&after.description),
+    ))
+    .and(seen::value(
+        &live.display_name,
+        &shown(before),
+        &shown(after),
+    ))
+    .seen()
 }
 
 /// What scope registration is sent, on create and on update: the whole scope.

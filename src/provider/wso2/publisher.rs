@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::convert::{PublisherBody, WireScope};
+use super::convert::{PublisherBody, RestsOn, Scopes, WireScope};
 use super::{List, convert, is_conflict, refused, same_name, unsupported};
 use crate::model::system::System;
 use crate::model::{Live, LiveScope, RemoteId, ScopeName, Target};
 use crate::plan::change::{Change, ScopeState};
 use crate::plan::guard::ApprovedChange;
-use crate::provider::http::{Http, Settled, Unseen, settle_create};
-use crate::provider::{Apply, Cause, Done, Fate, Interest, Observe, ProviderError, Requests};
+use crate::provider::http::{Http, Settled, SharedList, Unseen, settle_create};
+use crate::provider::{Applied, Apply, Cause, Fate, Interest, Observe, ProviderError, Requests};
 
 /// The OAuth scope that writing shared scopes takes.
 pub(super) const MANAGE: &str = "apim:shared_scope_manage";
@@ -31,6 +31,8 @@ pub(super) struct Publisher {
     pub(super) granted: Granted,
     /// The ids, from the last list and from our own creations since.
     pub(super) ids: Mutex<BTreeMap<ScopeName, RemoteId>>,
+    /// The last list, which what is sent again is compared with.
+    pub(super) last: SharedList<Scopes>,
 }
 
 /// The scopes of the current token, shared with what fetches it. A token server grants fewer than it was asked for where
@@ -59,7 +61,8 @@ impl Observe for Publisher {
         let (mut scopes, mut duplicates) = Default::default();
         if interest.scopes || interest.consumers {
             let list = self.list(&self.scopes()).read(false).await;
-            (scopes, duplicates) = list.map_err(|error| self.explained(self.versioned(error)))?;
+            let list = list.map_err(|error| self.explained(self.versioned(error)))?;
+            (scopes, duplicates) = (*self.last.keep(list).await).clone();
             *self.ids() = ids(&scopes);
         }
         Ok(Live {
@@ -78,7 +81,7 @@ impl Observe for Publisher {
 
 #[async_trait]
 impl Apply for Publisher {
-    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Done, ProviderError> {
+    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Applied, ProviderError> {
         match &*change {
             Change::CreateScope { after } => self.create(after).await,
             Change::UpdateScope { id, before, after } => {
@@ -108,7 +111,7 @@ impl Publisher {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn create(&self, after: &ScopeState) -> Result<Done, ProviderError> {
+    async fn create(&self, after: &ScopeState) -> Result<Applied, ProviderError> {
         let doing = format!("create scope `{}`", after.name);
         let refuse = |why| refused(&doing, why);
         convert::creatable(after, System::Wso2Publisher).map_err(refuse)?;
@@ -134,10 +137,7 @@ impl Publisher {
         if let Some(id) = &id {
             self.ids().insert(after.name.clone(), id.clone());
         }
-        Ok(Done {
-            remote_id: id,
-            found,
-        })
+        Ok(Applied::made(id, found))
     }
 
     async fn post(
@@ -158,19 +158,32 @@ impl Publisher {
         id: Option<&RemoteId>,
         before: &ScopeState,
         after: &ScopeState,
-    ) -> Result<Done, ProviderError> {
+    ) -> Result<Applied, ProviderError> {
         let name = same_name(before, after)?;
         let doing = format!("update scope `{name}`");
         let body = convert::publisher_body(after).map_err(|why| refused(&doing, why))?;
         self.may_write(&doing)?;
         let id = self.id(id, name, &doing)?;
         let path = [&self.scopes()[..], &[id.as_str()]].concat();
-        self.http.put(&path, &body, doing).send().await?;
-        Ok(Done::default())
+        let list = self.scopes();
+        let rests_on = RestsOn {
+            id: Some(&id),
+            before,
+            after: Some(after),
+        };
+        self.list(&list)
+            .write(&self.last, &rests_on, || {
+                self.http.put(&path, &body, doing.as_str())
+            })
+            .await
     }
 
     /// Deletes a scope. A success may leave it in a key manager that refused; a later create of the name says so.
-    async fn delete(&self, id: Option<&RemoteId>, name: &ScopeName) -> Result<Done, ProviderError> {
+    async fn delete(
+        &self,
+        id: Option<&RemoteId>,
+        name: &ScopeName,
+    ) -> Result<Applied, ProviderError> {
         let doing = format!("delete scope `{name}`");
         self.may_write(&doing)?;
         let id = self.id(id, name, &doing)?;
@@ -185,7 +198,7 @@ impl Publisher {
             // 404: it is gone already.
             Ok(_) => {
                 self.ids().remove(name);
-                Ok(Done::default())
+                Ok(Applied::done())
             }
             Err(error) if is_conflict(&error) => Err(error.with_help(
                 "an API, or an old revision of one, still requires this scope: take it out there first; \

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+use super::convert::{RestsOn, Scopes};
 use super::{List, convert, is_conflict, refused, same_name, unsupported};
 use crate::model::system::System;
 use crate::model::{Live, ScopeName, Target};
 use crate::plan::change::{Change, ScopeState};
 use crate::plan::guard::ApprovedChange;
-use crate::provider::http::{Http, Settled, Unseen, settle_create};
-use crate::provider::{Apply, Done, Interest, Observe, ProviderError, Requests};
+use crate::provider::http::{Http, Settled, SharedList, Unseen, settle_create};
+use crate::provider::{Applied, Apply, Interest, Observe, ProviderError, Requests};
 
 const SCOPES: &[&str] = &["api", "auth", "scope-registration", "v1.0", "scopes"];
 
@@ -19,13 +20,16 @@ const SCOPES: &[&str] = &["api", "auth", "scope-registration", "v1.0", "scopes"]
 pub(super) struct Registration {
     pub(super) target: Target,
     pub(super) http: Http,
+    /// The last list, which what is sent again is compared with.
+    pub(super) last: SharedList<Scopes>,
 }
 
 #[async_trait]
 impl Observe for Registration {
     async fn observe(&self, interest: &Interest) -> Result<Live, ProviderError> {
         let (scopes, duplicates) = if interest.scopes || interest.consumers {
-            self.list().read(false).await?
+            let list = self.list().read(false).await?;
+            (*self.last.keep(list).await).clone()
         } else {
             Default::default()
         };
@@ -45,7 +49,7 @@ impl Observe for Registration {
 
 #[async_trait]
 impl Apply for Registration {
-    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Done, ProviderError> {
+    async fn apply(&self, change: ApprovedChange<'_>) -> Result<Applied, ProviderError> {
         match &*change {
             Change::CreateScope { after } => self.create(after).await,
             Change::UpdateScope {
@@ -53,7 +57,7 @@ impl Apply for Registration {
                 before,
                 after,
             } => self.update(before, after).await,
-            Change::DeleteScope { id: _, before } => self.delete(&before.name).await,
+            Change::DeleteScope { id: _, before } => self.delete(before).await,
             _ => Err(unsupported(&change)),
         }
     }
@@ -70,7 +74,7 @@ impl Registration {
 
     /// Makes a scope. A 500 may have made it: where its address cannot be built from its name, and where the answer could
     /// not be.
-    async fn create(&self, after: &ScopeState) -> Result<Done, ProviderError> {
+    async fn create(&self, after: &ScopeState) -> Result<Applied, ProviderError> {
         let doing = format!("create scope `{}`", after.name);
         let refuse = |why| refused(&doing, why);
         convert::creatable(after, System::Wso2ScopeRegistration).map_err(refuse)?;
@@ -82,35 +86,52 @@ impl Registration {
         let look = || self.list().look(after, |_| ());
         let Settled { found, .. } =
             settle_create(&self.http, send, look, is_conflict, Unseen::Again).await?;
-        Ok(Done {
-            remote_id: None,
-            found,
-        })
+        Ok(Applied::made(None, found))
     }
 
     /// Replaces a scope. The server looks for the name of the path, and then deletes and inserts the name of the *body*:
     /// the two are one value here.
-    async fn update(&self, before: &ScopeState, after: &ScopeState) -> Result<Done, ProviderError> {
+    async fn update(
+        &self,
+        before: &ScopeState,
+        after: &ScopeState,
+    ) -> Result<Applied, ProviderError> {
         let name = same_name(before, after)?;
         let doing = format!("update scope `{name}`");
         addressable(&doing, name)?;
         let body = convert::registration_body(after).map_err(|why| refused(&doing, why))?;
         let path = [SCOPES, &[name.as_str()]].concat();
-        self.http.put(&path, &body, doing).send().await?;
-        Ok(Done::default())
+        let rests_on = RestsOn {
+            id: None,
+            before,
+            after: Some(after),
+        };
+        self.list()
+            .write(&self.last, &rests_on, || {
+                self.http.put(&path, &body, doing.as_str())
+            })
+            .await
     }
 
-    async fn delete(&self, name: &ScopeName) -> Result<Done, ProviderError> {
+    /// Deletes a scope. The name is all that tells it from one that somebody makes anew, so that what is sent again is
+    /// looked at first.
+    async fn delete(&self, before: &ScopeState) -> Result<Applied, ProviderError> {
+        let name = &before.name;
         let doing = format!("delete scope `{name}`");
         addressable(&doing, name)?;
         let path = [SCOPES, &[name.as_str()]].concat();
+        let rests_on = RestsOn {
+            id: None,
+            before,
+            after: None,
+        };
         // 404: it is gone already.
-        self.http
-            .delete(&path, doing)
-            .expecting(&[404])
-            .send()
-            .await?;
-        Ok(Done::default())
+        let call = || self.http.delete(&path, doing.as_str()).expecting(&[404]);
+        match self.list().write(&self.last, &rests_on, call).await? {
+            // Whoever did it: it is gone.
+            Applied::Found => Ok(Applied::done()),
+            applied => Ok(applied),
+        }
     }
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use scopeward::model::target::{ApigeeAuth, Edition, Endpoint};
-use scopeward::model::{DesiredTarget, Record};
+use scopeward::model::{DesiredTarget, Record, RemoteId};
 use scopeward::plan::change::Change;
 use scopeward::plan::guard::ApprovedPlan;
 use scopeward::plan::{Mode, ObjectKind, ObjectRef, Plan, PlannedChange, Reason, TargetPlan};
-use scopeward::provider::{Apply, Done, ProviderError};
+use scopeward::provider::{Applied, Apply, ProviderError};
 use url::Url;
 
 use crate::providing;
@@ -17,14 +17,22 @@ use crate::providing;
 /// Writes a change that a test made up.
 pub(crate) trait Make {
     /// Has the change approved, and makes it.
-    fn make(&self, change: &Change) -> impl Future<Output = Result<Done, ProviderError>>;
+    fn make(&self, change: &Change) -> impl Future<Output = Result<Applied, ProviderError>>;
 }
 
 impl<T: Apply + ?Sized> Make for T {
-    async fn make(&self, change: &Change) -> Result<Done, ProviderError> {
+    async fn make(&self, change: &Change) -> Result<Applied, ProviderError> {
         let approved = approved(change.clone());
         let change = approved.targets()[0].change(0);
         self.apply(change.expect("no rule stops it")).await
+    }
+}
+
+/// The id of what was made, where it was and has one.
+pub(crate) fn id_of(applied: Applied) -> Option<RemoteId> {
+    match applied {
+        Applied::Done { remote_id } => remote_id,
+        Applied::Found | Applied::Moved => None,
     }
 }
 
