@@ -195,55 +195,61 @@ fn generated(target: &DesiredTarget) -> Value {
             edition,
             ..
         } => {
-            let mut owners: BTreeMap<&AppOwner, Vec<Value>> = BTreeMap::new();
-            let mut products = Vec::new();
-            for (index, app) in target.apps.iter().enumerate() {
-                let AppRef::Apigee {
-                    owner,
-                    app: app_name,
-                    key,
-                } = &app.app
-                else {
-                    continue;
-                };
-                let product = format!("sandbox-{index}");
-                products.push(json!({ "name": product, "scopes": app.scopes }));
-                let key = key
-                    .as_ref()
-                    .map_or_else(|| format!("sandbox-key-{index}"), ToString::to_string);
-                owners.entry(owner).or_default().push(json!({
-                    "name": app_name, "keys": [{ "consumerKey": key, "products": [product], "scopes": app.scopes }],
-                }));
-            }
-            let of = |kind: fn(&AppOwner) -> Option<(&'static str, &String)>| -> Vec<Value> {
-                let named = owners.iter().filter_map(|(owner, apps)| {
-                    kind(owner).map(|(key, id)| json!({ key: id, "apps": apps }))
-                });
-                named.collect()
-            };
-            let mut system = json!({
-                "organization": organization,
-                "edition": match edition { Edition::Edge => "Edge", Edition::X => "X" },
-                "credentials": [{ "token": "sandbox" }],
-                "products": products,
-                "developers": of(|owner| match owner { AppOwner::Developer(email) => Some(("email", email)), _ => None }),
-            });
-            let companies = of(|owner| match owner {
-                AppOwner::Company(name) => Some(("name", name)),
-                _ => None,
-            });
-            let groups = of(|owner| match owner {
-                AppOwner::AppGroup(name) => Some(("name", name)),
-                _ => None,
-            });
-            for (key, values) in [("companies", companies), ("appGroups", groups)] {
-                if !values.is_empty() {
-                    system[key] = Value::Array(values);
-                }
-            }
+            let system = generated_organization(target, organization, *edition);
             json!({ "name": name, "apigee": system })
         }
     }
+}
+
+/// An organization in which the keys that the target's manifests name may hold what these say.
+fn generated_organization(target: &DesiredTarget, organization: &str, edition: Edition) -> Value {
+    let mut owners: BTreeMap<&AppOwner, Vec<Value>> = BTreeMap::new();
+    let mut products = Vec::new();
+    for (index, app) in target.apps.iter().enumerate() {
+        let AppRef::Apigee {
+            owner,
+            app: app_name,
+            key,
+        } = &app.app
+        else {
+            continue;
+        };
+        let product = format!("sandbox-{index}");
+        products.push(json!({ "name": product, "scopes": app.scopes }));
+        let key = key
+            .as_ref()
+            .map_or_else(|| format!("sandbox-key-{index}"), ToString::to_string);
+        owners.entry(owner).or_default().push(json!({
+            "name": app_name, "keys": [{ "consumerKey": key, "products": [product], "scopes": app.scopes }],
+        }));
+    }
+    let of = |kind: fn(&AppOwner) -> Option<(&'static str, &String)>| -> Vec<Value> {
+        let named = owners.iter().filter_map(|(owner, apps)| {
+            kind(owner).map(|(key, id)| json!({ key: id, "apps": apps }))
+        });
+        named.collect()
+    };
+    let mut system = json!({
+        "organization": organization,
+        "edition": match edition { Edition::Edge => "Edge", Edition::X => "X" },
+        "credentials": [{ "token": "sandbox" }],
+        "products": products,
+        "developers": of(|owner| match owner { AppOwner::Developer(email) => Some(("email", email)), _ => None }),
+    });
+    let companies = of(|owner| match owner {
+        AppOwner::Company(name) => Some(("name", name)),
+        _ => None,
+    });
+    let groups = of(|owner| match owner {
+        AppOwner::AppGroup(name) => Some(("name", name)),
+        _ => None,
+    });
+    for (key, values) in [("companies", companies), ("appGroups", groups)] {
+        if !values.is_empty() {
+            system[key] = Value::Array(values);
+        }
+    }
+    system
 }
 
 /// What opens a system of the sandbox: its own first credential.

@@ -152,7 +152,7 @@ pub(super) fn read(
         found.push(Diagnostic::error(codes::MISSING, message).at(&source, "/kind"));
         return Reading::Broken(source);
     };
-    checker.check(&SCHEMAS[kind as usize], "spec", spec, &source, found);
+    checker.check(&SCHEMAS[kind as usize], spec, &source, found);
     let hold_until = annotations(members.get("metadata"), kind, &source, options.now, found);
     let chosen = options.selects(members.get("metadata"));
     let valid = !found.iter().any(Diagnostic::is_error);

@@ -285,13 +285,13 @@ impl<'a> Resolver<'a> {
         Lookup::Missing
     }
 
-    /// Whether a document's namespace may use a target; the finding says where it may not.
+    /// Whether a document's namespace may use a target by a rule, which is a field of the Target; the finding says where it
+    /// may not.
     fn permit(
         &mut self,
         document: usize,
         target: usize,
-        rule: &NamespaceRule,
-        field: &str,
+        (rule, field): (&NamespaceRule, &str),
         pointer: &str,
     ) -> bool {
         let target = &self.targets[target];
@@ -398,9 +398,7 @@ impl<'a> Resolver<'a> {
             if !used(wish.document) {
                 continue;
             }
-            let Document {
-                source, hold_until, ..
-            } = &self.documents[wish.document];
+            let source = &self.documents[wish.document].source;
             for &target in &wish.targets {
                 let mut roles = DesiredRoles {
                     whole: wish.spec.bindings.is_some(),
@@ -424,52 +422,58 @@ impl<'a> Resolver<'a> {
                     }
                 }
                 roles.may_shrink &= all;
-                let previous = wish.spec.previous_names.iter();
-                targets[target].scopes.insert(
-                    wish.name.clone(),
-                    DesiredScope {
-                        name: wish.name.clone(),
-                        display_name: wish.spec.display_name.clone(),
-                        description: wish.spec.description.clone(),
-                        roles,
-                        previous_names: previous.map(ScopeName::observed).collect(),
-                        protected: wish.spec.protected,
-                        deletion_policy: match wish.spec.deletion_policy {
-                            crd::ScopeDeletionPolicy::Delete => DeletionPolicy::Delete,
-                            crd::ScopeDeletionPolicy::Orphan => DeletionPolicy::Orphan,
-                        },
-                        hold_until: *hold_until,
-                        source: source.clone(),
-                    },
-                );
+                let scope = self.desired_scope(wish, roles);
+                targets[target].scopes.insert(wish.name.clone(), scope);
             }
         }
         for wish in apps.iter().filter(|wish| used(wish.document)) {
-            let Document {
-                source, hold_until, ..
-            } = &self.documents[wish.document];
-            targets[wish.target].apps.push(DesiredApp {
-                app: wish.app.clone(),
-                scopes: wish.spec.scopes.iter().map(ScopeName::observed).collect(),
-                foreign: match wish.spec.foreign_scopes {
-                    crd::ForeignScopes::Remove => ForeignScopes::Remove,
-                    crd::ForeignScopes::Keep => ForeignScopes::Keep,
-                    crd::ForeignScopes::Fail => ForeignScopes::Fail,
-                },
-                allow_empty: wish.spec.allow_empty,
-                deletion_policy: match wish.spec.deletion_policy {
-                    crd::AppDeletionPolicy::Orphan => DeletionPolicy::Orphan,
-                    crd::AppDeletionPolicy::Delete => DeletionPolicy::Delete,
-                },
-                hold_until: *hold_until,
-                may_shrink: complete,
-                source: source.clone(),
-            });
+            let app = self.desired_app(wish, complete);
+            targets[wish.target].apps.push(app);
         }
         for target in &mut targets {
             target.apps.sort_by(|a, b| a.app.cmp(&b.app));
         }
         Desired { targets }
+    }
+
+    fn desired_scope(&self, wish: &ScopeWish<'_>, roles: DesiredRoles) -> DesiredScope {
+        let document = &self.documents[wish.document];
+        let previous = wish.spec.previous_names.iter();
+        DesiredScope {
+            name: wish.name.clone(),
+            display_name: wish.spec.display_name.clone(),
+            description: wish.spec.description.clone(),
+            roles,
+            previous_names: previous.map(ScopeName::observed).collect(),
+            protected: wish.spec.protected,
+            deletion_policy: match wish.spec.deletion_policy {
+                crd::ScopeDeletionPolicy::Delete => DeletionPolicy::Delete,
+                crd::ScopeDeletionPolicy::Orphan => DeletionPolicy::Orphan,
+            },
+            hold_until: document.hold_until,
+            source: document.source.clone(),
+        }
+    }
+
+    fn desired_app(&self, wish: &AppWish<'_>, complete: bool) -> DesiredApp {
+        let document = &self.documents[wish.document];
+        DesiredApp {
+            app: wish.app.clone(),
+            scopes: wish.spec.scopes.iter().map(ScopeName::observed).collect(),
+            foreign: match wish.spec.foreign_scopes {
+                crd::ForeignScopes::Remove => ForeignScopes::Remove,
+                crd::ForeignScopes::Keep => ForeignScopes::Keep,
+                crd::ForeignScopes::Fail => ForeignScopes::Fail,
+            },
+            allow_empty: wish.spec.allow_empty,
+            deletion_policy: match wish.spec.deletion_policy {
+                crd::AppDeletionPolicy::Orphan => DeletionPolicy::Orphan,
+                crd::AppDeletionPolicy::Delete => DeletionPolicy::Delete,
+            },
+            hold_until: document.hold_until,
+            may_shrink: complete,
+            source: document.source.clone(),
+        }
     }
 }
 

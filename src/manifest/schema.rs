@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use kube::core::cel::{CompiledSchema, ErrorKind, Validator, compile_schema};
 use regex::Regex;
@@ -33,25 +34,36 @@ enum Shape {
         /// What the values of any other key must be; without it other keys are errors.
         others: Option<Box<Schema>>,
     },
-    List {
-        items: Box<Schema>,
-        least: usize,
-        most: usize,
-        /// Each entry stands once.
-        set: bool,
-    },
-    Text {
-        least: usize,
-        most: usize,
-        pattern: Option<Regex>,
-        choices: Vec<String>,
-    },
+    List(ListShape),
+    Text(TextShape),
     Whole {
         least: i64,
         most: i64,
     },
     Boolean,
 }
+
+/// What a list has to be.
+#[derive(Debug)]
+struct ListShape {
+    items: Box<Schema>,
+    least: usize,
+    most: usize,
+    /// Each entry stands once.
+    set: bool,
+}
+
+/// What a text has to be.
+#[derive(Debug)]
+struct TextShape {
+    least: usize,
+    most: usize,
+    pattern: Option<Pattern>,
+    choices: Vec<String>,
+}
+
+/// Compiled when a text first asks for it: a run meets few of all patterns.
+type Pattern = LazyLock<Regex, Box<dyn FnOnce() -> Regex + Send + Sync>>;
 
 /// Runs the rules. One a thread: it is not shared between threads.
 pub(super) struct Checker {
@@ -106,21 +118,24 @@ impl Schema {
                     .get("additionalProperties")
                     .map(|schema| Box::new(Self::compile(schema))),
             },
-            Some("array") => Shape::List {
+            Some("array") => Shape::List(ListShape {
                 items: Box::new(Self::compile(&schema["items"])),
                 least: size("minItems", 0),
                 most: size("maxItems", usize::MAX),
                 set: schema["x-kubernetes-list-type"] == "set",
-            },
-            Some("string") => Shape::Text {
+            }),
+            Some("string") => Shape::Text(TextShape {
                 least: size("minLength", 0),
                 most: size("maxLength", usize::MAX),
                 pattern: schema["pattern"].as_str().map(|pattern| {
-                    Regex::new(pattern)
-                        .expect("a pattern of the definitions is a regular expression")
+                    let pattern = pattern.to_owned();
+                    Pattern::new(Box::new(move || {
+                        Regex::new(&pattern)
+                            .expect("a pattern of the definitions is a regular expression")
+                    }))
                 }),
                 choices: texts("enum"),
-            },
+            }),
             Some("integer") => {
                 let bound = |key: &str| schema[key].as_i64().or(whole(&schema[key]));
                 Shape::Whole {
@@ -152,19 +167,18 @@ impl Default for Checker {
 }
 
 impl Checker {
-    /// Checks the value of `key` of a document, and says everything that is wrong with it, up to [`MAX_FINDINGS`]. `found`
+    /// Checks the `spec` of a document, and says everything that is wrong with it, up to [`MAX_FINDINGS`]. `found`
     /// holds the findings of this document alone.
     pub(super) fn check(
         &self,
         schema: &Schema,
-        key: &str,
         value: &Value,
         source: &Source,
         found: &mut Vec<Diagnostic>,
     ) {
         let path = Path {
             parent: None,
-            step: Step::Key(key),
+            step: Step::Key("spec"),
         };
         self.node(schema, value, path, &mut Findings { source, found });
     }
@@ -197,46 +211,8 @@ impl Checker {
                     findings.missing(path, &missing);
                 }
             }
-            (
-                Shape::List {
-                    items,
-                    least,
-                    most,
-                    set,
-                },
-                Value::Array(values),
-            ) => {
-                if values.len() < *least {
-                    let message = format!("`{path}` needs at least {}", entries(*least));
-                    findings.add(codes::INVALID_VALUE, path, message);
-                } else if values.len() > *most {
-                    let message = format!(
-                        "`{path}` has {}, and at most {most} are allowed",
-                        entries(values.len())
-                    );
-                    findings.add(codes::INVALID_VALUE, path, message);
-                }
-                let mut seen = BTreeSet::new();
-                for (index, value) in values.iter().enumerate() {
-                    let path = path.index(index);
-                    self.node(items, value, path, findings);
-                    if let Some(text) = value.as_str()
-                        && *set
-                        && !seen.insert(text)
-                    {
-                        findings.add(codes::REPEATED, path, format!("{text:?} stands twice"));
-                    }
-                }
-            }
-            (
-                Shape::Text {
-                    least,
-                    most,
-                    pattern,
-                    choices,
-                },
-                Value::String(text),
-            ) => findings.text(path, text, *least, *most, pattern.as_ref(), choices),
+            (Shape::List(shape), Value::Array(values)) => self.list(shape, values, path, findings),
+            (Shape::Text(shape), Value::String(text)) => findings.text(path, text, shape),
             (Shape::Whole { least, most }, Value::Number(_)) => match value.as_i64() {
                 Some(number) if (*least..=*most).contains(&number) => {}
                 Some(number) => {
@@ -256,29 +232,51 @@ impl Checker {
         }
         if let Some(rules) = &schema.rules
             && value.is_object()
+            && let Err(errors) = self.validator.validate_compiled(rules, value, None)
         {
+            // A rule that cannot be evaluated counts only where nothing else is wrong with the value: otherwise that is why.
             let clean = findings.found.len() == before;
-            self.rules(rules, value, path, clean, findings);
+            for error in errors {
+                if error.kind == ErrorKind::ValidationFailure || clean {
+                    let message = format!("`{path}`: {}", error.message);
+                    findings.add_key(codes::RULE, path, message);
+                }
+            }
         }
     }
 
-    /// Runs the rules of a node. A rule that cannot be evaluated counts only where nothing else is wrong with the value,
-    /// since otherwise that is why.
-    fn rules(
+    fn list(
         &self,
-        rules: &CompiledSchema,
-        value: &Value,
+        shape: &ListShape,
+        values: &[Value],
         path: Path<'_>,
-        clean: bool,
         findings: &mut Findings<'_>,
     ) {
-        let Err(errors) = self.validator.validate_compiled(rules, value, None) else {
-            return;
-        };
-        for error in errors {
-            if error.kind == ErrorKind::ValidationFailure || clean {
-                let message = format!("`{path}`: {}", error.message);
-                findings.add_key(codes::RULE, path, message);
+        let ListShape {
+            items,
+            least,
+            most,
+            set,
+        } = shape;
+        if values.len() < *least {
+            let message = format!("`{path}` needs at least {}", entries(*least));
+            findings.add(codes::INVALID_VALUE, path, message);
+        } else if values.len() > *most {
+            let message = format!(
+                "`{path}` has {}, and at most {most} are allowed",
+                entries(values.len())
+            );
+            findings.add(codes::INVALID_VALUE, path, message);
+        }
+        let mut seen = BTreeSet::new();
+        for (index, value) in values.iter().enumerate() {
+            let path = path.index(index);
+            self.node(items, value, path, findings);
+            if let Some(text) = value.as_str()
+                && *set
+                && !seen.insert(text)
+            {
+                findings.add(codes::REPEATED, path, format!("{text:?} stands twice"));
             }
         }
     }
@@ -332,7 +330,7 @@ impl Findings<'_> {
     fn null(&mut self, path: Path<'_>, shape: &Shape) {
         let help = match shape {
             _ if matches!(path.step, Step::Index(_)) => "give it a value, or take the entry out",
-            Shape::List { .. } => {
+            Shape::List(_) => {
                 "leave the key out for \"not managed\", or write `[]` for \"wanted empty\""
             }
             _ => "give it a value, or leave the key out",
@@ -367,10 +365,10 @@ impl Findings<'_> {
             diagnostic = diagnostic.label(what);
         }
         match (shape, value) {
-            (Shape::Text { .. }, _) if quotable => {
+            (Shape::Text(_), _) if quotable => {
                 diagnostic = diagnostic.help("put it in quotes if the text is meant");
             }
-            (Shape::List { .. }, Value::String(text)) if text.len() <= 100 => {
+            (Shape::List(_), Value::String(text)) if text.len() <= 100 => {
                 diagnostic = diagnostic.help(format!("a list of one entry is `[{text:?}]`"));
             }
             (Shape::Boolean | Shape::Whole { .. }, Value::String(_)) => {
@@ -385,11 +383,14 @@ impl Findings<'_> {
         &mut self,
         path: Path<'_>,
         text: &str,
-        least: usize,
-        most: usize,
-        pattern: Option<&Regex>,
-        choices: &[String],
+        TextShape {
+            least,
+            most,
+            pattern,
+            choices,
+        }: &TextShape,
     ) {
+        let (least, most) = (*least, *most);
         // No text has more characters than bytes, so few need counting.
         if text.len() > most && text.chars().count() > most {
             let message = format!(
@@ -435,8 +436,8 @@ impl Shape {
     fn words(&self) -> &'static str {
         match self {
             Self::Object { .. } => "a mapping",
-            Self::List { .. } => "a list",
-            Self::Text { .. } => "text",
+            Self::List(_) => "a list",
+            Self::Text(_) => "text",
             Self::Whole { .. } => "a whole number",
             Self::Boolean => "true or false",
         }

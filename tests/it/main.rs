@@ -23,6 +23,7 @@ mod provider_onelogin;
 mod provider_wso2;
 mod providing;
 mod recordings;
+mod recovery;
 mod safety;
 mod sandbox;
 mod sandbox_apigee;

@@ -34,8 +34,7 @@ impl<'a> Resolver<'a> {
             let mut is_permitted = self.permit(
                 index,
                 target,
-                rule,
-                "allowedNamespaces",
+                (rule, "allowedNamespaces"),
                 "/spec/targetRef/name",
             );
             let system = self.targets[target].target.system();
@@ -106,46 +105,7 @@ impl<'a> Resolver<'a> {
                     apigee: Some(app), ..
                 },
             ) => {
-                let owner = match app {
-                    crd::ApigeeApp {
-                        developer: Some(email),
-                        ..
-                    } => {
-                        let lower = email.to_lowercase();
-                        if system == System::ApigeeX && lower != *email {
-                            let note = Diagnostic::note(
-                                codes::LOWER_CASE,
-                                format!("{email:?} is used as {lower:?}"),
-                            );
-                            let pointer = "/spec/app/apigee/developer";
-                            self.report(document, pointer, note);
-                            AppOwner::Developer(lower)
-                        } else {
-                            AppOwner::Developer(email.clone())
-                        }
-                    }
-                    crd::ApigeeApp {
-                        app_group: Some(group),
-                        ..
-                    } => {
-                        if system == System::ApigeeEdge {
-                            let message = format!("{label} has no app groups: use `company`");
-                            return wrong("/spec/app/apigee/appGroup", message);
-                        }
-                        AppOwner::AppGroup(group.clone())
-                    }
-                    crd::ApigeeApp {
-                        company: Some(company),
-                        ..
-                    } => {
-                        if system == System::ApigeeX {
-                            let message = format!("{label} has no companies: use `appGroup`");
-                            return wrong("/spec/app/apigee/company", message);
-                        }
-                        AppOwner::Company(company.clone())
-                    }
-                    _ => return None,
-                };
+                let owner = self.apigee_owner(document, app, system)?;
                 Some(AppRef::Apigee {
                     owner,
                     app: app.app.clone(),
@@ -164,6 +124,60 @@ impl<'a> Resolver<'a> {
                 "/spec/app",
                 format!("{label} takes `app.apigee`, not `app.oneLogin`"),
             ),
+        }
+    }
+
+    /// Whose an Apigee app is, where its edition knows such holders.
+    fn apigee_owner(
+        &mut self,
+        document: usize,
+        app: &crd::ApigeeApp,
+        system: System,
+    ) -> Option<AppOwner> {
+        let label = system.label();
+        let mut wrong = |pointer: &str, message: String| {
+            self.error(document, pointer, codes::WRONG_APP, message);
+            None
+        };
+        match app {
+            crd::ApigeeApp {
+                developer: Some(email),
+                ..
+            } => {
+                let lower = email.to_lowercase();
+                if system == System::ApigeeX && lower != *email {
+                    let note = Diagnostic::note(
+                        codes::LOWER_CASE,
+                        format!("{email:?} is used as {lower:?}"),
+                    );
+                    let pointer = "/spec/app/apigee/developer";
+                    self.report(document, pointer, note);
+                    Some(AppOwner::Developer(lower))
+                } else {
+                    Some(AppOwner::Developer(email.clone()))
+                }
+            }
+            crd::ApigeeApp {
+                app_group: Some(group),
+                ..
+            } => {
+                if system == System::ApigeeEdge {
+                    let message = format!("{label} has no app groups: use `company`");
+                    return wrong("/spec/app/apigee/appGroup", message);
+                }
+                Some(AppOwner::AppGroup(group.clone()))
+            }
+            crd::ApigeeApp {
+                company: Some(company),
+                ..
+            } => {
+                if system == System::ApigeeX {
+                    let message = format!("{label} has no companies: use `appGroup`");
+                    return wrong("/spec/app/apigee/company", message);
+                }
+                Some(AppOwner::Company(company.clone()))
+            }
+            _ => None,
         }
     }
 

@@ -53,8 +53,7 @@ impl<'a> Resolver<'a> {
                 self.permit(
                     index,
                     target,
-                    rule,
-                    "allowedBindings",
+                    (rule, "allowedBindings"),
                     "/spec/scopeRef/name",
                 );
                 let system = self.targets[target].target.system();

@@ -51,9 +51,9 @@ impl<'a> Resolver<'a> {
                     continue;
                 }
                 let rule = &self.targets[target].spec.allowed_namespaces;
-                let is_permitted = self.permit(index, target, rule, "allowedNamespaces", &place)
+                let is_permitted = self.permit(index, target, (rule, "allowedNamespaces"), &place)
                     & self.permit_scope(index, target, name.as_str(), pointer);
-                if self.check_scope(index, spec, &name, target, &place, pointer) {
+                if self.check_scope(index, spec, (&name, pointer), (target, &place)) {
                     targets.push(target);
                     if is_permitted {
                         permitted.push(target);
@@ -72,15 +72,14 @@ impl<'a> Resolver<'a> {
         wishes
     }
 
-    /// What a target's own rules say of a scope; false where it cannot be there at all.
+    /// What a target's own rules say of a scope; false where it cannot be there at all. Name and target come with the place
+    /// that says them.
     fn check_scope(
         &mut self,
         document: usize,
         spec: &crd::ScopeSpec,
-        name: &ScopeName,
-        target: usize,
-        reference: &str,
-        name_pointer: &str,
+        (name, name_pointer): (&ScopeName, &str),
+        (target, reference): (usize, &str),
     ) -> bool {
         let model = Arc::clone(&self.targets[target].target);
         let system = model.system();
