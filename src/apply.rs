@@ -184,13 +184,12 @@ impl TargetRun<'_> {
     /// Records what the plan learned without a write, before the first one: what the writes record is newer, and must not
     /// be overwritten by it.
     async fn learn(&mut self) {
-        let owned = self.run.ledger.owned(self.identity).await;
         let may_record = self.approved.may_record();
         let learned = self
             .plan
             .records
             .iter()
-            .filter(|record| may_record || owned.is_tightened_by(record))
+            .filter(|record| may_record || record.only_protects())
             .cloned()
             .collect();
         let recorded = self

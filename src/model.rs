@@ -28,9 +28,10 @@ pub use desired::{
 };
 pub use live::{Consumers, Live, LiveApp, LiveAppScopes, LiveScope};
 pub use name::{
-    AppOwner, AppRef, ConsumerKey, Lineage, LiveIdentity, RemoteId, RoleName, ScopeName, TargetId,
+    AppIdentity, AppOwner, AppRef, ConsumerKey, Lineage, LiveIdentity, RemoteId, RoleName,
+    ScopeName, TargetId,
 };
-pub use owned::{Applied, Intent, Origin, Owned, OwnedApp, OwnedScope, Record};
+pub use owned::{Applied, Intent, Origin, Owned, OwnedApp, OwnedScope, Record, Tightening};
 pub use removal::{Counted, PastRemoval, Removal, Removals};
 pub use source::{
     Coverage, Covered, InvalidRepository, ManifestRef, NotRead, Repository, Source, SourceFile,

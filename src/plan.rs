@@ -49,7 +49,7 @@ use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Approval, Policy, Target};
 use crate::model::{
     AppRef, Counted, Coverage, DesiredTarget, Intent, Lineage, Live, LiveApp, LiveIdentity,
-    ManifestRef, Owned, Record, RemoteId, Removal, Source, System, TargetId,
+    ManifestRef, Owned, OwnedApp, Record, RemoteId, Removal, Source, System, TargetId,
 };
 use access::Access;
 use change::Change;
@@ -465,7 +465,7 @@ pub fn plan_target(
             .any(|app| matches!(app, LiveApp::Present(_)));
     if !is_known {
         plan.records.insert(0, Record::Start);
-        if options.mode == Mode::Sync && has_live {
+        if has_live {
             new_inventory(options.new_inventory, &desired.target, &mut plan);
         }
     }
@@ -557,14 +557,21 @@ fn held(context: &Context<'_>, records: &[Record]) -> Vec<Record> {
             replaces: None,
         })
     });
-    let apps = context.desired.apps.iter().filter_map(|desired| {
-        let app = match context.live.apps.get(&desired.app) {
-            Some(LiveApp::Present(live)) => &live.app,
-            _ => &desired.app,
-        };
-        let entry = owned.apps.get(app)?.clone();
-        let app = app.clone();
-        Some(Record::App { app, entry })
+    let apps: BTreeMap<&AppRef, &OwnedApp> = context
+        .desired
+        .apps
+        .iter()
+        .filter_map(|desired| {
+            let app = match context.live.apps.get(&desired.app) {
+                Some(LiveApp::Present(live)) => &live.app,
+                _ => &desired.app,
+            };
+            Some((app, owned.apps.get(app)?))
+        })
+        .collect();
+    let apps = apps.into_iter().map(|(app, entry)| Record::App {
+        app: app.clone(),
+        entry: entry.clone(),
     });
     scopes.chain(apps).collect()
 }
@@ -579,7 +586,7 @@ fn new_inventory(choice: NewInventory, target: &Target, plan: &mut TargetPlan) {
         NewInventory::Warn => plan.diagnostics.push(
             Diagnostic::warning(codes::NEW_INVENTORY, message)
                 .at(&target.source, "/metadata/name")
-                .help("`sync` asks for --new-inventory here, or for the inventory that knows this target (--inventory)"),
+                .help("`apply` and `sync` ask for --new-inventory here, or for the inventory that knows this target (--inventory)"),
         ),
         NewInventory::Refuse => plan.refusals.push(Refusal::whole(
             Rule::NewInventory,
@@ -589,8 +596,13 @@ fn new_inventory(choice: NewInventory, target: &Target, plan: &mut TargetPlan) {
     }
 }
 
-/// Sorts the changes into the order in which they are made, and moves the dependencies along.
+/// Sorts the changes into the order in which they are made, moves the dependencies along, and keeps of the refusals of each
+/// the strongest.
 fn order(plan: &mut TargetPlan) {
+    for change in &mut plan.changes {
+        change.refusals.sort_by_key(|refusal| refusal.rule);
+        change.refusals.truncate(1);
+    }
     let mut places: Vec<usize> = (0..plan.changes.len()).collect();
     places.sort_by(|&a, &b| sort_key(&plan.changes[a]).cmp(&sort_key(&plan.changes[b])));
     let mut new_place = vec![0; places.len()];

@@ -33,7 +33,7 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     let inventory = open_inventory(&session, &run_id).await?;
     interrupt_on_signal(session.systems.interrupt.clone());
 
-    let new_inventory = if planning.new_inventory || mode == Mode::Apply {
+    let new_inventory = if planning.new_inventory {
         NewInventory::Allow
     } else {
         NewInventory::Refuse

@@ -205,6 +205,18 @@ pub enum AppRef {
     },
 }
 
+/// What an app is live, whichever spelling leads to it: Apigee knows a developer by e-mail, in any case, and by id, and a
+/// consumer key is one in its organization.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AppIdentity<'a> {
+    /// A client of a OneLogin authorization server.
+    Client(u64),
+    /// An Apigee key.
+    Key(&'a ConsumerKey),
+    /// An Apigee app whose key is not known.
+    App(AppOwner, &'a str),
+}
+
 impl fmt::Display for AppRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -220,6 +232,33 @@ impl fmt::Display for AppRef {
 }
 
 impl AppRef {
+    /// What it leads to.
+    pub fn identity(&self) -> AppIdentity<'_> {
+        match self {
+            Self::OneLogin { app_id } => AppIdentity::Client(*app_id),
+            Self::Apigee { key: Some(key), .. } => AppIdentity::Key(key),
+            Self::Apigee { owner, app, .. } => {
+                let owner = match owner {
+                    AppOwner::Developer(email) => AppOwner::Developer(email.to_lowercase()),
+                    AppOwner::Company(_) | AppOwner::AppGroup(_) => owner.clone(),
+                };
+                AppIdentity::App(owner, app)
+            }
+        }
+    }
+
+    /// The same with its key left out.
+    pub fn keyless(&self) -> Self {
+        match self {
+            Self::OneLogin { app_id } => Self::OneLogin { app_id: *app_id },
+            Self::Apigee { owner, app, .. } => Self::Apigee {
+                owner: owner.clone(),
+                app: app.clone(),
+                key: None,
+            },
+        }
+    }
+
     /// The whole reference as a path: `1026152`, `developers/ann@example.com/apps/shop/keys/k3y`.
     pub fn path(&self) -> String {
         match self {

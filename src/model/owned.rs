@@ -118,26 +118,37 @@ pub struct OwnedApp {
     pub vanished_at: Option<Timestamp>,
 }
 
+/// What a manifest says that only protects more. Any run that reads it takes it, whatever else that run may do, since it
+/// is to outlive its manifest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Tightening {
+    /// It is never deleted.
+    pub protected: bool,
+    /// It stays when its manifest goes.
+    pub orphan: bool,
+    /// Nothing is written to it before this moment.
+    pub hold_until: Option<Timestamp>,
+}
+
 impl OwnedScope {
-    /// Whether `next` says the same but that it protects more, or holds for longer.
-    pub fn is_tightened_by(&self, next: &Self) -> bool {
-        let tightened = Self {
-            protected: next.protected,
-            hold_until: next.hold_until,
-            ..self.clone()
-        };
-        *next == tightened && next.protected >= self.protected && next.hold_until >= self.hold_until
+    /// Protects it more.
+    pub fn tighten(&mut self, by: &Tightening) {
+        self.protected |= by.protected;
+        self.hold_until = self.hold_until.max(by.hold_until);
+        if by.orphan {
+            self.deletion_policy = DeletionPolicy::Orphan;
+        }
     }
 }
 
 impl OwnedApp {
-    /// Whether `next` says the same but that it holds for longer.
-    pub fn is_tightened_by(&self, next: &Self) -> bool {
-        let tightened = Self {
-            hold_until: next.hold_until,
-            ..self.clone()
-        };
-        *next == tightened && next.hold_until >= self.hold_until
+    /// Protects it more; an app is not deleted, so that `protected` says nothing of it.
+    pub fn tighten(&mut self, by: &Tightening) {
+        self.hold_until = self.hold_until.max(by.hold_until);
+        if by.orphan {
+            self.deletion_policy = DeletionPolicy::Orphan;
+        }
     }
 }
 
@@ -238,6 +249,20 @@ pub enum Record {
         /// The app.
         app: AppRef,
     },
+    /// A scope of ours is protected more.
+    TightenScope {
+        /// Its name.
+        name: ScopeName,
+        /// How.
+        by: Tightening,
+    },
+    /// An app's set of ours is protected more.
+    TightenApp {
+        /// The app.
+        app: AppRef,
+        /// How.
+        by: Tightening,
+    },
     /// A write is about to be sent.
     Intent(Intent),
     /// The intent for a scope is settled, one way or the other.
@@ -256,7 +281,39 @@ pub enum Record {
     Start,
 }
 
+impl Record {
+    /// Whether it is learned even from a run that a rule stops: it does no more than protect what is ours already.
+    pub fn only_protects(&self) -> bool {
+        matches!(self, Self::TightenScope { .. } | Self::TightenApp { .. })
+    }
+}
+
 impl Intent {
+    /// Protects what it will record of a scope more.
+    fn tighten_scope(&mut self, of: &ScopeName, by: &Tightening) {
+        match self {
+            Self::CreateScope { name, entry, .. } | Self::UpdateScope { name, entry, .. }
+                if name == of =>
+            {
+                entry.tighten(by);
+            }
+            Self::RenameScope {
+                name,
+                entry,
+                replaces,
+            } if name == of || replaces == of => entry.tighten(by),
+            _ => {}
+        }
+    }
+
+    /// Protects what it will record of an app more.
+    fn tighten_app(&mut self, of: &AppRef, by: &Tightening) {
+        match self {
+            Self::SetAppScopes { app, entry, .. } if app == of => entry.tighten(by),
+            _ => {}
+        }
+    }
+
     /// Whether `other` is about the same object.
     fn same_object(&self, other: &Self) -> bool {
         match (self, other) {
@@ -305,29 +362,6 @@ impl Owned {
         scopes.chain(apps).chain(intents)
     }
 
-    /// Whether a step does no more than protect what is ours already: it is taken even from a run that a rule stops.
-    pub fn is_tightened_by(&self, record: &Record) -> bool {
-        match record {
-            Record::Scope {
-                name,
-                entry,
-                replaces: None,
-            } => {
-                let is_open = self.intents.iter().any(|open| open.scope() == Some(name));
-                let known = self.scopes.get(name).filter(|_| !is_open);
-                known.is_some_and(|known| known.is_tightened_by(entry))
-            }
-            Record::App { app, entry } => {
-                let is_open = self.intents.iter().any(
-                    |open| matches!(open, Intent::SetAppScopes { app: other, .. } if other == app),
-                );
-                let known = self.apps.get(app).filter(|_| !is_open);
-                known.is_some_and(|known| known.is_tightened_by(entry))
-            }
-            _ => false,
-        }
-    }
-
     /// Takes one step. Recording an object settles the intent for it.
     pub fn record(&mut self, record: Record) {
         self.known = true;
@@ -358,6 +392,22 @@ impl Owned {
             }
             Record::ForgetApp { app } => {
                 self.apps.remove(&app);
+            }
+            Record::TightenScope { name, by } => {
+                if let Some(entry) = self.scopes.get_mut(&name) {
+                    entry.tighten(&by);
+                }
+                for intent in &mut self.intents {
+                    intent.tighten_scope(&name, &by);
+                }
+            }
+            Record::TightenApp { app, by } => {
+                if let Some(entry) = self.apps.get_mut(&app) {
+                    entry.tighten(&by);
+                }
+                for intent in &mut self.intents {
+                    intent.tighten_app(&app, &by);
+                }
             }
             Record::Intent(intent) => {
                 self.intents.retain(|other| !other.same_object(&intent));

@@ -11,8 +11,8 @@ use super::{
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Drift, Policy};
 use crate::model::{
-    AppRef, Counted, DeletionPolicy, DesiredApp, ForeignScopes, Intent, LiveApp, LiveAppScopes,
-    ManifestRef, Origin, OwnedApp, Record, Removal, ScopeName,
+    AppIdentity, AppRef, Counted, DeletionPolicy, DesiredApp, ForeignScopes, Intent, LiveApp,
+    LiveAppScopes, ManifestRef, Origin, OwnedApp, Record, Removal, ScopeName, Tightening,
 };
 
 mod checks;
@@ -67,28 +67,31 @@ struct Planner<'p, 'a> {
     /// The apps that are there, by their full references.
     live: BTreeMap<&'a AppRef, &'a LiveAppScopes>,
     plan: &'p mut TargetPlan,
-    /// The declared apps, keys filled in where they are known.
-    declared: BTreeSet<AppRef>,
+    /// What the declared apps are, as far as that is known.
+    declared: BTreeSet<AppIdentity<'a>>,
     /// How many more missing scopes get the nearest live name.
     suggestions: usize,
 }
 
 impl<'a> Planner<'_, 'a> {
     fn count_population(&mut self) {
-        let managed = self
-            .live
-            .keys()
-            .filter(|app| self.owned.contains_key(**app));
-        let managed = managed.count();
+        let owned: BTreeSet<AppIdentity<'_>> = self.owned.keys().map(AppRef::identity).collect();
+        let is_owned = |app: &&&AppRef| owned.contains(&app.identity());
+        let managed = self.live.keys().filter(is_owned).count();
         self.plan.population.live += self.live.len();
         self.plan.population.managed += managed;
         self.plan.population.unmanaged += self.live.len() - managed;
         let populations = &mut self.plan.populations.0;
         // What is not there, or was not looked at, cannot be removed.
+        let live: BTreeMap<AppIdentity<'_>, &LiveAppScopes> = self
+            .live
+            .iter()
+            .map(|(app, live)| (app.identity(), *live))
+            .collect();
         let there = self
             .owned
             .iter()
-            .filter_map(|(app, entry)| Some((app, entry, self.live.get(app)?)));
+            .filter_map(|(app, entry)| Some((app, entry, live.get(&app.identity())?)));
         let mut apps = 0;
         for (app, entry, live) in there {
             apps += 1;
@@ -100,6 +103,7 @@ impl<'a> Planner<'_, 'a> {
     }
 
     fn declared(&mut self, desired: &DesiredApp) {
+        self.tighten(desired);
         match self.context.live.apps.get(&desired.app) {
             Some(LiveApp::Present(live)) => self.present(desired, live),
             Some(LiveApp::Absent { why }) => self.plan.diagnostics.push(
@@ -114,22 +118,25 @@ impl<'a> Planner<'_, 'a> {
         }
     }
 
-    /// The declared apps that no other manifest turns out to declare as well, once their keys are known.
+    /// The declared apps that no other manifest turns out to declare as well, once it is known where they lead.
     fn unambiguous(&mut self) -> Vec<&'a DesiredApp> {
-        let mut by_app: BTreeMap<AppRef, Vec<&'a DesiredApp>> = BTreeMap::new();
+        let live = &self.context.live.apps;
+        let place = |desired: &'a DesiredApp| match live.get(&desired.app) {
+            Some(LiveApp::Present(live)) => &live.app,
+            _ => &desired.app,
+        };
+        let mut by_app: BTreeMap<AppIdentity<'a>, Vec<&'a DesiredApp>> = BTreeMap::new();
         for desired in &self.context.desired.apps {
-            let app = match self.context.live.apps.get(&desired.app) {
-                Some(LiveApp::Present(live)) => live.app.clone(),
-                _ => desired.app.clone(),
-            };
-            by_app.entry(app).or_default().push(desired);
+            let identity = place(desired).identity();
+            by_app.entry(identity).or_default().push(desired);
         }
         let mut alone = Vec::new();
-        for (app, manifests) in &by_app {
+        for manifests in by_app.values() {
             if let [only] = manifests.as_slice() {
                 alone.push(*only);
                 continue;
             }
+            let app = place(manifests[0]);
             let names: Vec<&str> = manifests.iter().map(|d| d.source.name.as_str()).collect();
             for desired in manifests {
                 self.plan.diagnostics.push(
@@ -152,15 +159,7 @@ impl<'a> Planner<'_, 'a> {
 
     /// Whether a manifest declares an app of ours. One whose key is left out and cannot be told now counts as declared.
     fn is_declared(&self, app: &AppRef) -> bool {
-        let keyless = match app {
-            AppRef::Apigee { owner, app, .. } => AppRef::Apigee {
-                owner: owner.clone(),
-                app: app.clone(),
-                key: None,
-            },
-            AppRef::OneLogin { .. } => app.clone(),
-        };
-        self.declared.contains(app) || self.declared.contains(&keyless)
+        self.declared.contains(&app.identity()) || self.declared.contains(&app.keyless().identity())
     }
 
     /// The changes that make the names of a list exist.
@@ -279,7 +278,6 @@ impl<'a> Planner<'_, 'a> {
         if resolved.after != before
             && let Some(reason) = self.stopped(desired, Policy::CreateOnly)
         {
-            self.hold(app, desired);
             return self.skip(object, reason, Vec::new());
         }
         let mut reasons: BTreeMap<SkipReason, Vec<String>> = BTreeMap::new();
@@ -325,7 +323,6 @@ impl<'a> Planner<'_, 'a> {
             }
             return;
         }
-        self.hold(app, desired);
         if self.holds_stale(desired, live, &object, &resolved.after)
             || self.cannot_be_emptied(desired, live, &object, &resolved.after)
         {
@@ -339,7 +336,9 @@ impl<'a> Planner<'_, 'a> {
         if let Some(allowed) = &live.allowed {
             facts.insert(format!("allowed: {}", texts(allowed).join(" ")));
         }
-        let removals = (!resolved.removed.is_empty()).then(|| Removal {
+        // A list that was never applied is judged as a first contact alone.
+        let counts = !resolved.removed.is_empty() && resolved.first_contact.is_empty();
+        let removals = counts.then(|| Removal {
             counted: Counted::AppScopes,
             holder: Some(app.path()),
             count: resolved.removed.len() as u64,
@@ -392,18 +391,26 @@ impl<'a> Planner<'_, 'a> {
         }
     }
 
-    /// A hold takes effect when it is seen, although nothing is written: it outlives its manifest.
-    fn hold(&mut self, app: &AppRef, desired: &DesiredApp) {
-        if let Some(entry) = self.context.owned.apps.get(app)
-            && entry.hold_until < desired.hold_until
-        {
-            self.plan.records.push(Record::App {
-                app: app.clone(),
-                entry: OwnedApp {
-                    hold_until: desired.hold_until,
-                    ..entry.clone()
-                },
-            });
+    /// What protects a set takes effect when it is seen, whatever becomes of the rest: it outlives its manifest.
+    fn tighten(&mut self, desired: &DesiredApp) {
+        let app = match self.context.live.apps.get(&desired.app) {
+            Some(LiveApp::Present(live)) => &live.app,
+            _ => &desired.app,
+        };
+        let Some(entry) = self.context.owned.apps.get(app) else {
+            return;
+        };
+        let by = Tightening {
+            protected: false,
+            orphan: desired.deletion_policy == DeletionPolicy::Orphan,
+            hold_until: desired.hold_until,
+        };
+        let mut tightened = entry.clone();
+        tightened.tighten(&by);
+        let holder = self.context.holder(Some(&entry.source), &desired.source);
+        if holder.is_none() && tightened != *entry {
+            let app = app.clone();
+            self.plan.records.push(Record::TightenApp { app, by });
         }
     }
 

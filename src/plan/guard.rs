@@ -318,26 +318,29 @@ fn thresholds(plan: &TargetPlan, limits: &Limits, now: Timestamp) -> Vec<Refusal
         .window
         .0
         .iter()
-        .filter(|past| now.duration_since(past.at) < window)
+        .filter(|past| (SignedDuration::ZERO..window).contains(&now.duration_since(past.at)))
     {
         add(&mut before, &past.removal);
     }
-    planned
-        .iter()
-        .filter_map(|(&(counted, holder), &count)| {
-            let earlier = before.get(&(counted, holder)).copied().unwrap_or_default();
-            let key = (counted, holder.map(str::to_owned));
-            let population = plan.populations.0.get(&key).copied().unwrap_or_default();
-            exceeds(
-                &limits.thresholds,
-                counted,
-                holder.map(|holder| labels.get(holder).copied().unwrap_or(holder)),
-                count,
-                earlier,
-                population.saturating_add(earlier),
-            )
-        })
-        .collect()
+    let mut refusals = Vec::new();
+    let mut whole: BTreeSet<Counted> = BTreeSet::new();
+    for (&(counted, holder), &count) in &planned {
+        let earlier = before.get(&(counted, holder)).copied().unwrap_or_default();
+        let key = (counted, holder.map(str::to_owned));
+        let population = plan.populations.0.get(&key).copied().unwrap_or_default();
+        let label = holder.map(|holder| labels.get(holder).copied().unwrap_or(holder));
+        let numbers = (count, earlier, population.saturating_add(earlier));
+        // Where the whole kind is stopped, that says it: its holders come after it, and are not told apart.
+        if !whole.contains(&counted)
+            && let Some(refusal) = exceeds(&limits.thresholds, counted, label, numbers)
+        {
+            if holder.is_none() {
+                whole.insert(counted);
+            }
+            refusals.push(refusal);
+        }
+    }
+    refusals
 }
 
 /// Counts a removal over its kind and over its holder.
@@ -354,9 +357,7 @@ fn exceeds(
     thresholds: &Thresholds,
     counted: Counted,
     holder: Option<&str>,
-    planned: u64,
-    earlier: u64,
-    population: u64,
+    (planned, earlier, population): (u64, u64, u64),
 ) -> Option<Refusal> {
     let removals = planned.saturating_add(earlier);
     let share = removals.saturating_mul(100);

@@ -11,7 +11,8 @@ use super::digest::Digest;
 use super::{ObjectKind, ObjectRef};
 use crate::model::{Source, SourceFile};
 
-/// The safety rules, the strongest first: where more than one stands against one change, the first is shown.
+/// The safety rules, the strongest first: where more than one stands against one change, the first is shown. What no
+/// approval lifts comes first, and then what widens access: nobody approves that for having been shown something else.
 #[derive(
     Debug,
     Clone,
@@ -36,14 +37,14 @@ pub enum Rule {
     NameTaken,
     /// The target takes nothing that is live.
     AdoptionNever,
+    /// An empty list opens access to everyone.
+    OpensToAll,
     /// A live object that is not ours would be taken.
     Takeover,
     /// Nothing was applied to this set yet, and it would shrink.
     FirstContact,
     /// The set holds entries that nobody declared, and its manifest says `Fail`.
     ForeignScopes,
-    /// An empty list opens access to everyone.
-    OpensToAll,
     /// A holder would lose its last entry.
     LastEntry,
     /// Somebody that no manifest knows would lose access.

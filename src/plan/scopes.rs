@@ -17,8 +17,8 @@ use super::{
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Adoption, Drift, Policy};
 use crate::model::{
-    Capabilities, Counted, DesiredScope, Intent, LiveScope, ManifestRef, Origin, OwnedScope,
-    Record, RoleName, ScopeName,
+    Capabilities, Counted, DeletionPolicy, DesiredScope, Intent, LiveScope, ManifestRef, Origin,
+    OwnedScope, Record, RoleName, ScopeName, Tightening,
 };
 
 mod claims;
@@ -27,7 +27,7 @@ mod renames;
 pub(super) mod values;
 
 use claims::{Claims, Ownership};
-use values::{applied_roles, entry_of, role_removals, stand_in, state};
+use values::{entry_of, role_removals, stand_in, state};
 
 /// What the planning of scopes tells that of apps and of deletions.
 pub(super) struct Scopes {
@@ -72,7 +72,7 @@ pub(super) fn plan(context: &Context<'_>, plan: &mut TargetPlan) -> Scopes {
 }
 
 /// Who owns which live scope. Ownership holds for a remote id: one that was deleted and made again by somebody else under
-/// the same name is not ours.
+/// the same name is not ours. Where the name is the id, one that vanished and is back with other values is not ours either.
 fn ownership<'a>(context: &Context<'a>) -> Ownership<'a> {
     let live = &context.live.scopes;
     let by_id = super::settle::by_id(context.live);
@@ -83,7 +83,10 @@ fn ownership<'a>(context: &Context<'a>) -> Ownership<'a> {
     for (name, entry) in &context.owned.scopes {
         let live_name = match &entry.remote_id {
             Some(id) if !by_id.is_empty() => by_id.get(id).copied(),
-            _ => live.get_key_value(name).map(|(name, _)| name),
+            _ => live
+                .get_key_value(name)
+                .filter(|(_, found)| !values::is_another(found, entry))
+                .map(|(name, _)| name),
         };
         if let Some(live_name) = live_name {
             ownership.of_live.insert(live_name, (name, entry));
@@ -97,12 +100,16 @@ fn count_population(ownership: &Ownership<'_>, plan: &mut TargetPlan) {
     let populations = &mut plan.populations.0;
     populations.insert((Counted::Scopes, None), ownership.of_live.len() as u64);
     for (name, (_, entry)) in &ownership.of_live {
-        if let Some(roles) = &entry.applied.roles {
-            populations.insert(
-                (Counted::Roles, Some(name.as_str().to_owned())),
-                roles.len() as u64,
-            );
-            *populations.entry((Counted::Roles, None)).or_default() += roles.len() as u64;
+        count_roles(name, entry, plan);
+    }
+}
+
+/// Counts the roles that count as applied to a scope.
+fn count_roles(name: &ScopeName, entry: &OwnedScope, plan: &mut TargetPlan) {
+    if let Some(roles) = &entry.applied.roles {
+        let populations = &mut plan.populations.0;
+        for holder in [None, Some(name.as_str().to_owned())] {
+            *populations.entry((Counted::Roles, holder)).or_default() += roles.len() as u64;
         }
     }
 }
@@ -149,6 +156,7 @@ impl Planner<'_, '_> {
 
     /// One declared scope.
     fn declared(&mut self, scope: &DesiredScope) {
+        self.tighten(scope);
         let name = &scope.name;
         let stopped = self.claims.stopped.get(name).cloned();
         if self.context.live.duplicates.contains(name) {
@@ -186,24 +194,26 @@ impl Planner<'_, '_> {
         }
     }
 
-    /// What protects an object takes effect when it is seen, although nothing is written: it outlives its manifest. Another
+    /// What protects an object takes effect when it is seen, whatever becomes of the rest: it outlives its manifest. Another
     /// manifest than the one that holds the object has no say.
-    fn tighten(&mut self, name: &ScopeName, entry: &OwnedScope, scope: &DesiredScope) {
-        let holder = self.context.holder(Some(&entry.source), &scope.source);
-        if holder.is_some() {
+    fn tighten(&mut self, scope: &DesiredScope) {
+        let name = &scope.name;
+        let claims = &self.claims;
+        let claim = claims.held.get(name);
+        let claim = claim.or_else(|| claims.stopped.get(name).map(|(claim, _)| claim));
+        let live = claim.map_or(name, |claim| &claim.from);
+        let known = self.ownership.of_live.get(live).copied();
+        let Some((name, entry)) = known.or_else(|| self.context.owned.scopes.get_key_value(name))
+        else {
             return;
-        }
-        let tightened = OwnedScope {
-            protected: entry.protected || scope.protected,
-            hold_until: entry.hold_until.max(scope.hold_until),
-            ..entry.clone()
         };
-        if tightened != *entry {
-            self.plan.records.push(Record::Scope {
-                name: name.clone(),
-                entry: tightened,
-                replaces: None,
-            });
+        let by = tightening(scope);
+        let mut tightened = entry.clone();
+        tightened.tighten(&by);
+        let holder = self.context.holder(Some(&entry.source), &scope.source);
+        if holder.is_none() && tightened != *entry {
+            let name = name.clone();
+            self.plan.records.push(Record::TightenScope { name, by });
         }
     }
 
@@ -320,11 +330,16 @@ impl Planner<'_, '_> {
         };
         // What somebody else made counts as applied the way it is, once it is ours.
         let assumed = self.assumed(scope, live);
+        if owner.is_none() {
+            count_roles(name, &assumed, self.plan);
+        }
         let entry = owner.map_or(&assumed, |(_, entry)| entry);
         let roles = self.roles(scope, live, entry);
         let (after, drifted) = self.after(scope, live, entry, &roles);
         let before = state(live);
-        let applied_roles = applied_roles(scope, &roles, entry).filter(|_| self.capabilities.roles);
+        let applied_roles = self
+            .applied_roles(scope, &roles, entry)
+            .filter(|_| self.capabilities.roles);
         let origin = owner.map_or(new_origin, |(_, entry)| entry.origin);
         let new_entry = entry_of(
             scope,
@@ -361,9 +376,6 @@ impl Planner<'_, '_> {
             } else {
                 None
             };
-            if let Some((old, entry)) = owner {
-                self.tighten(old, entry, scope);
-            }
             if let Some(reason) = stopped {
                 return self.skip(name, reason, Vec::new());
             }
@@ -430,6 +442,15 @@ impl Planner<'_, '_> {
         if !recorded {
             self.plan.records.push(entry_record(name, new_entry, owner));
         }
+    }
+}
+
+/// What a manifest says that only protects more.
+fn tightening(scope: &DesiredScope) -> Tightening {
+    Tightening {
+        protected: scope.protected,
+        orphan: scope.deletion_policy == DeletionPolicy::Orphan,
+        hold_until: scope.hold_until,
     }
 }
 

@@ -26,6 +26,9 @@ pub fn settle<'a>(
     let moved = moved(desired, live, &owned);
     take(&moved, &mut owned);
     records.extend(moved);
+    let respelled = respelled(live, &owned);
+    take(&respelled, &mut owned);
+    records.extend(respelled);
     (owned, records)
 }
 
@@ -38,13 +41,16 @@ pub(super) fn take(records: &[Record], owned: &mut Cow<'_, Owned>) {
     }
 }
 
-/// The apps of a picture by their full references; a manifest may leave the key out.
+/// The apps of a picture by their full references, each once: a manifest may leave the key out, and two may lead to one key.
 pub(super) fn apps(live: &Live) -> BTreeMap<&AppRef, &LiveAppScopes> {
     let present = live.apps.values().filter_map(|app| match app {
         LiveApp::Present(app) => Some((&app.app, app)),
         LiveApp::Absent { .. } => None,
     });
-    present.collect()
+    let mut seen = BTreeSet::new();
+    present
+        .filter(|(app, _)| seen.insert(app.identity()))
+        .collect()
 }
 
 /// What is ours among what is live.
@@ -179,6 +185,39 @@ fn is_as_sent(
     text(description) == text(found.description.as_ref())
         && (display_name.is_none() || display_name == found.display_name.as_ref())
         && *roles == found.roles.iter().cloned().collect()
+}
+
+/// Entries of apps that the picture has under another spelling: they go by that one.
+fn respelled(live: &Live, owned: &Owned) -> Vec<Record> {
+    if owned.apps.is_empty() {
+        return Vec::new();
+    }
+    let apps = apps(live);
+    let spelled: BTreeMap<_, _> = apps.keys().map(|app| (app.identity(), *app)).collect();
+    let present = live.apps.values().filter_map(|app| match app {
+        LiveApp::Present(app) => Some(&app.app),
+        LiveApp::Absent { .. } => None,
+    });
+    let present: BTreeSet<&AppRef> = present.collect();
+    let mut taken: BTreeSet<&AppRef> = owned.apps.keys().collect();
+    let mut records = Vec::new();
+    for (old, entry) in &owned.apps {
+        // Where both spellings are asked for, two manifests mean one app: nothing is done about it.
+        let Some(app) = spelled
+            .get(&old.identity())
+            .filter(|_| !present.contains(old))
+        else {
+            continue;
+        };
+        records.push(Record::ForgetApp { app: old.clone() });
+        if taken.insert(*app) {
+            records.push(Record::App {
+                app: (*app).clone(),
+                entry: entry.clone(),
+            });
+        }
+    }
+    records
 }
 
 /// Entries whose object is live under another name that a manifest declares. All of them move at once: two may have

@@ -176,11 +176,12 @@ fn wishes(context: &Context<'_>, ownership: &Ownership<'_>) -> Wishes {
         if wishes.first.contains_key(name) {
             continue;
         }
-        let honoured = ownership
-            .of_live
-            .get(name)
-            .map(|(_, entry)| &entry.renamed_from);
-        let is_open = |previous: &&ScopeName| honoured.is_none_or(|h| !h.contains(*previous));
+        // A name that was left is somebody else's now, also while the object that left it is gone.
+        let owner = ownership.of_live.get(name).map(|(_, entry)| *entry);
+        let left = owner.or_else(|| context.owned.scopes.get(name));
+        let is_open = |previous: &&ScopeName| {
+            left.is_none_or(|entry| !entry.renamed_from.contains(*previous))
+        };
         let mut previous: VecDeque<ScopeName> = scope
             .previous_names
             .iter()

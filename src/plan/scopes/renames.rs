@@ -45,7 +45,7 @@ impl Planner<'_, '_> {
                 .collect();
             let assumed = self.assumed(goal, live);
             let owner = self.ownership.of_live.get(first).copied();
-            let entry = OwnedScope {
+            let mut entry = OwnedScope {
                 origin: if self.may_rename(live) {
                     owner.map_or(Origin::Adopted, |(_, entry)| entry.origin)
                 } else {
@@ -55,6 +55,7 @@ impl Planner<'_, '_> {
                 parked_for: Some(last.clone()),
                 ..owner.map_or(&assumed, |(_, entry)| entry).clone()
             };
+            entry.tighten(&super::tightening(goal));
             let replaces = owner.map_or(first, |(old, _)| old).clone();
             let before = state(live);
             let after = ScopeState {
@@ -130,9 +131,6 @@ impl Planner<'_, '_> {
                 return;
             }
         };
-        if let Some((old, entry)) = self.ownership.of_live.get(from).copied() {
-            self.tighten(old, entry, scope);
-        }
         self.skip(from, reason, Vec::new());
     }
 
@@ -143,9 +141,6 @@ impl Planner<'_, '_> {
             return;
         };
         let owner = self.ownership.of_live.get(from).copied();
-        if let Some((old, entry)) = owner {
-            self.tighten(old, entry, scope);
-        }
         let assumed = self.assumed(scope, live);
         let entry = owner.map_or(&assumed, |(_, entry)| entry);
         let roles = self.roles(scope, live, entry);
@@ -158,10 +153,10 @@ impl Planner<'_, '_> {
         let may = self.may_rename(live);
         let refusals = self.takeover_unless(may, scope, live, "rename it");
         let origin = if may { entry.origin } else { Origin::Adopted };
-        let honoured = match reason {
-            Reason::RenamedLive => entry.renamed_from.clone(),
-            _ => scope.previous_names.iter().cloned().collect(),
-        };
+        let mut honoured = entry.renamed_from.clone();
+        if reason != Reason::RenamedLive {
+            honoured.extend(scope.previous_names.iter().cloned());
+        }
         let new_entry = entry_of(
             scope,
             origin,

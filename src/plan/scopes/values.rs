@@ -17,12 +17,14 @@ use crate::plan::{ObjectKind, ObjectRef, SkipReason};
 
 impl Planner<'_, '_> {
     /// The previous names that are no wish any more: all of them once there is an object of the declared name, and else two
-    /// scopes that were made afresh would swap their names for having had each other's somewhere else.
+    /// scopes that were made afresh would swap their names for having had each other's somewhere else. What was left once is
+    /// never taken again.
     pub(super) fn honoured(&self, scope: &DesiredScope, entry: &OwnedScope) -> BTreeSet<ScopeName> {
-        if self.claims.outbid.contains(&scope.name) {
-            return entry.renamed_from.clone();
+        let mut honoured = entry.renamed_from.clone();
+        if !self.claims.outbid.contains(&scope.name) {
+            honoured.extend(scope.previous_names.iter().cloned());
         }
-        scope.previous_names.iter().cloned().collect()
+        honoured
     }
 
     /// What counts as last applied to a scope that is not ours yet: under `adoption: Always` all that is live, so that
@@ -56,7 +58,8 @@ impl Planner<'_, '_> {
         let live_roles: BTreeSet<RoleName> = live.roles.iter().cloned().collect();
         let desired: BTreeSet<RoleName> = scope.roles.entries.keys().cloned().collect();
         let incomplete = (!scope.roles.may_shrink).then_some(SkipReason::IncompleteManifests);
-        let unmanaged = !scope.roles.whole && desired.is_empty() && entry.applied.roles.is_none();
+        let last = last_roles(scope, entry);
+        let unmanaged = !scope.roles.whole && desired.is_empty() && last.is_none();
         if unmanaged || !self.capabilities.roles {
             return Resolved {
                 after: live_roles,
@@ -69,7 +72,7 @@ impl Planner<'_, '_> {
         }
         ThreeWay {
             desired: &desired,
-            last: entry.applied.roles.as_ref(),
+            last: last.as_ref(),
             live: &live_roles,
             everything: None,
             keep_foreign: !scope.roles.whole,
@@ -148,6 +151,36 @@ impl Planner<'_, '_> {
         )
     }
 
+    /// The managed roles with their contributors, as the inventory will hold them: the wanted ones, and those of before that
+    /// stay. A contributor that this run knows nothing of stays one, so that a run that sees a part forgets nobody.
+    ///
+    /// A set that was never applied and holds more than is wanted stays unknown while nothing may be taken out of it: what is
+    /// there is a first contact still, for the run that may.
+    pub(super) fn applied_roles(
+        &self,
+        scope: &DesiredScope,
+        roles: &Resolved<RoleName>,
+        entry: &OwnedScope,
+    ) -> Option<Roles> {
+        if entry.applied.roles.is_none() && !roles.withheld.is_empty() {
+            return None;
+        }
+        let mut applied = scope.roles.entries.clone();
+        for (role, sources) in last_roles(scope, entry).into_iter().flatten() {
+            if roles.withheld.contains_key(&role) {
+                applied.entry(role).or_insert(sources);
+            } else if let Some(wanted) = applied.get_mut(&role) {
+                let is_outside = |source: &ManifestRef| {
+                    let is_known = |by: &ManifestRef| source.file.may_be(&by.file);
+                    !self.context.covers(source) && !wanted.iter().any(is_known)
+                };
+                let outside: Vec<ManifestRef> = sources.into_iter().filter(is_outside).collect();
+                wanted.extend(outside);
+            }
+        }
+        (scope.roles.whole || !applied.is_empty()).then_some(applied)
+    }
+
     pub(super) fn role_refusals(
         &self,
         scope: &DesiredScope,
@@ -195,34 +228,44 @@ pub(super) fn stand_in(scope: &DesiredScope) -> String {
     scope.display_name.clone().unwrap_or_else(name)
 }
 
-/// The managed roles with their sources, as the inventory will hold them: the wanted ones, and those of before that stay.
-///
-/// A set that was never applied and holds more than is wanted stays unknown while nothing may be taken out of it: what is
-/// there is a first contact still, for the run that may.
-pub(super) fn applied_roles(
-    scope: &DesiredScope,
-    roles: &Resolved<RoleName>,
-    entry: &OwnedScope,
-) -> Option<BTreeMap<RoleName, BTreeSet<ManifestRef>>> {
-    if entry.applied.roles.is_none() && !roles.withheld.is_empty() {
-        return None;
+/// Roles with the manifests that ask for them.
+type Roles = BTreeMap<RoleName, BTreeSet<ManifestRef>>;
+
+/// What was last applied of the roles that are managed still. A manifest whose `bindings` were taken out lets go of what it
+/// gave: nobody's from then on, whoever else asked for it.
+fn last_roles(scope: &DesiredScope, entry: &OwnedScope) -> Option<Roles> {
+    let mut last = entry.applied.roles.clone()?;
+    if !scope.roles.whole {
+        let is_let_go = |by: &ManifestRef| by.kind == "Scope";
+        last.retain(|_, contributors| !contributors.iter().any(is_let_go));
     }
-    let mut applied = scope.roles.entries.clone();
-    if let Some(last) = &entry.applied.roles {
-        for (role, sources) in last
-            .iter()
-            .filter(|(role, _)| roles.withheld.contains_key(*role))
-        {
-            applied
-                .entry(role.clone())
-                .or_insert_with(|| sources.clone());
-        }
-    }
-    (scope.roles.whole || !applied.is_empty()).then_some(applied)
+    (scope.roles.whole || !last.is_empty()).then_some(last)
+}
+
+/// Whether a live scope without an id is another one than the entry's, made anew under its name after that one vanished.
+pub(super) fn is_another(live: &LiveScope, entry: &OwnedScope) -> bool {
+    let is_back = entry.vanished_at.is_some() && live.remote_id.is_none();
+    let Applied {
+        display_name,
+        description,
+        roles,
+    } = &entry.applied;
+    let other = |applied: &Option<String>, live: &Option<String>| {
+        applied.is_some() && applied.as_deref() != Some(live.as_deref().unwrap_or_default())
+    };
+    let live_roles: BTreeSet<&RoleName> = live.roles.iter().collect();
+    let other_roles = roles
+        .as_ref()
+        .is_some_and(|roles| !roles.keys().eq(live_roles.iter().copied()));
+    is_back
+        && (other(description, &live.description)
+            || other(display_name, &live.display_name)
+            || other_roles)
 }
 
 pub(super) fn role_removals(name: &ScopeName, roles: &Resolved<RoleName>) -> Vec<Removal> {
-    if roles.removed.is_empty() {
+    // A set that was never applied is judged as a first contact alone.
+    if roles.removed.is_empty() || !roles.first_contact.is_empty() {
         return Vec::new();
     }
     vec![Removal {

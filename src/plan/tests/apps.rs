@@ -69,10 +69,7 @@ fn the_first_contact_with_a_larger_list_is_refused() {
         ["replace shop / k [r w x] with [r y]; first_contact"]
     );
     let fail = unknown(a_client(ForeignScopes::Fail));
-    assert_eq!(
-        fail.says(),
-        ["replace 7 [r w x] with [r y]; first_contact; foreign_scopes"]
-    );
+    assert_eq!(fail.says(), ["replace 7 [r w x] with [r y]; first_contact"]);
     let keep = unknown(a_key(ForeignScopes::Keep));
     assert_eq!(keep.says(), ["replace shop / k [r w x] with [r w x y]"]);
 }
@@ -454,4 +451,77 @@ fn a_created_list_is_recorded_as_created() {
         panic!("a list is recorded");
     };
     assert_eq!((entry.origin, &entry.applied), (Created, &names("r")));
+}
+
+/// Ann's key by another spelling of who she is.
+fn by(developer: &str, key: &str) -> AppRef {
+    AppRef::Apigee {
+        owner: AppOwner::Developer(developer.to_owned()),
+        app: "shop".to_owned(),
+        key: Some(crate::model::ConsumerKey::new(key)),
+    }
+}
+
+#[test]
+fn a_key_is_one_whichever_spelling_of_its_developer_leads_to_it() {
+    for other in ["Ann@Example.com", "7f3c-developer-id"] {
+        let spelled = by(other, "k");
+        // Two manifests of it are an error on both, and it is counted once.
+        let twice = World::apigee()
+            .has_key(&key("k"), "r w", "r w")
+            .has_key(&spelled, "r w", "r w")
+            .owns_app(&key("k"), "r w")
+            .wants_app(&key("k"), "r")
+            .wants_app(&spelled, "w");
+        let plan = twice.plan();
+        assert_eq!(says(&plan), ["SW205", "SW205"]);
+        assert_eq!(plan.population.live, 1);
+        let all = (crate::model::Counted::AppScopes, None);
+        assert_eq!(plan.populations.0[&all], 2);
+        // What was recorded under one is known under the other.
+        let respelled = World::apigee()
+            .has_key(&spelled, "r w", "r w")
+            .owns_app(&key("k"), "r w")
+            .wants_app(&spelled, "r");
+        assert_eq!(
+            respelled.says(),
+            [
+                "replace shop / k [r w] with [r]",
+                "= forget shop / k",
+                "= created shop / k"
+            ]
+        );
+        assert_eq!(respelled.plan().changes[0].removals[0].count, 1);
+        // So is one that both were recorded for.
+        let both = respelled
+            .owns_app(&spelled, "r w")
+            .wants_app_so(&by("x", "y"), "", |_| {});
+        assert_eq!(both.says()[1], "= forget shop / k");
+    }
+}
+
+#[test]
+fn two_manifests_of_one_app_are_found_though_it_is_not_there() {
+    let why = || LiveApp::Absent {
+        why: "no approved key".to_owned(),
+    };
+    let mut upper = keyless();
+    if let AppRef::Apigee { owner, .. } = &mut upper {
+        *owner = AppOwner::Developer("ANN@example.com".to_owned());
+    }
+    let mut world = World::apigee()
+        .wants_app(&keyless(), "r")
+        .wants_app(&upper, "w");
+    world.live.apps.insert(keyless(), why());
+    world.live.apps.insert(upper, why());
+    assert_eq!(world.says(), ["SW205", "SW205"]);
+}
+
+#[test]
+fn a_list_that_was_never_applied_is_judged_as_a_first_contact_alone() {
+    let mut world = a_key(ForeignScopes::Remove);
+    world.owned.apps.clear();
+    let plan = world.plan();
+    assert_eq!(plan.changes[0].removals, []);
+    assert_eq!(plan.changes[0].refusals.len(), 1);
 }

@@ -4,7 +4,9 @@ use super::world::*;
 use crate::model::Origin::{Adopted, Created, Matched};
 use crate::model::target::Adoption::{Always, Equal, Never};
 use crate::model::target::Drift;
-use crate::model::{DeletionPolicy, Intent, Origin, RemoteId, RoleName, SourceFile, System};
+use crate::model::{
+    DeletionPolicy, DesiredScope, Intent, LiveScope, Origin, RemoteId, RoleName, SourceFile, System,
+};
 use crate::plan::{NewInventory, Rule};
 
 const WITH_SCOPES: [System; 3] = [
@@ -281,7 +283,7 @@ fn an_unknown_inventory_is_started_with_a_word() {
     let applied = world.mode(crate::plan::Mode::Apply);
     assert_eq!(
         unknown(applied, NewInventory::Refuse),
-        ["unmanaged: a", "= start"]
+        ["new_inventory: the target", "unmanaged: a", "= start"]
     );
     assert_eq!(
         unknown(World::onelogin(), NewInventory::Refuse),
@@ -485,4 +487,94 @@ fn a_description_is_never_blank_where_the_object_is_written() {
         .has_so("a", |a| a.description = None)
         .owns_so("a", Created, |e| e.applied.description = None);
     assert_eq!(quiet.says(), nothing);
+}
+
+/// What an inventory knows once it has taken a plan's records, as a run that a rule stopped takes them.
+fn stopped(world: &mut World) {
+    for record in world.plan().records {
+        if record.only_protects() {
+            world.owned.record(record);
+        }
+    }
+}
+
+#[test]
+fn what_protects_is_recorded_whatever_else_the_run_does() {
+    let guarded = |scope: &mut DesiredScope| {
+        scope.protected = true;
+        scope.hold_until = Some(in_hours(1));
+        scope.deletion_policy = DeletionPolicy::Orphan;
+    };
+    let moved = |entry: &mut crate::model::OwnedScope| {
+        entry.source = SourceFile::new("here/old").into();
+    };
+    #[rustfmt::skip]
+    let together: [(&str, World); 6] = [
+        ("nothing", World::onelogin().wants_so("a", guarded).made("a")),
+        ("a move to another file", World::onelogin().wants_so("a", guarded).has("a").owns_so("a", Created, moved)),
+        ("another value", World::onelogin().wants_so("a", |s| { guarded(s); s.description = Some("new".to_owned()); }).made("a")),
+        ("a rename", World::onelogin().wants_so("b", |s| { guarded(s); was("a")(s); }).made("a")),
+        ("an object that is gone", World::onelogin().wants_so("a", guarded).owns("a", Created)),
+        ("a refused set", World::wso2().wants_so("a", |s| { guarded(s); bindings("r")(s); }).has_so("a", bound_to("r x")).owns("a", Created)),
+    ];
+    for (what, mut world) in together {
+        stopped(&mut world);
+        let entry = &world.owned.scopes[&name("a")];
+        assert!(entry.protected, "{what}");
+        assert_eq!(entry.hold_until, Some(in_hours(1)), "{what}");
+        assert_eq!(entry.deletion_policy, DeletionPolicy::Orphan, "{what}");
+        assert_eq!(entry.applied.roles, None, "{what}");
+    }
+}
+
+#[test]
+fn what_protects_less_waits_for_the_run_that_does_the_rest() {
+    let mut world = World::onelogin()
+        .wants_so("a", |scope| scope.description = Some("new".to_owned()))
+        .has("a")
+        .owns_so("a", Created, |entry| entry.protected = true);
+    stopped(&mut world);
+    assert!(world.owned.scopes[&name("a")].protected);
+}
+
+#[test]
+fn what_protects_reaches_what_an_open_intent_will_record() {
+    let mut world = World::onelogin()
+        .wants_so("a", |scope| scope.description = Some("new".to_owned()))
+        .made("a");
+    let intent = world.plan().changes[0].intent.clone().unwrap();
+    world.owned.intents.push(intent);
+    let guarded = |scope: &mut DesiredScope| {
+        scope.protected = true;
+        scope.description = Some("new".to_owned());
+    };
+    let mut world = world.wants_so("a", guarded);
+    stopped(&mut world);
+    // The write turns out to have been made, and the manifest is gone.
+    let done = world
+        .has_so("a", |live| live.description = Some("new".to_owned()))
+        .unwants("a");
+    assert_eq!(done.says()[0], "protected: a");
+}
+
+#[test]
+fn what_is_made_anew_under_a_name_is_ours_only_if_it_holds_what_we_applied() {
+    let vanished = |entry: &mut crate::model::OwnedScope| entry.vanished_at = Some(in_hours(-1));
+    let other = |live: &mut LiveScope| live.description = Some("theirs".to_owned());
+    let world = || World::wso2().owns_so("a", Created, vanished);
+    // It was the list that lagged.
+    assert_eq!(world().has("a").says(), ["delete a", "= created a"]);
+    assert_eq!(world().has_so("a", other).says(), ["unmanaged: a"]);
+    let wanted = world().has_so("a", other).wants("a");
+    assert_eq!(wanted.says(), ["update a: description; takeover"]);
+    let roles = World::wso2()
+        .has_so("a", bound_to("r x"))
+        .owns_so("a", Created, |entry| {
+            vanished(entry);
+            applied("r")(entry);
+        });
+    assert_eq!(roles.says(), ["unmanaged: a"]);
+    // One that was there all the time drifted.
+    let drifted = World::wso2().has_so("a", other).owns("a", Created);
+    assert_eq!(drifted.says(), ["delete a"]);
 }

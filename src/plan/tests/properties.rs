@@ -615,7 +615,8 @@ fn check(world: &World, planned: &PlannedChange) -> Result<(), TestCaseError> {
     let may_remove = world.options.mode == Mode::Sync
         && target.policy == Policy::Sync
         && world.options.removal_block.is_none();
-    let refused = |rule| planned.refusals.iter().any(|refusal| refusal.rule == rule);
+    // A stronger one is shown in its place.
+    let refused = |rule| planned.refusals.iter().any(|refusal| refusal.rule <= rule);
     let allowed_by_word =
         |is_ours: bool| is_ours || target.adoption == Adoption::Always || refused(Rule::Takeover);
     let is_here = |manifest: &ManifestRef| manifest.file.is_inside(&SourceFile::new("here"));
@@ -684,7 +685,9 @@ fn check(world: &World, planned: &PlannedChange) -> Result<(), TestCaseError> {
         Change::AttachApp { app, .. } => {
             prop_assert!(world.desired.apps.iter().any(|wanted| wanted.app == *app));
         }
-        Change::ReplaceAppScopes { app, after, .. } => {
+        Change::ReplaceAppScopes {
+            app, before, after, ..
+        } => {
             let wanted = world
                 .desired
                 .apps
@@ -695,7 +698,8 @@ fn check(world: &World, planned: &PlannedChange) -> Result<(), TestCaseError> {
             prop_assert!(!only_create && wanted.hold_until.is_none());
             let opens = after.is_empty() && !live.scopes.is_empty() && !wanted.allow_empty;
             prop_assert!(!opens || refused(Rule::OpensToAll) || refused(Rule::LastEntry));
-            let first = !world.owned.apps.contains_key(app) && !planned.removals.is_empty();
+            let (held, kept) = (live.effective_of(before), live.effective_of(after));
+            let first = !world.owned.apps.contains_key(app) && !held.is_subset(&kept);
             prop_assert!(!first || refused(Rule::FirstContact));
         }
         Change::DetachApp { app, .. } => {

@@ -199,14 +199,14 @@ fn a_held_object_is_not_written_to() {
         })
         .made("a");
     // That it is held is known from now on, should its manifest go.
-    assert_eq!(update.says(), ["held: a", "= created a"]);
+    assert_eq!(update.says(), ["held: a", "= tightened a"]);
     let rename = World::onelogin()
         .wants_so("b", |scope| {
             hold(scope);
             was("a")(scope);
         })
         .made("a");
-    assert_eq!(rename.says(), ["held: a", "= created a"]);
+    assert_eq!(rename.says(), ["held: a", "= tightened a"]);
     let delete = World::onelogin()
         .has("a")
         .owns_so("a", Created, |entry| entry.hold_until = later);
@@ -214,7 +214,7 @@ fn a_held_object_is_not_written_to() {
     let app = shrinking().remove(1);
     let mut held = app.clone();
     held.desired.apps[0].hold_until = later;
-    assert_eq!(held.says(), ["held: shop / k", "= created shop / k"]);
+    assert_eq!(held.says(), ["held: shop / k", "= tightened shop / k"]);
     let attach = World::onelogin()
         .made("s")
         .wants("s")

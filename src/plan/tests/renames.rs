@@ -3,7 +3,7 @@
 use super::simulator::{Kill, Simulator};
 use super::world::*;
 use crate::model::Origin::{Created, Matched};
-use crate::model::target::{Drift, Policy};
+use crate::model::target::{Adoption, Drift, Policy};
 use crate::model::{Consumers, DesiredScope, LiveScope, OwnedScope, Record, System};
 use crate::plan::SkipReason;
 
@@ -483,4 +483,29 @@ fn a_rename_shows_its_consumers_and_takes_nothing_from_them() {
     let plan = world.plan();
     assert!(plan.changes[0].refusals.is_empty());
     assert!(plan.access.losses.is_empty());
+}
+
+#[test]
+fn a_name_that_was_left_is_never_taken_again() {
+    // `a` became `b`; somebody else makes an `a`, and ours is deleted by hand.
+    let left = |entry: &mut OwnedScope| {
+        entry.remote_id = Some(id("first"));
+        entry.renamed_from = names("a");
+    };
+    let world = World::onelogin()
+        .wants_so("b", was("a"))
+        .owns_so("b", Created, left)
+        .has("a");
+    for adoption in [Adoption::Equal, Adoption::Always] {
+        let world = world.clone().adoption(adoption);
+        assert_eq!(world.says(), ["create b", "unmanaged: a"]);
+    }
+    // Nor when its manifest forgot the name meanwhile, and says it again.
+    let mut world = world.has_so("b", at("first")).wants("b");
+    for record in world.plan().records {
+        world.owned.record(record);
+    }
+    world.live.scopes.remove(&name("b"));
+    let world = world.wants_so("b", was("a"));
+    assert_eq!(world.says(), ["create b", "unmanaged: a"]);
 }

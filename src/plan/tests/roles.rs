@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::world::*;
 use crate::model::Origin::{Created, Matched};
-use crate::model::{Record, RoleName, System};
+use crate::model::{DesiredScope, ManifestRef, OwnedScope, Record, RoleName, SourceFile, System};
 use crate::plan::change::Change;
 use crate::plan::{Mode, TargetPlan};
 
@@ -180,4 +180,122 @@ fn a_system_without_roles_gets_none() {
     let plan = World::onelogin().wants_so("a", bindings("r")).plan();
     assert!(sent(&plan).is_empty());
     assert_eq!(recorded(&plan), None);
+}
+
+/// The contributors of a role that the inventory holds, by kind.
+fn contributor(kind: &str, file: &str) -> ManifestRef {
+    ManifestRef {
+        file: SourceFile::new(file),
+        kind: kind.to_owned(),
+        namespace: "iam".to_owned(),
+        name: "it".to_owned(),
+    }
+}
+
+/// Roles that were last applied: `r` of the scope's own `bindings`, `s` of a binding.
+fn own_and_bound(entry: &mut OwnedScope) {
+    let roles = [("r", "Scope"), ("s", "ScopeBinding")];
+    let roles = roles.map(|(role, kind)| (RoleName::new(role), [contributor(kind, HERE)].into()));
+    entry.applied.roles = Some(roles.into());
+}
+
+#[test]
+fn bindings_that_are_taken_out_let_go_of_their_roles() {
+    let world = |edit: &dyn Fn(&mut DesiredScope)| {
+        World::wso2()
+            .wants_so("a", edit)
+            .has_so("a", bound_to("r s x"))
+            .owns_so("a", Created, own_and_bound)
+            .plan()
+    };
+    // A binding stays, and so does what it asks for.
+    let stays = world(&|scope| contributed("s")(scope));
+    assert_eq!(says(&stays), ["= created a"]);
+    assert_eq!(recorded(&stays), Some(vec!["s".to_owned()]));
+    // It goes as well: that one is withdrawn, and what the manifest itself gave is let go.
+    let goes = world(&|_| {});
+    assert_eq!(says(&goes), ["update a: bindings"]);
+    assert_eq!(sent(&goes), ["r", "x"]);
+    assert_eq!(recorded(&goes), None);
+    // Nobody asks for what both asked for: it was let go.
+    let both = World::wso2()
+        .wants("a")
+        .has_so("a", bound_to("r"))
+        .owns_so("a", Created, |entry| {
+            let by = ["Scope", "ScopeBinding"].map(|kind| contributor(kind, HERE));
+            entry.applied.roles = Some([(RoleName::new("r"), by.into())].into());
+        });
+    assert_eq!(both.says(), ["= created a"]);
+    // Only `[]` empties.
+    let emptied = world(&|scope| bindings("")(scope));
+    assert_eq!(says(&emptied), ["update a: bindings; opens_to_all"]);
+}
+
+#[test]
+fn a_description_and_a_display_name_that_are_taken_out_are_let_go() {
+    let publisher = System::Wso2Publisher;
+    let world = World::of(publisher)
+        .wants_so("a", |scope| scope.description = None)
+        .has_so("a", |live| live.display_name = Some("Shown".to_owned()))
+        .owns_so("a", Created, |entry| {
+            entry.applied.display_name = Some("Shown".to_owned());
+        });
+    let plan = world.plan();
+    assert_eq!(says(&plan), ["= created a"]);
+    let Record::Scope { entry, .. } = &plan.records[0] else {
+        panic!("a scope is recorded");
+    };
+    let applied = &entry.applied;
+    assert_eq!(
+        (&applied.description, &applied.display_name),
+        (&None, &None)
+    );
+}
+
+#[test]
+fn a_run_that_sees_a_part_forgets_no_contributor() {
+    let there = contributor("ScopeBinding", THERE);
+    let mut world = World::wso2()
+        .wants_so("a", |scope| {
+            scope.description = Some("new".to_owned());
+            contributed("r")(scope);
+        })
+        .has_so("a", bound_to("r"))
+        .owns_so("a", Created, |entry| {
+            let by = [contributor("ScopeBinding", HERE), there.clone()];
+            entry.applied.roles = Some([(RoleName::new("r"), by.into())].into());
+        });
+    let plan = world.plan();
+    assert_eq!(says(&plan), ["update a: description"]);
+    world.owned.record(plan.changes[0].record.clone());
+    let roles = world.owned.scopes[&name("a")].applied.roles.clone();
+    assert!(roles.unwrap()[&RoleName::new("r")].contains(&there));
+    // So that it stays when the one that this run knows goes.
+    let world = world
+        .has_so("a", |live| {
+            bound_to("r")(live);
+            live.description = Some("new".to_owned());
+        })
+        .wants_so("a", |scope| scope.description = Some("new".to_owned()));
+    assert_eq!(world.says(), ["other_source: a (r)"]);
+}
+
+#[test]
+fn a_set_that_was_never_applied_is_judged_as_a_first_contact_alone() {
+    let world = World::wso2()
+        .wants_so("a", bindings("r"))
+        .has_so("a", bound_to("r x y"))
+        .owns("a", Matched);
+    let plan = world.plan();
+    assert_eq!(says(&plan), ["update a: bindings; first_contact"]);
+    assert_eq!(plan.changes[0].removals, []);
+    // What a target takes as it is counts as it was taken.
+    let always = World::wso2()
+        .wants_so("a", bindings("r"))
+        .has_so("a", bound_to("r x y"))
+        .adoption(crate::model::target::Adoption::Always)
+        .plan();
+    let all = (crate::model::Counted::Roles, None);
+    assert_eq!(always.changes[0].removals[0].count, 2);
+    assert_eq!(always.populations.0[&all], 3);
 }

@@ -13,8 +13,8 @@ use crate::model::target::{
 use crate::model::{
     AppOwner, AppRef, Applied, ConsumerKey, Consumers, Coverage, Covered, DeletionPolicy,
     DesiredApp, DesiredRoles, DesiredScope, DesiredTarget, ForeignScopes, Live, LiveApp,
-    LiveAppScopes, LiveScope, Origin, Owned, OwnedApp, OwnedScope, Record, RemoteId, RoleName,
-    ScopeName, Source, SourceFile, System, TargetId,
+    LiveAppScopes, LiveScope, ManifestRef, Origin, Owned, OwnedApp, OwnedScope, Record, RemoteId,
+    RoleName, ScopeName, Source, SourceFile, System, TargetId,
 };
 use crate::plan::change::Change;
 use crate::plan::{Mode, NewInventory, PlanOptions, TargetPlan, plan_target};
@@ -440,11 +440,16 @@ pub(super) fn bindings(text: &'static str) -> impl FnOnce(&mut DesiredScope) {
 pub(super) fn contributed(text: &'static str) -> impl FnOnce(&mut DesiredScope) {
     move |scope| {
         for role in roles(text) {
-            scope
-                .roles
-                .entries
-                .insert(role, [SourceFile::new(HERE).into()].into());
+            scope.roles.entries.insert(role, [bound_in(HERE)].into());
         }
+    }
+}
+
+/// A binding in a file, as a contributor of roles.
+fn bound_in(file: &str) -> ManifestRef {
+    ManifestRef {
+        kind: "ScopeBinding".to_owned(),
+        ..SourceFile::new(file).into()
     }
 }
 
@@ -458,7 +463,7 @@ pub(super) fn applied(text: &'static str) -> impl FnOnce(&mut OwnedScope) {
     move |entry| {
         let source = |role: &RoleName| {
             let there = role.as_str().starts_with(char::is_uppercase);
-            SourceFile::new(if there { THERE } else { HERE }).into()
+            bound_in(if there { THERE } else { HERE })
         };
         let lower = |role: &RoleName| RoleName::new(role.as_str().to_lowercase());
         let all = roles(text);
@@ -576,6 +581,8 @@ fn record(record: &Record) -> String {
         }
         Record::ForgetScope { name } => format!("= forget {name}"),
         Record::ForgetApp { app } => format!("= forget {app}"),
+        Record::TightenScope { name, .. } => format!("= tightened {name}"),
+        Record::TightenApp { app, .. } => format!("= tightened {app}"),
         Record::SettledScope { name } => format!("= settled {name}"),
         Record::SettledApp { app } => format!("= settled {app}"),
         Record::Start => "= start".to_owned(),

@@ -547,6 +547,8 @@ fn a_sync_that_would_start_a_new_inventory_says_so_and_needs_a_word() {
     ran.says("--new-inventory");
     assert_eq!((case.writes(), case.owned().len()), (0, 0));
     case.sync(&[]).exits(REFUSED);
+    let ran = case.apply(&[]).exits(REFUSED);
+    assert_eq!(ran.refusals(), ["new_inventory"]);
     case.sync(&["--new-inventory"]).exits(DONE);
     assert_eq!(case.scopes(), ["a", "b"]);
     case.sync(&[]).exits(DONE);
