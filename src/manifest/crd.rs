@@ -334,11 +334,11 @@ pub enum Drift {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Limits {
     /// Requests started per second; 0 is unlimited.
-    #[serde(default = "ten")]
+    #[serde(default)]
     #[schemars(range(min = 0, max = 1000))]
     pub requests_per_second: u32,
     /// Requests in flight at once.
-    #[serde(default = "four")]
+    #[serde(default = "ten")]
     #[schemars(range(min = 1, max = 64))]
     pub max_in_flight: u32,
 }
@@ -776,8 +776,8 @@ pub struct Condition {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            requests_per_second: ten(),
-            max_in_flight: four(),
+            requests_per_second: 0,
+            max_in_flight: ten(),
         }
     }
 }
@@ -799,10 +799,6 @@ fn ten_minutes() -> String {
 
 fn one_day() -> String {
     "24h".to_owned()
-}
-
-fn four() -> u32 {
-    4
 }
 
 fn ten() -> u32 {

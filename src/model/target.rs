@@ -167,8 +167,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            requests_per_second: 10,
-            max_in_flight: 4,
+            requests_per_second: 0,
+            max_in_flight: 10,
         }
     }
 }

@@ -37,8 +37,11 @@ pub struct Patience {
     pub connect: Duration,
     /// For a whole answer, from the first byte sent to the last one read.
     pub request: Duration,
-    /// How often a request is sent at most.
+    /// How often a request is sent at most, tries that end in a 429 aside.
     pub attempts: u32,
+    /// For a server that takes no more requests (429) and does not say for how long: a quota of a minute is waited out.
+    /// Where it was in vain, the requests that follow try once.
+    pub quota: Duration,
     /// For one request with all its repetitions and pauses. A server that asks for a longer pause is not waited for.
     pub total: Duration,
     /// For reaching the server at all: after this no further connection is tried. Where it was in vain, the requests that
@@ -56,6 +59,7 @@ impl Default for Patience {
             connect: Duration::from_secs(10),
             request: Duration::from_mins(1),
             attempts: 7,
+            quota: Duration::from_secs(90),
             total: Duration::from_mins(3),
             // A second attempt that times out fits in, so that a dead host costs about twenty seconds.
             reach: Duration::from_secs(12),

@@ -64,8 +64,8 @@ struct OneLogin {
     wanted: AuthorizationServer,
     /// Which server that is, once it is known.
     server: OnceCell<Chosen>,
-    /// The ids of the live scopes. A name that is live more than once has none.
-    ids: Mutex<BTreeMap<ScopeName, u64>>,
+    /// The ids of the live scopes; `None` where a name is live more than once.
+    ids: Mutex<BTreeMap<ScopeName, Option<u64>>>,
     /// The last list of each kind, which what is sent again is compared with.
     scopes: SharedList<Vec<Scope>>,
     clients: SharedList<Vec<Client>>,
@@ -210,7 +210,7 @@ impl OneLogin {
             Unseen::Again,
         )
         .await?;
-        self.ids().insert(after.name.clone(), id);
+        self.ids().insert(after.name.clone(), Some(id));
         Ok(Applied::made(Some(RemoteId::new(id.to_string())), found))
     }
 
@@ -227,7 +227,7 @@ impl OneLogin {
         } else {
             format!("rename scope \"{old}\" to \"{new}\"")
         };
-        let description = after.description.as_deref().unwrap_or_default();
+        let description = description_of(before, after);
         let applied = settle_replace(
             self.api.http(),
             Some(self.scopes.read_at().await.unwrap_or_else(Instant::now)),
@@ -235,7 +235,8 @@ impl OneLogin {
             |since| async move {
                 let read = || self.api.scopes(server, false);
                 let scopes = self.scopes.since(since, read).await?;
-                Ok((scopes.at, see_scope(&scopes.of, id, before, after)))
+                let seen = see_scope(&scopes.of, id, before, (&after.name, description));
+                Ok((scopes.at, seen))
             },
         )
         .await
@@ -244,10 +245,10 @@ impl OneLogin {
             return Ok(applied);
         }
         let mut ids = self.ids();
-        if ids.get(&before.name) == Some(&id) {
+        if ids.get(&before.name) == Some(&Some(id)) {
             ids.remove(&before.name);
         }
-        ids.insert(after.name.clone(), id);
+        ids.insert(after.name.clone(), Some(id));
         Ok(applied)
     }
 
@@ -299,25 +300,19 @@ impl OneLogin {
     fn remember(&self, scopes: Option<&[Scope]>, clients: Option<&[Client]>) {
         let mut ids = self.ids();
         if let Some(scopes) = scopes {
-            let twice = convert::duplicates(scopes);
-            *ids = scopes
-                .iter()
-                .map(|scope| (ScopeName::observed(&scope.value), scope.id))
-                .filter(|(name, _)| !twice.contains(name))
-                .collect();
+            ids.clear();
+            for scope in scopes {
+                learn(&mut ids, scope);
+            }
         } else {
-            for scope in clients
-                .unwrap_or_default()
-                .iter()
-                .flat_map(|client| &client.scopes)
-            {
-                ids.entry(ScopeName::observed(&scope.value))
-                    .or_insert(scope.id);
+            let clients = clients.unwrap_or_default().iter();
+            for scope in clients.flat_map(|client| &client.scopes) {
+                learn(&mut ids, scope);
             }
         }
     }
 
-    fn ids(&self) -> MutexGuard<'_, BTreeMap<ScopeName, u64>> {
+    fn ids(&self) -> MutexGuard<'_, BTreeMap<ScopeName, Option<u64>>> {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -325,7 +320,7 @@ impl OneLogin {
     fn id_of(&self, id: Option<&RemoteId>, name: &ScopeName) -> Result<u64, ProviderError> {
         let known = match id {
             Some(id) => id.as_str().parse().ok(),
-            None => self.ids().get(name).copied(),
+            None => self.ids().get(name).copied().flatten(),
         };
         known.ok_or_else(|| {
             let why = "it has no id on this server, and nothing was sent".to_owned();
@@ -340,8 +335,8 @@ impl OneLogin {
         let mut missing = vec![];
         for name in names {
             match known.get(name) {
-                Some(id) => ids.push(*id),
-                None => missing.push(format!("\"{name}\"")),
+                Some(Some(id)) => ids.push(*id),
+                Some(None) | None => missing.push(format!("\"{name}\"")),
             }
         }
         if missing.is_empty() {
@@ -451,19 +446,36 @@ fn find_client(clients: &[Client], app: u64, ids: &[u64]) -> Found<()> {
 }
 
 /// How a scope stands that is to be updated or renamed.
-fn see_scope(scopes: &[Scope], id: u64, before: &ScopeState, after: &ScopeState) -> Seen {
+fn see_scope(
+    scopes: &[Scope],
+    id: u64,
+    before: &ScopeState,
+    (name, description): (&ScopeName, &str),
+) -> Seen {
     let Some(live) = scopes.iter().find(|scope| scope.id == id) else {
         return Seen::Moved { ours: false };
     };
-    let text = |state: &ScopeState| state.description.clone().unwrap_or_default();
-    let name = |state: &ScopeState| state.name.as_str().to_owned();
-    seen::value(&live.value, &name(before), &name(after))
-        .and(seen::value(
-            &live.description().to_owned(),
-            &text(before),
-            &text(after),
-        ))
+    let was = before.description.as_deref().unwrap_or_default();
+    seen::value(&live.value.as_str(), &before.name.as_str(), &name.as_str())
+        .and(seen::value(&live.description(), &was, &description))
         .seen()
+}
+
+/// The description that an update sends. A scope that has none, and is to have none, gets its name for one, as when it is
+/// made: the documents call it required, and a server that insists would refuse every rename of such a scope.
+fn description_of<'a>(before: &ScopeState, after: &'a ScopeState) -> &'a str {
+    let after_text = after.description.as_deref().unwrap_or_default();
+    match (before.description.as_deref(), after_text) {
+        (None | Some(""), "") => after.name.as_str(),
+        (_, description) => description,
+    }
+}
+
+/// Learns the id of a scope; a name with two ids has none that can be written.
+fn learn(ids: &mut BTreeMap<ScopeName, Option<u64>>, scope: &Scope) {
+    ids.entry(ScopeName::observed(&scope.value))
+        .and_modify(|known| *known = known.filter(|id| *id == scope.id))
+        .or_insert(Some(scope.id));
 }
 
 /// How a client's list stands that is to be replaced.
@@ -520,5 +532,46 @@ fn app_id(app: &AppRef) -> Result<u64, ProviderError> {
             format!("write the scopes of app {app}"),
             Cause::Configuration("it is an app of Apigee, and the target is OneLogin".to_owned()),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(name: &str, description: Option<&str>) -> ScopeState {
+        ScopeState {
+            name: ScopeName::observed(name),
+            display_name: None,
+            description: description.map(str::to_owned),
+            roles: vec![],
+        }
+    }
+
+    #[test]
+    fn a_scope_without_description_is_renamed_with_its_name_for_one() {
+        let table = [
+            (None, None, "b"),
+            (Some(""), None, "b"),
+            (Some("was"), Some("was"), "was"),
+            (Some("was"), Some(""), ""),
+            (None, Some("new"), "new"),
+        ];
+        for (before, after, sent) in table {
+            let after = state("b", after);
+            assert_eq!(description_of(&state("a", before), &after), sent);
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_live_twice_has_no_id_whichever_list_tells() {
+        let list = r#"[{"id":1,"value":"a"},{"id":2,"value":"b"},{"id":9,"value":"a"}]"#;
+        let scopes: Vec<Scope> = serde_json::from_str(list).expect("valid");
+        let mut ids = BTreeMap::new();
+        for scope in scopes.iter().chain(&scopes[..1]) {
+            learn(&mut ids, scope);
+        }
+        assert_eq!(ids[&ScopeName::observed("a")], None);
+        assert_eq!(ids[&ScopeName::observed("b")], Some(2));
     }
 }

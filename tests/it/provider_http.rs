@@ -148,6 +148,7 @@ fn connect() -> Connect {
             first_delay: Duration::from_millis(1),
             longest_delay: Duration::from_millis(2),
             attempts: 4,
+            quota: Duration::from_mins(1),
             ..Patience::default()
         },
         ..Connect::default()

@@ -172,6 +172,7 @@ pub(crate) fn connect() -> Connect {
     Connect {
         patience: Patience {
             attempts: 3,
+            quota: Duration::from_mins(1),
             first_delay: Duration::from_millis(1),
             longest_delay: Duration::from_millis(1),
             ..Patience::default()

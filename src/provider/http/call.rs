@@ -200,10 +200,17 @@ impl<'a> Call<'a> {
             .map_err(|error| error.with_fate(tries.fate))?;
         http.count(self.kind, self.effect != Effect::Read);
         tries.made += 1;
+        let sent_at = Instant::now();
         let failure = match self.attempt(&url, signature.header, tries.made).await {
-            Ok(answer) => return Ok(Some(answer)),
+            Ok(answer) => {
+                http.gate.worked();
+                return Ok(Some(answer));
+            }
             Err(failure) => failure,
         };
+        if failure.ending == Ending::Answered(429) {
+            http.gate.refused(sent_at);
+        }
         drop(permit);
         let renewable = signature.flight.is_some() && tries.refused.is_none();
         if failure.ending == Ending::Answered(401) && renewable {
@@ -399,6 +406,10 @@ pub(super) struct Tries {
     /// When no further connection is tried.
     reach_by: Instant,
     delays: Box<dyn Iterator<Item = Duration> + Send>,
+    /// Those after a 429.
+    quota_delays: Box<dyn Iterator<Item = Duration> + Send>,
+    /// When the first 429 came.
+    refused_at: Option<Instant>,
     /// Unknown as soon as one attempt may have taken effect.
     pub(super) fate: Fate,
     /// The token that was refused: it is renewed once.
@@ -427,6 +438,8 @@ impl Tries {
                 now + http.patience.reach
             },
             delays: Box::new(retry::delays(&http.patience)),
+            quota_delays: Box::new(retry::unending(&http.patience)),
+            refused_at: None,
             fate: Fate::NotDone,
             refused: None,
             last: None,
@@ -444,6 +457,20 @@ impl Tries {
         self.last.take().unwrap_or_else(interrupted)
     }
 
+    /// Until when a 429 is waited out: as long as a run waits where the server says how long that takes, else as long as a
+    /// quota takes; not at all where that was in vain a short while ago.
+    fn quota_deadline(&mut self, http: &Http, asked_wait: Option<Duration>) -> Instant {
+        let now = Instant::now();
+        let refused_at = *self.refused_at.get_or_insert(now);
+        if http.gate.is_hopeless() {
+            return now;
+        }
+        match asked_wait {
+            Some(_) => self.deadline,
+            None => refused_at + http.patience.quota,
+        }
+    }
+
     /// Decides what follows a failed attempt: another one, or the error.
     fn after(&mut self, call: &Call<'_>, failure: Failure) -> Result<Next, ProviderError> {
         let verdict = retry::verdict(call.effect, failure.ending);
@@ -457,7 +484,13 @@ impl Tries {
             fate: self.fate,
             help: failure.help,
         };
-        let (Verdict::Again(_), Some(random)) = (verdict, self.delays.next()) else {
+        let is_refused = failure.ending == Ending::Answered(429);
+        let random = if is_refused {
+            self.quota_delays.next()
+        } else {
+            self.delays.next()
+        };
+        let (Verdict::Again(_), Some(random)) = (verdict, random) else {
             return Err(error);
         };
         let wait = failure.asked_wait.unwrap_or(random);
@@ -468,7 +501,17 @@ impl Tries {
             call.http.unreachable.store(true, Ordering::Relaxed);
             return Err(error);
         }
-        let Some(until) = is_before(self.deadline) else {
+        let deadline = if is_refused {
+            self.quota_deadline(call.http, failure.asked_wait)
+        } else {
+            self.deadline
+        };
+        let Some(until) = is_before(deadline) else {
+            if is_refused {
+                call.http
+                    .gate
+                    .give_up(Instant::now() + call.http.patience.quota);
+            }
             return Err(match failure.asked_wait {
                 None => error,
                 Some(wait) => error.with_help(format!(
@@ -490,7 +533,7 @@ impl Tries {
         }
         self.last = Some(error);
         self.again_at = Some(until);
-        let overrun = failure.asked_wait.is_some() || failure.ending == Ending::Answered(429);
+        let overrun = failure.asked_wait.is_some() || is_refused;
         Ok(if overrun {
             Next::PauseAll(until)
         } else {

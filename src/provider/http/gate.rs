@@ -1,8 +1,13 @@
 //! Where requests wait for their turn: how many are in flight, how fast they follow each other, and a pause for all when
 //! the server is overrun. Waiting ends with an interrupt.
+//!
+//! | | a 429 | each round of requests that worked |
+//! |---|---|---|
+//! | in flight | half of it, at least one | one more, up to the limit |
+//! | all requests | wait until the pause is over | |
 
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -18,20 +23,65 @@ pub(super) struct Interrupted;
 
 /// Where requests wait for their turn.
 pub(super) struct Gate {
+    /// A permit for each request that may be in flight.
     in_flight: Semaphore,
     pace: Option<DefaultDirectRateLimiter>,
-    /// No request is started before this moment.
-    resume_at: Mutex<Instant>,
+    flow: Mutex<Flow>,
     interrupt: Interrupt,
+}
+
+/// How many requests the server takes just now, and from when on.
+struct Flow {
+    /// No request is started before this moment.
+    resume_at: Instant,
+    /// As many as the target's limits say.
+    most: usize,
+    /// How many may be in flight.
+    allowed: usize,
+    /// Permits that are taken out of use when they come back.
+    surplus: usize,
+    /// How many requests worked since `allowed` changed.
+    worked: usize,
+    /// When `allowed` was halved: refusals of what was sent before say nothing new.
+    halved_at: Option<Instant>,
+    /// Until when a refusal is not waited out any more: it was tried, in vain.
+    hopeless_until: Option<Instant>,
+}
+
+/// The place of a request that is in flight; dropping it gives it back.
+pub(super) struct Place<'a> {
+    gate: &'a Gate,
+    permit: Option<SemaphorePermit<'a>>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut flow = self.gate.flow();
+        if let Some(permit) = self.permit.take()
+            && flow.surplus > 0
+        {
+            flow.surplus -= 1;
+            permit.forget();
+        }
+    }
 }
 
 impl Gate {
     pub(super) fn new(limits: Limits, interrupt: Interrupt) -> Self {
+        let most = limits.max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            in_flight: Semaphore::new(limits.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)),
+            in_flight: Semaphore::new(most),
             pace: NonZeroU32::new(limits.requests_per_second)
                 .map(|rate| RateLimiter::direct(Quota::per_second(rate))),
-            resume_at: Mutex::new(Instant::now()),
+            flow: Mutex::new(Flow {
+                resume_at: Instant::now(),
+                most,
+                allowed: most,
+                surplus: 0,
+                worked: 0,
+                halved_at: None,
+                hopeless_until: None,
+            }),
             interrupt,
         }
     }
@@ -42,13 +92,16 @@ impl Gate {
         &self,
         kind: Kind,
         settling: bool,
-    ) -> Result<Option<SemaphorePermit<'_>>, Interrupted> {
-        let permit = match kind {
+    ) -> Result<Option<Place<'_>>, Interrupted> {
+        let place = match kind {
             Kind::Token => None,
-            Kind::Api => self
-                .unless_interrupted(settling, self.in_flight.acquire())
-                .await?
-                .ok(),
+            Kind::Api => Some(Place {
+                gate: self,
+                permit: self
+                    .unless_interrupted(settling, self.in_flight.acquire())
+                    .await?
+                    .ok(),
+            }),
         };
         loop {
             self.opened(settling).await?;
@@ -63,24 +116,63 @@ impl Gate {
         if self.interrupt.is_cancelled() && !settling {
             return Err(Interrupted);
         }
-        Ok(permit)
+        Ok(place)
     }
 
     /// Starts no request before `until`.
     pub(super) fn pause(&self, until: Instant) {
-        let mut resume_at = self
-            .resume_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *resume_at = until.max(*resume_at);
+        let mut flow = self.flow();
+        flow.resume_at = until.max(flow.resume_at);
+    }
+
+    /// Halves what may be in flight, once for all that was refused together: the server takes fewer than that.
+    pub(super) fn refused(&self, sent_at: Instant) {
+        let mut flow = self.flow();
+        if flow.halved_at.is_some_and(|halved| sent_at <= halved) {
+            return;
+        }
+        let fewer = flow.allowed / 2;
+        flow.halved_at = Some(Instant::now());
+        flow.allowed -= fewer;
+        flow.worked = 0;
+        flow.surplus += fewer - self.in_flight.forget_permits(fewer);
+    }
+
+    /// Lets one more be in flight for each round of requests that worked, up to the target's limit.
+    pub(super) fn worked(&self) {
+        let mut flow = self.flow();
+        flow.worked += 1;
+        if flow.allowed == flow.most || flow.worked < flow.allowed {
+            return;
+        }
+        flow.worked = 0;
+        flow.allowed += 1;
+        if flow.surplus > 0 {
+            flow.surplus -= 1;
+        } else {
+            self.in_flight.add_permits(1);
+        }
+    }
+
+    /// Says that refusals were waited out in vain, so that the next ones are not before `until`.
+    pub(super) fn give_up(&self, until: Instant) {
+        self.flow().hopeless_until = Some(until);
+    }
+
+    /// Whether refusals were waited out in vain a short while ago.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.flow()
+            .hopeless_until
+            .is_some_and(|until| Instant::now() < until)
     }
 
     /// When the last pause ends or ended.
     pub(super) fn resume_at(&self) -> Instant {
-        *self
-            .resume_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.flow().resume_at
+    }
+
+    fn flow(&self) -> MutexGuard<'_, Flow> {
+        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until there is no pause.
@@ -167,5 +259,32 @@ mod tests {
         }
         interrupt.cancel();
         assert!(gate.enter(Kind::Api, false).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_halves_what_is_in_flight_once_for_all_and_success_gives_it_back() {
+        let (gate, _) = gate(0, 8);
+        let sent_at = Instant::now();
+        let mut held = Vec::new();
+        for _ in 0..8 {
+            held.push(gate.enter(Kind::Api, false).await.ok());
+        }
+        for _ in 0..8 {
+            gate.refused(sent_at);
+        }
+        held.clear();
+        assert_eq!(gate.in_flight.available_permits(), 4);
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            gate.refused(Instant::now());
+        }
+        assert_eq!(gate.in_flight.available_permits(), 1);
+        // 1 + 2 + 3 + ... successes for one more each time.
+        for _ in 0..28 {
+            gate.worked();
+        }
+        assert_eq!(gate.in_flight.available_permits(), 8);
+        gate.worked();
+        assert_eq!(gate.in_flight.available_permits(), 8);
     }
 }

@@ -72,10 +72,15 @@ pub(crate) fn verdict(effect: Effect, ending: Ending) -> Verdict {
 
 /// The delays before each repetition if the server names none: full jitter below a ceiling that doubles.
 pub(crate) fn delays(patience: &Patience) -> impl Iterator<Item = Duration> + Send + use<> {
+    unending(patience).take(patience.attempts.saturating_sub(1) as usize)
+}
+
+/// The same without an end: a quota is waited out, however many tries that takes.
+pub(crate) fn unending(patience: &Patience) -> impl Iterator<Item = Duration> + Send + use<> {
     ExponentialBuilder::new()
         .with_min_delay(patience.first_delay)
         .with_max_delay(patience.longest_delay)
-        .with_max_times(patience.attempts.saturating_sub(1) as usize)
+        .without_max_times()
         .build()
         .map(|ceiling| ceiling.mul_f64(rand::random::<f64>()))
 }

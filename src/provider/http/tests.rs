@@ -52,9 +52,15 @@ pub(crate) fn token_calls(http: &Http, after_refusal: bool) -> TokenCalls<'_> {
 
 /// The requests of a target on this machine.
 pub(crate) fn http(url: &str, access: Access) -> Http {
+    waiting(url, access, Duration::from_secs(1))
+}
+
+/// The same, which waits for a quota as long as that.
+fn waiting(url: &str, access: Access, quota: Duration) -> Http {
     let connect = Connect {
         patience: Patience {
             attempts: 3,
+            quota,
             first_delay: Duration::from_millis(1),
             ..Patience::default()
         },
@@ -120,12 +126,7 @@ async fn an_observer_sends_no_write() {
 
 #[tokio::test]
 async fn requests_are_repeated_by_what_they_do() {
-    for (status, get, put, post) in [
-        (503, 3, 3, 1),
-        (429, 3, 3, 3),
-        (500, 1, 1, 1),
-        (404, 1, 1, 1),
-    ] {
+    for (status, get, put, post) in [(503, 3, 3, 1), (500, 1, 1, 1), (404, 1, 1, 1)] {
         let server = server(status).await;
         let http = http(&server.uri(), Access::Write);
         let calls = [
@@ -192,4 +193,33 @@ fn segments_are_escaped_one_by_one_and_never_change_the_path() {
     for segment in ["", ".", ".."] {
         assert!(url(&["a", segment]).is_err(), "{segment:?}");
     }
+}
+
+#[tokio::test]
+async fn a_quota_is_waited_out_however_many_tries_that_takes() {
+    for method in [Method::GET, Method::PUT, Method::POST] {
+        let server = server(200).await;
+        Mock::given(any())
+            .respond_with(ResponseTemplate::new(429))
+            .up_to_n_times(8)
+            .with_priority(1)
+            .mount(&server)
+            .await;
+        let http = waiting(&server.uri(), Access::Write, Duration::from_mins(1));
+        let answer = http.call(method, &["x"], "do it").send().await;
+        assert_eq!(answer.expect("in the end").status(), 200);
+        assert_eq!(received(&server).await, 9);
+    }
+}
+
+#[tokio::test]
+async fn a_quota_that_was_waited_for_in_vain_is_not_waited_for_again_at_once() {
+    let server = server(429).await;
+    let http = http(&server.uri(), Access::Write);
+    let put = || http.call(Method::PUT, &["x"], "do it").send();
+    assert_eq!(put().await.expect_err("refused").reason(), "rate_limited");
+    let tries = received(&server).await;
+    assert!(tries > 1);
+    assert_eq!(put().await.expect_err("refused").reason(), "rate_limited");
+    assert_eq!(received(&server).await, tries + 1);
 }

@@ -93,7 +93,7 @@ fn defaults_are_filled_in() {
             target.limits.requests_per_second,
             target.limits.max_in_flight
         ),
-        (10, 4)
+        (0, 10)
     );
     assert_eq!(target.safety.window_seconds, 86_400);
 }
