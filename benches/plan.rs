@@ -51,6 +51,7 @@ fn target() -> Target {
 }
 
 /// A target with `count` scopes: all are ours, every second one has another description live.
+#[expect(clippy::too_many_lines, reason = "one literal a kind of object")]
 fn world(count: usize) -> (DesiredTarget, Live, Owned) {
     let mut desired = BTreeMap::new();
     let mut live = BTreeMap::new();

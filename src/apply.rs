@@ -468,7 +468,7 @@ async fn make_one(
         }
     }
     let entry = |outcome: &str, error: Option<&str>| {
-        audit_entry(run, approved, identity, planned, outcome, error)
+        audit_entry(run, approved, identity, planned, (outcome, error))
     };
     let removals: Vec<PastRemoval> = if approved.is_approved() {
         Vec::new()
@@ -549,8 +549,7 @@ fn audit_entry(
     approved: &ApprovedTarget,
     identity: &LiveIdentity,
     planned: &PlannedChange,
-    outcome: &str,
-    error: Option<&str>,
+    (outcome, error): (&str, Option<&str>),
 ) -> serde_json::Value {
     let mut change = serde_json::to_value(&planned.change).unwrap_or_default();
     let mut take = |field: &str| {

@@ -262,6 +262,10 @@ async fn show_progress(progress: &Progress, total: u64, finished: &AtomicBool) {
     ));
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything that a run leaves to be said"
+)]
 async fn finish(
     session: Session,
     report: &Report,

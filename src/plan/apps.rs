@@ -258,6 +258,10 @@ impl<'a> Planner<'_, 'a> {
         }
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the case table of a set that is live, row by row"
+    )]
     fn present(&mut self, desired: &DesiredApp, live: &LiveAppScopes) {
         let app = &live.app;
         let object = ObjectRef::app(app, live.name.as_deref());
@@ -273,7 +277,7 @@ impl<'a> Planner<'_, 'a> {
             .difference(&live.inherited)
             .cloned()
             .collect();
-        let resolved = self.resolve(desired, live, owned.as_ref(), &wanted, &before);
+        let resolved = self.resolve(desired, live, owned.as_ref(), (&wanted, &before));
 
         if resolved.after != before
             && let Some(reason) = self.stopped(desired, Policy::CreateOnly)
@@ -419,8 +423,7 @@ impl<'a> Planner<'_, 'a> {
         desired: &DesiredApp,
         live: &LiveAppScopes,
         owned: Option<&OwnedApp>,
-        wanted: &BTreeSet<ScopeName>,
-        before: &BTreeSet<ScopeName>,
+        (wanted, before): (&BTreeSet<ScopeName>, &BTreeSet<ScopeName>),
     ) -> Resolved<ScopeName> {
         let last = owned.map(|entry| {
             let sources = BTreeSet::from([entry.source.clone()]);

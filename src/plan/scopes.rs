@@ -317,6 +317,10 @@ impl Planner<'_, '_> {
     }
 
     /// A declared scope that is live under its name.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the case table of a scope that is live, row by row"
+    )]
     fn present(&mut self, scope: &DesiredScope, live: &LiveScope, owner: Owner<'_>) {
         let name = &scope.name;
         if self.conflict(scope, owner.map(|(_, entry)| &entry.source)) {

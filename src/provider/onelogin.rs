@@ -231,7 +231,10 @@ impl OneLogin {
         let applied = settle_replace(
             self.api.http(),
             Some(self.scopes.read_at().await.unwrap_or_else(Instant::now)),
-            || self.api.update_scope(server, id, new, description, &doing),
+            || {
+                self.api
+                    .update_scope(server, id, (new, description), &doing)
+            },
             |since| async move {
                 let read = || self.api.scopes(server, false);
                 let scopes = self.scopes.since(since, read).await?;

@@ -1220,6 +1220,10 @@ impl std::io::Write for Log {
 }
 
 #[tokio::test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one run after another, all of whose texts are searched in the end"
+)]
 async fn no_log_error_or_debug_text_holds_a_secret() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()

@@ -135,6 +135,10 @@ impl Desk {
     }
 
     /// Sends a call and compares its status and the message of its error.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a call and its answer, as a row of a table"
+    )]
     fn refused(&mut self, method: &str, target: &str, body: &str, status: u16, message: &str) {
         let (actual, answer) = self.call(method, target, body);
         assert_eq!(

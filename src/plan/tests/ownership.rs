@@ -20,6 +20,7 @@ fn differs(live: &mut crate::model::LiveScope) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn every_row_of_the_case_table() {
     let nothing: &[&str] = &[];
     for system in WITH_SCOPES {

@@ -148,6 +148,7 @@ impl Simulator {
     }
 
     /// Does what the system does, and refuses what it refuses.
+    #[expect(clippy::too_many_lines, reason = "one arm a change")]
     fn write(&mut self, change: &Change) -> Option<RemoteId> {
         let scopes = &mut self.live.scopes;
         match change {

@@ -84,7 +84,7 @@ impl Apigee {
                     match listed.is(app) {
                         Some(true) => {
                             owners.unclear.remove(app);
-                            take(&listed, app, &wanted[app], now, unseen, found);
+                            take(&listed, (app, &wanted[app]), now, unseen, found);
                         }
                         None if unseen.contains(app) => {
                             owners.unclear.insert(app);
@@ -110,7 +110,7 @@ impl Apigee {
                 let candidates = listed.name.as_deref().and_then(|name| named.get(name));
                 for app in candidates.into_iter().flatten().copied() {
                     if listed.is(app) == Some(true) {
-                        take(&listed, app, &wanted[app], now, unseen, found);
+                        take(&listed, (app, &wanted[app]), now, unseen, found);
                     }
                 }
             }
@@ -378,8 +378,7 @@ struct Pages {
 /// Takes a listed app as seen, if every key that is wanted of it is in the listing; else it is asked for.
 fn take<'a>(
     listed: &WireApp,
-    app: &'a ApigeeApp,
-    references: &[&AppRef],
+    (app, references): (&'a ApigeeApp, &[&AppRef]),
     now: Timestamp,
     unseen: &mut BTreeSet<&'a ApigeeApp>,
     found: &mut Found,

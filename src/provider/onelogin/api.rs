@@ -218,8 +218,7 @@ impl Api {
         &self,
         server: u64,
         id: u64,
-        name: &ScopeName,
-        description: &str,
+        (name, description): (&ScopeName, &str),
         doing: &str,
     ) -> Call<'_> {
         let body = json!({ "value": name, "description": description });
