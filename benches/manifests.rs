@@ -22,6 +22,9 @@ pub fn manifests(criterion: &mut Criterion) {
         strict: false,
         selector: None,
         now: "2026-01-10T12:00:00Z".parse().expect("a time"),
+        repository: None,
+        overlays: Vec::new(),
+        recorded: std::collections::BTreeSet::new(),
     };
     let loaded = manifest::read(&files, &options);
     assert!(loaded.complete && loaded.documents == COUNT + documents::TARGETS);

@@ -84,11 +84,17 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct Inputs {
     /// Files, folders (recursive, *.yaml and *.yml), or `-` for standard input.
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "overlays", value_name = "PATH")]
     pub paths: Vec<String>,
+    /// The folder of an overlay, built by your own kustomize (else by `kubectl kustomize`); repeatable.
+    #[arg(short = 'k', long = "kustomize", value_name = "DIR")]
+    pub overlays: Vec<String>,
     /// Documents of other API groups are errors, not notes.
     #[arg(long)]
     pub strict: bool,
+    /// The repository that everything is of, as `github.com/acme/iam`; its `origin` where this is left out.
+    #[arg(long, value_name = "NAME")]
+    pub repository: Option<crate::model::Repository>,
     /// Only manifests with these labels; such a run removes nothing.
     #[arg(short = 'l', long = "selector", value_name = "KEY=VALUE,...")]
     pub selector: Option<crate::manifest::Selector>,

@@ -70,6 +70,8 @@ pub struct Place {
     pub pointer: String,
     /// Whether the key is meant rather than its value.
     pub key: bool,
+    /// Whether the line may be shown.
+    pub quoted: bool,
 }
 
 /// A place in a file's text.
@@ -131,6 +133,7 @@ impl Diagnostic {
             document: source.document,
             pointer: pointer.into(),
             key: false,
+            quoted: true,
         });
         self
     }
@@ -139,6 +142,14 @@ impl Diagnostic {
     pub fn at_key(mut self) -> Self {
         if let Some(place) = &mut self.place {
             place.key = true;
+        }
+        self
+    }
+
+    /// Keeps the text of the place to itself.
+    pub fn unquoted(mut self) -> Self {
+        if let Some(place) = &mut self.place {
+            place.quoted = false;
         }
         self
     }

@@ -8,7 +8,7 @@
 //! Only [`load`] touches the file system; [`read`] is pure. Neither stops at the first problem: a document with an error
 //! is left out, the rest goes on, and [`Loaded::complete`] tells the planner that nothing may be removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -16,10 +16,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
 
+mod chunk;
+mod collect;
 mod coverage;
 pub mod crd;
 mod document;
 pub mod generate;
+mod kustomize;
 mod locate;
 mod resolve;
 mod root;
@@ -33,10 +36,9 @@ mod yaml;
 pub use secret::SecretDocument;
 
 use crate::diagnostic::{Diagnostic, Severity, codes};
-use crate::model::{Coverage, Desired, Source, SourceFile};
+use crate::model::{Coverage, Desired, Elsewhere, Owned, Repository, SourceFile, TargetId};
+use collect::Declared;
 use coverage::Ground;
-use document::Reading;
-use schema::Checker;
 
 /// The most findings of one document: what is wrong in more places than that is wrong as a whole.
 const MAX_FINDINGS: usize = 100;
@@ -50,6 +52,12 @@ pub struct Options {
     pub selector: Option<Selector>,
     /// The present, by which holds are judged.
     pub now: Timestamp,
+    /// The name of the repository that everything is of, where its checkout does not tell.
+    pub repository: Option<Repository>,
+    /// The folders of overlays, which kustomize builds.
+    pub overlays: Vec<PathBuf>,
+    /// The files that the inventory names: a PATH that is gone was one of manifests only if some of them lay there.
+    pub recorded: BTreeSet<SourceFile>,
 }
 
 /// Labels that a manifest must have, `-l key=value,key=value`.
@@ -86,6 +94,12 @@ pub struct Loaded {
     ground: Ground,
     /// The files' texts, for findings that only the live systems show.
     texts: Texts,
+    /// The files that stand outside their roots, where a link leads to them.
+    outside: BTreeSet<SourceFile>,
+    /// What the manifests declare, and whether it was used.
+    declared: Declared,
+    /// The present, as the run has it.
+    now: Timestamp,
 }
 
 /// The texts of the files. They may hold Secrets, so `Debug` shows none of them.
@@ -115,6 +129,12 @@ pub enum LoadError {
         /// The PATHs.
         paths: String,
     },
+    /// One name for several repositories.
+    #[error("--repository names one repository, and the paths lead into several: {folders}")]
+    SeveralRoots {
+        /// The roots.
+        folders: String,
+    },
     /// A selector that chooses nothing.
     #[error("no manifest has the labels that `-l` asks for")]
     NothingSelected,
@@ -125,9 +145,22 @@ pub enum LoadError {
 /// # Errors
 /// Where there is nothing to work on. What is wrong with a file or document is a finding instead.
 pub fn load(paths: &[PathBuf], options: &Options) -> Result<Loaded, LoadError> {
-    let files = walk::read(paths).map_err(|path| LoadError::NotFound { path })?;
+    let lost = |path| LoadError::NotFound { path };
+    let mut files =
+        walk::read(paths, &options.overlays, options.repository.clone()).map_err(lost)?;
+    for (path, place) in std::mem::take(&mut files.gone) {
+        if !options.recorded.iter().any(|file| file.is_inside(&place)) {
+            return Err(lost(path));
+        }
+        files.diagnostics.push(gone(&path));
+        files.ground.paths.push(place);
+    }
+    if options.repository.is_some() {
+        only_root(&files.ground)?;
+    }
     let unreadable = files.diagnostics.iter().any(Diagnostic::is_error);
-    let mut loaded = read(&files.texts, options);
+    let mut loaded = collect::read(&files.texts, &files.foreign, options);
+    hide(&mut loaded.diagnostics, &files.outside);
     loaded.complete &= !unreadable;
     if unreadable {
         loaded.forbid_removal();
@@ -136,7 +169,13 @@ pub fn load(paths: &[PathBuf], options: &Options) -> Result<Loaded, LoadError> {
     loaded.sort();
     loaded.ground = files.ground;
     loaded.texts = Texts(files.texts);
-    if loaded.documents == 0 && loaded.secrets.is_empty() && !loaded.has_errors() {
+    loaded.outside = files.outside;
+    let has_recorded = || {
+        let mut recorded = options.recorded.iter();
+        recorded.any(|file| loaded.ground.is_inside(file))
+    };
+    let is_empty = loaded.documents == 0 && loaded.secrets.is_empty();
+    if is_empty && !loaded.has_errors() && !has_recorded() {
         let paths: Vec<String> = paths
             .iter()
             .map(|path| format!("{:?}", path.display().to_string()))
@@ -153,98 +192,39 @@ pub fn load(paths: &[PathBuf], options: &Options) -> Result<Loaded, LoadError> {
 
 /// Reads manifests from texts. Pure: the same texts, in any order, give the same.
 pub fn read(texts: &[(SourceFile, String)], options: &Options) -> Loaded {
-    let checker = Checker::default();
-    let mut diagnostics = Vec::new();
-    let mut documents = Vec::new();
-    let mut secrets = Vec::new();
-    let mut broken = Vec::new();
-    let mut complete = true;
-    let mut skipped = 0;
-    for (file, text) in texts {
-        let chunks = yaml::split(text);
-        if let Some(refusal) = yaml::check_size(file, text.len(), chunks.len()) {
-            diagnostics.push(refusal);
-            complete = false;
-            continue;
-        }
-        let before = diagnostics.len();
-        for chunk in &chunks {
-            let (value, parsed) = match yaml::parse(*chunk, file) {
-                Ok(value) => (value, true),
-                Err((found, value)) => {
-                    diagnostics.extend(found);
-                    complete = false;
-                    match value {
-                        // Its other problems are worth knowing; it is left out all the same.
-                        Some(value) => (value, false),
-                        None => continue,
-                    }
-                }
-            };
-            // A document's own, since their number is bounded for each document by itself.
-            let mut found = Vec::new();
-            let reading = document::read(value, *chunk, file, &checker, options, &mut found);
-            diagnostics.append(&mut found);
-            match reading {
-                Reading::Manifest(mut document) => {
-                    document.valid &= parsed;
-                    complete &= document.valid;
-                    documents.push(*document);
-                }
-                Reading::Secret(secret) => secrets.extend(parsed.then_some(secret)),
-                Reading::Broken(source) => {
-                    complete = false;
-                    broken.push(source);
-                }
-                Reading::Skipped => skipped += 1,
-            }
-        }
-        join_notes(&mut diagnostics, before);
-    }
-    let count = documents.len() + broken.len();
-    complete &= drop_duplicate_secrets(&mut secrets, &mut diagnostics);
-    let resolved = resolve::resolve(documents, &broken, complete, &mut diagnostics);
-    locate_all(&mut diagnostics, texts);
-    let mut loaded = Loaded {
-        desired: resolved.desired,
-        diagnostics,
-        secrets,
-        complete: resolved.complete,
-        filtered: options.selector.is_some(),
-        selected: resolved.selected,
-        ground: Ground {
-            read: texts.iter().map(|(file, _)| file.clone()).collect(),
-            ..Ground::default()
-        },
-        files: texts.len(),
-        documents: count,
-        skipped,
-        texts: Texts::default(),
-    };
-    loaded.sort();
-    loaded
+    collect::read(texts, &[], options)
 }
 
-/// Leaves one note of a file's documents that are not ours: a folder may hold a whole application.
-fn join_notes(diagnostics: &mut Vec<Diagnostic>, from: usize) {
-    let is_note = |d: &Diagnostic| d.code == codes::OTHER_API && d.severity == Severity::Note;
-    let mut notes = diagnostics[from..].iter().filter(|d| is_note(d));
-    let Some(mut first) = notes.next().cloned() else {
-        return;
-    };
-    let more = notes.count();
-    if more == 0 {
-        return;
+/// The note on a PATH whose files are all gone.
+fn gone(path: &Path) -> Diagnostic {
+    let shown = path.display().to_string();
+    let message = format!("there is no {shown:?} any more: what lay there counts as gone");
+    Diagnostic::note(codes::GONE_PATH, message)
+}
+
+/// Checks that all that was read lies in one root.
+fn only_root(ground: &Ground) -> Result<(), LoadError> {
+    let folders = ground.folders.iter();
+    let folders: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
+    if folders.len() < 2 {
+        return Ok(());
     }
-    first
-        .notes
-        .push(("and", format!("{more} more of this file")));
-    let mut at = 0;
-    diagnostics.retain(|diagnostic| {
-        at += 1;
-        at <= from || !is_note(diagnostic)
-    });
-    diagnostics.push(first);
+    let folders = folders.join(", ");
+    Err(LoadError::SeveralRoots { folders })
+}
+
+/// Takes the quoted lines from findings in files that stand outside their roots: whoever may add a link to a repository
+/// must not see what a runner holds.
+fn hide(diagnostics: &mut [Diagnostic], outside: &BTreeSet<SourceFile>) {
+    for diagnostic in diagnostics {
+        let is_outside = diagnostic
+            .file
+            .as_ref()
+            .is_some_and(|file| outside.contains(file));
+        if let Some(span) = diagnostic.span.as_mut().filter(|_| is_outside) {
+            span.text.clear();
+        }
+    }
 }
 
 /// Gives every finding its line and column. Only files with findings are looked at again.
@@ -260,7 +240,7 @@ fn locate_all(diagnostics: &mut [Diagnostic], texts: &[(SourceFile, String)]) {
     }
     for (file, text) in texts {
         if let Some(findings) = by_file.remove(file) {
-            locate::locate(findings, &yaml::split(text));
+            locate::locate(findings, &chunk::split(text));
         }
     }
 }
@@ -269,29 +249,6 @@ fn locate_all(diagnostics: &mut [Diagnostic], texts: &[(SourceFile, String)]) {
 /// working folder. `None` where `path` is not there. Blocking.
 pub fn base_folder(path: &Path) -> Option<PathBuf> {
     walk::base_of(path)
-}
-
-/// Leaves out Secrets of one namespace and name, and says whether there were none.
-fn drop_duplicate_secrets(secrets: &mut Vec<SecretDocument>, found: &mut Vec<Diagnostic>) -> bool {
-    let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
-    for secret in secrets.iter() {
-        let key = (secret.namespace.clone(), secret.name.clone());
-        *counts.entry(key).or_default() += 1;
-    }
-    let before = secrets.len();
-    secrets.retain(|secret| {
-        let Source {
-            namespace, name, ..
-        } = &secret.source;
-        let times = counts[&(namespace.clone(), name.clone())];
-        if times > 1 {
-            let message = format!("the Secret \"{namespace}/{name}\" is declared {times} times");
-            let error = Diagnostic::error(codes::DUPLICATE_MANIFEST, message);
-            found.push(error.at(&secret.source, "/metadata/name"));
-        }
-        times == 1
-    });
-    secrets.len() == before
 }
 
 impl Loaded {
@@ -303,6 +260,7 @@ impl Loaded {
     /// Gives findings that came up after loading their line and column.
     pub fn locate(&self, diagnostics: &mut [Diagnostic]) {
         locate_all(diagnostics, &self.texts.0);
+        hide(diagnostics, &self.outside);
     }
 
     /// The PATHs of the run, as files and folders of their repositories; standard input is not among them.
@@ -310,10 +268,53 @@ impl Loaded {
         &self.ground.paths
     }
 
-    /// Finds out about the files that an inventory names: which were read, which are gone from disk, and which may still
-    /// declare what they did. Those that were read are all there. Blocking.
-    pub fn cover(&self, recorded: impl IntoIterator<Item = SourceFile>) -> Coverage {
-        self.ground.cover(recorded)
+    /// Finds out about what an inventory has recorded on its targets: which files were read, which are gone from disk, and
+    /// which may still declare what they did. Where something is not declared any more, the rest of the checkouts is read as
+    /// well, since it may have moved there. Blocking.
+    pub fn cover<'o>(
+        &self,
+        recorded: impl IntoIterator<Item = (&'o TargetId, &'o Owned)>,
+    ) -> Coverage {
+        let recorded: Vec<_> = recorded.into_iter().collect();
+        let files: BTreeSet<&SourceFile> = recorded
+            .iter()
+            .flat_map(|(_, owned)| owned.files())
+            .collect();
+        let coverage = self.ground.cover(files.into_iter().cloned());
+        let mut recorded = recorded.into_iter();
+        if recorded.any(|(target, owned)| self.declared.misses(target, owned, &coverage)) {
+            coverage.with(self.elsewhere())
+        } else {
+            coverage
+        }
+    }
+
+    /// What the other files of the same checkouts declare.
+    fn elsewhere(&self) -> Elsewhere {
+        let mut texts = self.texts.0.clone();
+        let mut outside = BTreeSet::new();
+        for folder in &self.ground.folders {
+            if !folder.join(".git").exists() {
+                continue;
+            }
+            let files = walk::read_beside(folder, &self.ground);
+            outside.extend(files.texts.iter().map(|(file, _)| file.clone()));
+            texts.extend(files.texts);
+        }
+        if outside.is_empty() {
+            return Elsewhere::default();
+        }
+        let options = Options {
+            strict: false,
+            selector: None,
+            now: self.now,
+            repository: None,
+            overlays: Vec::new(),
+            recorded: BTreeSet::new(),
+        };
+        collect::read(&texts, &[], &options)
+            .declared
+            .outside(&outside)
     }
 
     /// Where a file of this run stands on disk; `None` for standard input.

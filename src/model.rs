@@ -11,9 +11,11 @@
 //! | [`desired`] | what manifests say should exist: [`Desired`] |
 //! | [`live`] | what a provider saw: [`Live`] |
 //! | [`owned`] | what we made, adopted or found equal, and last applied: [`Owned`] |
-//! | [`source`] | where a wish comes from, and which files a run covers: [`SourceFile`], [`ManifestRef`], [`Coverage`] |
+//! | [`source`] | where a wish comes from: [`Repository`], [`SourceFile`], [`ManifestRef`] |
+//! | [`coverage`] | what a run can say of what was recorded before it: [`Coverage`] |
 //! | [`removal`] | what was taken away, as the guard counts: [`Removal`] |
 
+pub mod coverage;
 pub mod desired;
 pub mod live;
 pub mod name;
@@ -23,6 +25,7 @@ pub mod source;
 pub mod system;
 pub mod target;
 
+pub use coverage::{Coverage, Covered, Elsewhere, NotRead};
 pub use desired::{
     DeletionPolicy, Desired, DesiredApp, DesiredRoles, DesiredScope, DesiredTarget, ForeignScopes,
 };
@@ -33,8 +36,6 @@ pub use name::{
 };
 pub use owned::{Applied, Intent, Origin, Owned, OwnedApp, OwnedScope, Record, Tightening};
 pub use removal::{Counted, PastRemoval, Removal, Removals};
-pub use source::{
-    Coverage, Covered, InvalidRepository, ManifestRef, NotRead, Repository, Source, SourceFile,
-};
+pub use source::{InvalidRepository, ManifestRef, Repository, Source, SourceFile};
 pub use system::{Capabilities, Rename, Reread, System};
 pub use target::Target;

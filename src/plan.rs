@@ -129,6 +129,8 @@ pub enum SkipReason {
     Policy,
     /// The manifest that it came from is not among this run's paths.
     OtherSource,
+    /// A file that this run does not read declares it now: the run over that file takes it over.
+    Moved,
     /// A document is invalid or unreadable, so nothing is removed anywhere.
     IncompleteManifests,
     /// The run is narrowed by a selector, so nothing is removed.
@@ -191,7 +193,7 @@ pub struct Skipped {
     pub object: ObjectRef,
     /// Why.
     pub reason: SkipReason,
-    /// Entries of the set that this is about; empty is the whole object.
+    /// Entries of the set that this is about; empty is the whole object. For what has moved, the file that it moved to.
     pub entries: Vec<String>,
 }
 
@@ -493,6 +495,11 @@ impl Context<'_> {
     /// Whether what a recorded manifest held may be removed, as far as its file goes.
     fn covers(&self, manifest: &ManifestRef) -> bool {
         self.options.coverage.of(&manifest.file).may_remove()
+    }
+
+    /// Whether what a recorded manifest contributed to a set may be taken out of it, as far as files go.
+    fn may_take_out(&self, manifest: &ManifestRef) -> bool {
+        self.options.coverage.may_take_out(manifest)
     }
 
     /// Whether a recorded manifest may hold nothing any more that another one declares, as far as its file goes.

@@ -147,7 +147,9 @@ async fn systems_of(folder: &Path, paths: &[String]) -> Result<Vec<Value>, Stop>
             path.parent().unwrap_or(path)
         };
         let file = folder.join("sandbox.yaml");
-        if fs::try_exists(&file).await.unwrap_or(true) {
+        // A file of that name may hold manifests: a world is told by its key.
+        let text = fs::read_to_string(&file).await.unwrap_or_default();
+        if text.lines().any(|line| line.starts_with("systems:")) {
             add(&read_world(&file).await?);
         }
     }

@@ -21,18 +21,30 @@ pub(super) fn commands(verb: &str, planning: &Planning) -> Commands {
 /// The command line of a verb on the same manifests and systems.
 pub(super) fn command(verb: &str, reach: &Reach) -> String {
     let Reach {
-        inputs: Inputs {
-            paths,
-            strict,
-            selector,
-        },
+        inputs:
+            Inputs {
+                paths,
+                strict,
+                selector,
+                repository,
+                overlays,
+            },
         target,
         credentials,
         inventory,
         sandbox,
     } = reach;
-    let mut parts = vec![format!("scopeward {verb}"), words(paths)];
+    let mut parts = vec![format!("scopeward {verb}")];
+    if !paths.is_empty() {
+        parts.push(words(paths));
+    }
     let mut flag = |name: &str, value: &str| parts.push(format!("{name} {}", quoted(value)));
+    for overlay in overlays {
+        flag("-k", overlay);
+    }
+    if let Some(repository) = repository {
+        flag("--repository", repository.as_str());
+    }
     for name in target {
         flag("--target", name);
     }

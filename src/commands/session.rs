@@ -1,5 +1,6 @@
 //! What the verbs that reach a system start from: arguments into manifests, targets, credentials and an inventory.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::cli::{Inputs, Planning, Reach};
 use crate::diagnostic::Diagnostic;
 use crate::inventory::{InventoryError, Snapshot};
 use crate::manifest::{self, LoadError, Loaded};
-use crate::model::{Coverage, DesiredTarget};
+use crate::model::{Coverage, DesiredTarget, SourceFile};
 use crate::plan::guard::ApprovedPlan;
 use crate::plan::{Mode, NewInventory};
 use crate::provider::{CredentialStore, Interrupt, SecretDocument};
@@ -20,12 +21,15 @@ use crate::run::{self, Judging, Place, Reading, Systems, Wanted};
 
 /// Reads manifests, here and now: nothing else runs yet, and memory that is taken on another thread costs more (glibc
 /// grows its heap page by page).
-pub(super) fn load(inputs: &Inputs) -> Result<Loaded, Stop> {
+pub(super) fn load(inputs: &Inputs, recorded: BTreeSet<SourceFile>) -> Result<Loaded, Stop> {
     let paths: Vec<PathBuf> = inputs.paths.iter().map(PathBuf::from).collect();
     let options = manifest::Options {
         strict: inputs.strict,
         selector: inputs.selector.clone(),
         now: Timestamp::now(),
+        repository: inputs.repository.clone(),
+        overlays: inputs.overlays.iter().map(PathBuf::from).collect(),
+        recorded,
     };
     let loaded = tokio::task::block_in_place(|| manifest::load(&paths, &options));
     loaded.map_err(|error: LoadError| Stop::usage(sentence(&error)))
@@ -44,7 +48,14 @@ impl Session {
     /// Reads the manifests, says what is wrong with them, and starts the sandbox where it is asked for.
     pub(super) async fn start(reach: &Reach) -> Result<Self, Stop> {
         let inventory = inventory_argument(reach.inventory.as_deref())?;
-        let mut loaded = load(&reach.inputs)?;
+        let mut folder = root_of(&reach.inputs).await.join(".scopeward");
+        // What a sandbox keeps stands in a folder of its own, so that nobody who starts afresh loses a real inventory.
+        if reach.sandbox {
+            folder.push("sandbox");
+        }
+        let inventory_path = inventory.unwrap_or_else(|| folder.join("inventory.json"));
+        let recorded = recorded(&reach.inputs, &inventory_path).await?;
+        let mut loaded = load(&reach.inputs, recorded)?;
         findings(&loaded.diagnostics);
         let place = if reach.sandbox {
             Place::Sandbox
@@ -63,11 +74,6 @@ impl Session {
         for target in &mut wanted.targets {
             place_authorities(Arc::make_mut(target), &loaded);
         }
-        // What a sandbox keeps stands in a folder of its own, so that nobody who starts afresh loses a real inventory.
-        let mut folder = root_of(&reach.inputs.paths).await.join(".scopeward");
-        if reach.sandbox {
-            folder.push("sandbox");
-        }
         let embedded = if reach.sandbox {
             Some(Embedded::start(&wanted.targets, &reach.inputs.paths, &folder).await?)
         } else {
@@ -82,7 +88,7 @@ impl Session {
             loaded,
             wanted,
             systems,
-            inventory_path: inventory.unwrap_or_else(|| folder.join("inventory.json")),
+            inventory_path,
             embedded,
         })
     }
@@ -98,7 +104,7 @@ impl Session {
         Judging {
             mode,
             paths: planning.reach.inputs.paths.clone(),
-            coverage: tokio::task::block_in_place(|| self.loaded.cover(snapshot.files())),
+            coverage: tokio::task::block_in_place(|| self.loaded.cover(snapshot.recorded())),
             // What the sandbox holds is nobody's loss.
             new_inventory: match self.embedded {
                 Some(_) => NewInventory::Allow,
@@ -168,6 +174,23 @@ fn place_authorities(target: &mut DesiredTarget, loaded: &Loaded) {
     }
 }
 
+/// The files that the inventory names, where that decides about a PATH that is not there.
+async fn recorded(inputs: &Inputs, inventory: &Path) -> Result<BTreeSet<SourceFile>, Stop> {
+    let mut all = inputs.paths.iter().chain(&inputs.overlays);
+    if all.all(|path| path == "-" || Path::new(path).exists()) {
+        return Ok(BTreeSet::new());
+    }
+    let path = inventory.to_owned();
+    let snapshot = tokio::task::spawn_blocking(move || Snapshot::read(&path)).await;
+    let snapshot = snapshot.map_err(|error| Stop::failed(error.to_string()))?;
+    let snapshot = snapshot.map_err(|error| inventory_stop(&error))?;
+    let recorded = snapshot.recorded();
+    Ok(recorded
+        .flat_map(|(_, owned)| owned.files())
+        .cloned()
+        .collect())
+}
+
 fn inventory_argument(argument: Option<&str>) -> Result<Option<PathBuf>, Stop> {
     let Some(text) = argument else {
         return Ok(None);
@@ -200,8 +223,9 @@ pub(super) fn inventory_stop(error: &InventoryError) -> Stop {
 
 /// The folder that `.scopeward/` stands in: the one above the first PATH that holds `.git`, else the working folder.
 /// Standard input stands where the run does. Relative where that is the working folder itself, for people.
-async fn root_of(paths: &[String]) -> PathBuf {
-    let first = paths.iter().find(|path| *path != "-");
+async fn root_of(inputs: &Inputs) -> PathBuf {
+    let mut all = inputs.paths.iter().chain(&inputs.overlays);
+    let first = all.find(|path| *path != "-");
     let first = first.cloned().unwrap_or_else(|| ".".to_owned());
     let found = tokio::task::spawn_blocking(move || {
         let here = std::env::current_dir().and_then(|here| here.canonicalize());

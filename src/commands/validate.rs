@@ -1,5 +1,7 @@
 //! `validate`: manifests alone, offline.
 
+use std::collections::BTreeSet;
+
 use super::output::Outputs;
 use super::{Exit, Stop, output, session};
 use crate::cli::{self, Format};
@@ -15,7 +17,7 @@ pub(super) async fn run(args: cli::Validate) -> Result<Exit, Stop> {
         return Err(Stop::usage("`validate` writes text and json"));
     }
     let outputs = Outputs::open(&args.output).await?;
-    let loaded = session::load(&args.inputs)?;
+    let loaded = session::load(&args.inputs, BTreeSet::new())?;
     let of = |severity| {
         loaded
             .diagnostics

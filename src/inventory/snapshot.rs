@@ -1,6 +1,6 @@
 //! What the inventory says: the file, and the journal that follows it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +10,7 @@ use super::{Answered, InventoryError, Sending, WriteNumber, files};
 use crate::model::target::LONGEST_WINDOW;
 use crate::model::{
     AppRef, Intent, Lineage, LiveIdentity, Owned, OwnedApp, OwnedScope, PastRemoval, Record,
-    Removals, ScopeName, SourceFile, TargetId,
+    Removals, ScopeName, TargetId,
 };
 
 /// The format of the file.
@@ -228,10 +228,11 @@ impl Snapshot {
             .map(|(identity, known)| (identity, &known.target, &known.owned))
     }
 
-    /// Every file that is recorded, each once.
-    pub fn files(&self) -> BTreeSet<SourceFile> {
-        let owned = self.known.values().map(|known| &known.owned);
-        owned.flat_map(Owned::files).cloned().collect()
+    /// What is recorded, with the target that each part was recorded for.
+    pub fn recorded(&self) -> impl Iterator<Item = (&TargetId, &Owned)> {
+        self.known
+            .values()
+            .map(|known| (&known.target, &known.owned))
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, InventoryError> {

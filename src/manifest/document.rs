@@ -8,11 +8,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use strum::{EnumString, IntoStaticStr, VariantNames};
 
+use super::chunk::Chunk;
 use super::crd::{self, AppScopeSetSpec, ScopeBindingSpec, ScopeSpec, TargetSpec};
 use super::schema::{Checker, Schema};
 use super::secret::SecretDocument;
 use super::suggest::nearest;
-use super::yaml::Chunk;
 use super::{Options, locate};
 use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::model::{Source, SourceFile};
@@ -51,7 +51,8 @@ pub(super) enum Body {
 /// What became of a document.
 pub(super) enum Reading {
     Manifest(Box<Document>),
-    Secret(SecretDocument),
+    /// A Secret, unless something is wrong with it.
+    Secret(Source, Option<Box<SecretDocument>>),
     /// It is ours, or may be, and something is wrong with it.
     Broken(Source),
     /// It is somebody else's.
@@ -101,19 +102,12 @@ pub(super) fn read(
     options: &Options,
     found: &mut Vec<Diagnostic>,
 ) -> Reading {
-    let mut source = Source {
-        file: file.clone(),
-        document: chunk.index,
-        line: chunk.line,
-        kind: String::new(),
-        namespace: "default".to_owned(),
-        name: String::new(),
-    };
+    let mut source = start(chunk, file);
     let members = match &value {
         Value::Object(members) => members,
         Value::Null => return Reading::Skipped,
         _ => {
-            let message = "the document is no mapping: a manifest starts with `apiVersion:`";
+            let message = "the document is not a mapping: a manifest starts with `apiVersion:`";
             found.push(Diagnostic::error(codes::NOT_A_MAPPING, message).at(&source, ""));
             return Reading::Broken(source);
         }
@@ -132,10 +126,8 @@ pub(super) fn read(
     check_metadata(members.get("metadata"), &source, found);
     let Some(kind) = kind else {
         let secret = SecretDocument::read(&value, &source, found);
-        return match secret.filter(|_| found.is_empty()) {
-            Some(secret) => Reading::Secret(secret),
-            None => Reading::Broken(source),
-        };
+        let secret = secret.filter(|_| found.is_empty());
+        return Reading::Secret(source, secret.map(Box::new));
     };
 
     for key in members
@@ -190,6 +182,36 @@ pub(super) fn read(
     }
 }
 
+/// Reads a document that may be a Secret; `None` for any other, and for one that cannot be used.
+pub(super) fn secret(
+    value: &Value,
+    chunk: Chunk<'_>,
+    file: &SourceFile,
+    found: &mut Vec<Diagnostic>,
+) -> Option<SecretDocument> {
+    let members = value.as_object()?;
+    let text = |key: &str| members.get(key).and_then(Value::as_str);
+    if text("apiVersion") != Some("v1") || text("kind") != Some("Secret") {
+        return None;
+    }
+    let mut source = start(chunk, file);
+    name(members, &mut source);
+    check_metadata(members.get("metadata"), &source, found);
+    SecretDocument::read(value, &source, found).filter(|_| found.is_empty())
+}
+
+/// Where a document is, before anything of it is known.
+fn start(chunk: Chunk<'_>, file: &SourceFile) -> Source {
+    Source {
+        file: file.clone(),
+        document: chunk.index,
+        line: chunk.line,
+        kind: String::new(),
+        namespace: "default".to_owned(),
+        name: String::new(),
+    }
+}
+
 /// Whose a document is.
 enum Identity {
     Ours(Kind),
@@ -220,9 +242,7 @@ fn identify(
             .collect();
         let message = format!("the document has no `{}`", missing.join("` and no `"));
         if !looks_like_ours(members) {
-            let mut note = Diagnostic::note(codes::NO_KIND, format!("{message}, and is skipped"));
-            note.severity = options.skipped();
-            found.push(note.at(source, ""));
+            found.push(options.foreign(codes::NO_KIND, source));
             return options.other();
         }
         let mut error = Diagnostic::error(codes::NO_KIND, message);
@@ -284,16 +304,20 @@ fn identify(
             "/apiVersion",
         );
     }
-    let mut note = Diagnostic::note(
-        codes::OTHER_API,
-        format!("{kind} of {version} is not ours, and is skipped"),
-    );
-    note.severity = options.skipped();
-    found.push(note.at(source, "/kind"));
+    found.push(options.foreign(codes::OTHER_API, source));
     options.other()
 }
 
 impl Options {
+    /// The word on a document that is somebody else's. It quotes nothing of it: who may write here may not be who may read
+    /// there.
+    fn foreign(&self, code: Code, source: &Source) -> Diagnostic {
+        let message = "a document is not ours, and is skipped";
+        Diagnostic::new(code, self.skipped(), message)
+            .at(source, "")
+            .unquoted()
+    }
+
     /// What a document is that is somebody else's.
     fn other(&self) -> Identity {
         if self.strict {
@@ -445,8 +469,11 @@ fn annotations(
         };
         match text.parse::<Timestamp>() {
             Err(_) => found.push(
-                bad(format!("{} is no time", super::schema::quoted(text)))
-                    .help("write it as `2026-01-31T12:00:00Z`"),
+                bad(format!(
+                    "{} is not a valid time",
+                    super::schema::quoted(text)
+                ))
+                .help("write it as `2026-01-31T12:00:00Z`"),
             ),
             Ok(until) if until.duration_since(now) > LONGEST_HOLD => {
                 found.push(bad("the hold reaches more than 30 days ahead".to_owned()));

@@ -11,7 +11,7 @@ use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Location, Spanned};
 
 use super::MAX_FINDINGS;
-use super::yaml::{self, Chunk};
+use super::chunk::{self, Chunk};
 use crate::diagnostic::{Diagnostic, Place, Span};
 
 /// Adds a key to a JSON pointer (RFC 6901).
@@ -39,8 +39,12 @@ pub(super) fn locate<'a>(
         let span = tree
             .as_ref()
             .and_then(|tree| tree.find(place))
-            .and_then(|location| yaml::span(*chunk, location));
-        finding.span = Some(span.unwrap_or_else(|| yaml::start(*chunk)));
+            .and_then(|location| chunk::span(*chunk, location));
+        let mut span = span.unwrap_or_else(|| chunk::start(*chunk));
+        if !place.quoted {
+            span.text.clear();
+        }
+        finding.span = Some(span);
     }
 }
 
@@ -53,7 +57,7 @@ pub(super) fn duplicates(chunk: Chunk<'_>) -> Vec<(String, Span)> {
                 for (key, value) in members {
                     if !seen.insert(key.value.as_str())
                         && found.len() < MAX_FINDINGS
-                        && let Some(span) = yaml::span(chunk, key.referenced)
+                        && let Some(span) = chunk::span(chunk, key.referenced)
                     {
                         found.push((key.value.clone(), span));
                     }
@@ -88,7 +92,7 @@ enum Kind {
 
 impl Node {
     fn read(chunk: Chunk<'_>) -> Option<Self> {
-        let options = yaml::options(DuplicateKeyPolicy::PassThrough);
+        let options = chunk::options(DuplicateKeyPolicy::PassThrough);
         serde_saphyr::from_str_with_options(chunk.text, options).ok()
     }
 

@@ -417,9 +417,12 @@ impl Findings<'_> {
         {
             let (code, why) = explain(pattern.as_str(), text);
             let message = match code {
-                // The text may hold a password.
+                // The text may hold a password or a token.
                 codes::BAD_URL if text.contains('@') => {
                     format!("`{path}` holds a user or password")
+                }
+                codes::BAD_URL if text.contains(['?', '#']) => {
+                    format!("`{path}` holds a query or a fragment")
                 }
                 _ => format!("`{path}` cannot be {}", quoted(text)),
             };

@@ -88,7 +88,7 @@ fn endpoint(spec: &TargetSpec, source: &Source, found: &mut Vec<Diagnostic>) -> 
     let mut url = |text: &str, pointer: &str| match Url::parse(text) {
         Ok(url) => Some(url),
         Err(error) => {
-            let error = Diagnostic::error(codes::BAD_URL, format!("{text:?} is no URL: {error}"));
+            let error = Diagnostic::error(codes::BAD_URL, format!("not a valid URL: {error}"));
             found.push(error.at(source, pointer));
             None
         }

@@ -1,9 +1,9 @@
-//! Where a wish comes from: repositories, files and manifests; and what a run can say of the files that were recorded.
+//! Where a wish comes from: repositories, files and manifests.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
@@ -32,6 +32,45 @@ impl Repository {
         Ok(Self(text.to_owned()))
     }
 
+    /// The name that the URL of a remote comes to, the same for everybody who has it: without scheme, user, password,
+    /// default port, `.git` and slashes at its end, the host in lower case. `None` for what is on this machine alone.
+    pub fn of_origin(url: &str) -> Option<Self> {
+        let url = url.trim();
+        let (scheme, rest) = if let Some((scheme, rest)) = url.split_once("://") {
+            (scheme.to_ascii_lowercase(), rest.to_owned())
+        } else {
+            // `git@host:path`, unless a slash comes first: then it is a path.
+            let (host, path) = url.split_once(':')?;
+            if host.contains('/') {
+                return None;
+            }
+            let path = path.trim_start_matches('/');
+            ("ssh".to_owned(), format!("{host}/{path}"))
+        };
+        let default_port = match scheme.as_str() {
+            "https" => "443",
+            "http" => "80",
+            "ssh" | "git+ssh" | "ssh+git" => "22",
+            "git" => "9418",
+            _ => return None,
+        };
+        let (authority, path) = rest.split_once('/')?;
+        let host = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
+        let host = host.to_ascii_lowercase();
+        let host = match host.rsplit_once(':') {
+            Some((name, port)) if port == default_port || port.is_empty() => name.to_owned(),
+            _ => host,
+        };
+        let path = path.trim_end_matches('/');
+        let path = path.strip_suffix(".git").unwrap_or(path).trim_matches('/');
+        if host.is_empty() || path.is_empty() {
+            return None;
+        }
+        Self::named(&format!("{host}/{path}")).ok()
+    }
+
     /// Takes the absolute real path of a root, `/` among its parts.
     pub fn at(path: impl Into<String>) -> Self {
         Self(path.into())
@@ -45,6 +84,14 @@ impl Repository {
     /// Borrows the text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl FromStr for Repository {
+    type Err = InvalidRepository;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::named(text)
     }
 }
 
@@ -315,61 +362,6 @@ impl From<Recorded> for ManifestRef {
     }
 }
 
-/// What a run found out about each file that the inventory names. Absence counts only where it was looked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Coverage(BTreeMap<SourceFile, Covered>);
-
-/// What a run found out about a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Covered {
-    /// It was read.
-    Read,
-    /// It is gone from disk, inside the PATHs of the run.
-    Gone,
-    /// It is gone from disk, in a repository of the run, outside its PATHs: what it held may be handed over, and nothing is
-    /// removed for it.
-    GoneOutside,
-    /// It may be there, and was not read.
-    NotRead(NotRead),
-}
-
-/// Why a file was not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotRead {
-    /// The run read nothing of its repository, or it was recorded without one.
-    OtherRepository,
-    /// It lies outside the PATHs.
-    Outside,
-    /// It lies inside the PATHs, and was passed over or could not be read.
-    PassedOver,
-}
-
-impl Coverage {
-    /// What is known of a file. One that was not asked for was not read.
-    pub fn of(&self, file: &SourceFile) -> Covered {
-        let unknown = Covered::NotRead(NotRead::OtherRepository);
-        self.0.get(file).copied().unwrap_or(unknown)
-    }
-}
-
-impl FromIterator<(SourceFile, Covered)> for Coverage {
-    fn from_iter<I: IntoIterator<Item = (SourceFile, Covered)>>(files: I) -> Self {
-        Self(files.into_iter().collect())
-    }
-}
-
-impl Covered {
-    /// Whether what the file held may be removed because no manifest declares it.
-    pub fn may_remove(self) -> bool {
-        matches!(self, Self::Read | Self::Gone)
-    }
-
-    /// Whether the file holds nothing any more that another manifest declares.
-    pub fn may_hand_over(self) -> bool {
-        matches!(self, Self::Read | Self::Gone | Self::GoneOutside)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -409,6 +401,37 @@ mod tests {
     }
 
     #[test]
+    fn every_spelling_of_an_origin_is_one_repository() {
+        for url in [
+            "https://github.com/acme/iam.git",
+            "https://ann:pa55@GitHub.com:443/acme/iam/",
+            "http://github.com:80/acme/iam",
+            "git@github.com:acme/iam.git",
+            "github.com:acme/iam",
+            "ssh://git@github.com:22/acme/iam.git/",
+            "git://github.com:9418/acme/iam",
+        ] {
+            assert_eq!(
+                Repository::of_origin(url),
+                Some(repository("github.com/acme/iam")),
+                "{url}"
+            );
+        }
+        let other = Repository::of_origin("ssh://git@git.acme.com:7999/IAM/Scopes.git");
+        assert_eq!(other, Some(repository("git.acme.com:7999/IAM/Scopes")));
+        for here in [
+            "/srv/git/iam.git",
+            "../iam",
+            "file:///srv/git/iam.git",
+            "./a:b",
+            "https://github.com/",
+            "",
+        ] {
+            assert_eq!(Repository::of_origin(here), None, "{here}");
+        }
+    }
+
+    #[test]
     fn standard_input_is_inside_nothing() {
         let piped = SourceFile::standard_input();
         assert!(!piped.is_inside(&SourceFile::new(".")));
@@ -427,13 +450,11 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_format_recorded_is_read_and_covered_by_nothing() {
+    fn what_an_older_format_recorded_is_read() {
         let older: ManifestRef = serde_json::from_str("\"scopes/a.yaml\"").unwrap();
         assert_eq!(older, SourceFile::new("scopes/a.yaml").into());
         let now = SourceFile::new("scopes/a.yaml").of(repository("github.com/acme/iam"));
         assert!(older.file.may_be(&now));
-        let coverage: Coverage = [(now, Covered::Read)].into_iter().collect();
-        assert!(!coverage.of(&older.file).may_remove());
     }
 
     #[test]

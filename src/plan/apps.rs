@@ -502,10 +502,15 @@ impl<'a> Planner<'_, 'a> {
                 let app = app.clone();
                 self.plan.records.push(Record::App { app, entry });
             }
+            let target = &self.context.desired.target.id;
+            let coverage = &self.context.options.coverage;
+            let moved_to = coverage.app_moved_to(target, &app, &entry.source);
             let kept = if !self.context.covers(&entry.source) {
                 Some(SkipReason::OtherSource)
             } else if let Some(reason) = self.context.removal_gate() {
                 Some(reason)
+            } else if moved_to.is_some() {
+                Some(SkipReason::Moved)
             } else if entry.deletion_policy == DeletionPolicy::Orphan || !can_detach {
                 self.plan
                     .records
@@ -519,7 +524,9 @@ impl<'a> Planner<'_, 'a> {
                 None
             };
             if let Some(reason) = kept {
-                self.skip(object, reason, Vec::new());
+                let moved_to = moved_to.filter(|_| reason == SkipReason::Moved);
+                let entries = moved_to.map(ToString::to_string).into_iter().collect();
+                self.skip(object, reason, entries);
                 continue;
             }
             let Some(live) = live else {

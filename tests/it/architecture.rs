@@ -57,7 +57,7 @@ const RULES: &[Rule] = &[
     Rule { module: "run",        may_import: &["apply", "diagnostic", "inventory", "manifest", "model", "plan", "provider"], forbidden: &[CLIENT, CLUSTER, COMMAND_LINE, FILES] },
     Rule { module: "render",     may_import: &["model", "plan", "diagnostic", "apply"],     forbidden: &[CLIENT, CLUSTER, COMMAND_LINE, FILES, CLOCK, &["tokio"]] },
     Rule { module: "telemetry",  may_import: &[],                                           forbidden: &[CLIENT, CLUSTER, COMMAND_LINE, FILES] },
-    Rule { module: "cli",        may_import: &["manifest", "plan"],                         forbidden: &[CLIENT, CLUSTER, FILES, &["tokio"]] },
+    Rule { module: "cli",        may_import: &["manifest", "model", "plan"],                forbidden: &[CLIENT, CLUSTER, FILES, &["tokio"]] },
     Rule { module: "commands",   may_import: &["apply", "cli", "diagnostic", "inventory", "manifest", "model", "plan",
                                                "provider", "render", "run", "telemetry"], forbidden: &[CLIENT, CLUSTER] },
     Rule { module: "main",       may_import: &["commands"],                                 forbidden: &[CLIENT, CLUSTER, FILES, &["tokio"]] },
@@ -78,7 +78,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 ];
 
 /// Files that lead to each other, to be cut.
-const CIRCLES: &[&str] = &["src/: manifest/locate.rs manifest/yaml.rs"];
+const CIRCLES: &[&str] = &[];
 
 /// Verbs that change nothing hold nothing that could.
 #[rustfmt::skip]

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use scopeward::manifest::{self, Loaded, Options};
 use scopeward::model::SourceFile;
 
+mod coverage;
+mod foreign;
 mod generated;
 mod load;
 mod malformed;
+mod overlays;
 mod properties;
 mod resolve;
 mod rules;
@@ -18,6 +21,9 @@ fn options() -> Options {
         strict: false,
         selector: None,
         now: "2026-01-10T12:00:00Z".parse().expect("a time"),
+        repository: None,
+        overlays: Vec::new(),
+        recorded: std::collections::BTreeSet::new(),
     }
 }
 

@@ -34,7 +34,9 @@ impl Planner<'_, '_> {
                 continue;
             };
             if let Some(reason) = self.why_kept(live, entry_name, entry) {
-                self.skip(name, reason, Vec::new());
+                let moved_to = self.moved_to(entry_name, entry).map(ToString::to_string);
+                let moved_to = moved_to.filter(|_| reason == SkipReason::Moved);
+                self.skip(name, reason, moved_to.into_iter().collect());
                 if reason == SkipReason::Orphaned {
                     self.plan.records.push(Record::ForgetScope {
                         name: entry_name.clone(),
@@ -90,6 +92,8 @@ impl Planner<'_, '_> {
             Some(SkipReason::OtherSource)
         } else if let Some(reason) = self.context.removal_gate() {
             Some(reason)
+        } else if self.moved_to(entry_name, entry).is_some() {
+            Some(SkipReason::Moved)
         } else if self.context.held(entry.hold_until) {
             Some(SkipReason::Held)
         } else if entry.deletion_policy == DeletionPolicy::Orphan {
@@ -97,6 +101,17 @@ impl Planner<'_, '_> {
         } else {
             None
         }
+    }
+
+    /// The file outside this run that declares an object of ours now.
+    fn moved_to(
+        &self,
+        entry_name: &ScopeName,
+        entry: &OwnedScope,
+    ) -> Option<&crate::model::SourceFile> {
+        let target = &self.context.desired.target.id;
+        let coverage = &self.context.options.coverage;
+        coverage.scope_moved_to(target, entry_name, &entry.source)
     }
 
     /// Entries whose object is gone: kept for a day, since a list may lag, then forgotten.

@@ -3,7 +3,7 @@
 use super::world::*;
 use crate::model::Origin::{Created, Matched};
 use crate::model::target::Policy;
-use crate::model::{DeletionPolicy, DesiredScope, OwnedApp, OwnedScope, SourceFile};
+use crate::model::{DeletionPolicy, DesiredScope, Elsewhere, OwnedApp, OwnedScope, SourceFile};
 use crate::plan::{Mode, SkipReason};
 
 /// A role, a scope of an app and a whole scope that are to go, and one of each that stays.
@@ -154,6 +154,50 @@ fn what_came_from_a_file_outside_the_run_stays() {
         },
     );
     assert_eq!(app.says(), ["other_source: 7"]);
+}
+
+#[test]
+fn what_another_file_outside_the_run_declares_now_waits_for_it() {
+    let there = || SourceFile::new(THERE);
+    let world = World::onelogin()
+        .has("a")
+        .has_app(&client(7), "a")
+        .owns("a", Created)
+        .owns_app_so(&client(7), "a", |entry| {
+            entry.deletion_policy = DeletionPolicy::Delete;
+        });
+    let id = world.desired.target.id.clone();
+    let declared = Elsewhere {
+        scopes: [((id.clone(), name("a")), there())].into(),
+        apps: [((id, client(7)), there())].into(),
+        ..Elsewhere::default()
+    };
+    let waits = |elsewhere: Elsewhere| {
+        let coverage = coverage("here").with(elsewhere);
+        world
+            .clone()
+            .options(|options| options.coverage = coverage)
+            .says()
+    };
+    let moved = ["moved: a (there/all.yaml)", "moved: 7 (there/all.yaml)"];
+    assert_eq!(waits(declared), moved);
+    // One whose references lead nowhere may declare anything, the same object too.
+    let manifest = |kind: &str, name: &str| (kind.to_owned(), "iam".to_owned(), name.to_owned());
+    let unresolved = |is_resolved| Elsewhere {
+        manifests: [
+            (manifest("Scope", "a"), (there(), is_resolved)),
+            (manifest("AppScopeSet", "set"), (there(), is_resolved)),
+        ]
+        .into(),
+        ..Elsewhere::default()
+    };
+    assert_eq!(waits(unresolved(false)), moved);
+    assert_eq!(waits(unresolved(true)).len(), 2);
+    assert!(
+        waits(unresolved(true))
+            .iter()
+            .all(|line| !line.starts_with("moved"))
+    );
 }
 
 #[test]

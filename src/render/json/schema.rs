@@ -166,7 +166,7 @@ fn definitions() -> Value {
         "skip": object(&json!({
             "object": reference("object"),
             "reason": { "enum": skips },
-            "entries": { "description": "The entries of the set that it is about; absent is all of it.", "type": "array", "items": { "type": "string" } },
+            "entries": { "description": "The entries of the set that it is about; absent is all of it. For what has moved, the file that it moved to.", "type": "array", "items": { "type": "string" } },
         }), &["entries"]),
         "grant": object(&json!({
             "subject": text("`role support`, `app shop`, `any user`."),

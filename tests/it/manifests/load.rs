@@ -157,7 +157,11 @@ fn a_path_that_is_not_there_is_told_from_one_without_manifests() {
 fn a_file_that_cannot_be_read_stops_every_removal() {
     let orders = scope("orders");
     let folder = repository(&[("targets.yaml", TARGET), ("orders.yaml", &orders)]);
-    write(folder.path(), "broken.yaml", b"a: \xff\xfe\n");
+    write(
+        folder.path(),
+        "broken.yaml",
+        b"# scopeward.dev/\na: \xff\xfe\n",
+    );
     write(folder.path(), "folder.yaml/x.yaml", b"");
     let loaded = load(folder.path().to_owned());
     assert_eq!(super::codes(&loaded), [codes::NOT_UTF8.as_str()]);
@@ -183,7 +187,8 @@ fn a_link_to_nowhere_is_a_file_that_cannot_be_read() {
         std::os::unix::fs::symlink("nowhere", folder.path().join(link)).expect("a link");
     }
     let loaded = load(folder.path().to_owned());
-    assert_eq!(super::codes(&loaded), [codes::UNREADABLE.as_str(); 2]);
+    let (dead, unreadable) = (codes::DEAD_LINK.as_str(), codes::UNREADABLE.as_str());
+    assert_eq!(super::codes(&loaded), [dead, dead, unreadable]);
     assert!(!loaded.complete);
 }
 
@@ -284,12 +289,9 @@ fn a_selector_chooses_manifests_and_keeps_targets() {
 #[test]
 fn other_documents_are_notes_and_under_strict_errors() {
     let text = "apiVersion: apps/v1\nkind: Deployment\n---\nreplicas: 3\n";
-    let folder = repository(&[("targets.yaml", TARGET), ("app.yaml", text)]);
+    let folder = repository(&[("targets.yaml", &format!("{TARGET}---\n{text}"))]);
     let loaded = load(folder.path().to_owned());
-    assert_eq!(
-        super::codes(&loaded),
-        [codes::OTHER_API.as_str(), codes::NO_KIND.as_str()]
-    );
+    assert_eq!(super::codes(&loaded), [codes::OTHER_API.as_str()]);
     assert!(loaded.complete && !loaded.has_errors());
     assert_eq!(loaded.skipped, 2);
     let strict = Options {
@@ -320,7 +322,8 @@ data:
     dGVyMg==
 stringData: { clientId: box, note: "not hunter2 either" }
 "#;
-    let folder = repository(&[("secret.yaml", text)]);
+    let target = "apiVersion: scopeward.dev/v1alpha1\nkind: Target\nmetadata: { name: any, namespace: iam }\nspec: { oneLogin: { url: \"https://acme.onelogin.com\", authorizationServer: { id: 1 } }, credentialsRef: { name: onelogin } }\n";
+    let folder = repository(&[("secret.yaml", text), ("targets.yaml", target)]);
     let loaded = load(folder.path().to_owned());
     let secret = &loaded.secrets[0];
     assert_eq!(

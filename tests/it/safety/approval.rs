@@ -268,7 +268,7 @@ fn an_approval_lifts_neither_protection_nor_incomplete_manifests() {
     case.first_sync();
     case.remove("a.yaml");
     case.remove("b.yaml");
-    case.write("broken.yaml", "kind: [");
+    case.write("broken.yaml", "# scopeward.dev/\nkind: [");
     let plan = case.plan(&[]).exits(FAILED);
     assert_eq!(
         plan.skipped(),

@@ -80,7 +80,7 @@ fn what_a_rule_refused_is_3_from_plan_as_from_sync_and_stronger_than_1_and_2() {
     case.plan(&["--detailed-exitcode"]).exits(REFUSED);
     case.sync(&["--new-inventory"]).exits(REFUSED);
     case.apply(&[]).exits(REFUSED);
-    case.write("broken.yaml", "kind: [");
+    case.write("broken.yaml", "# scopeward.dev/\nkind: [");
     case.plan(&[]).exits(REFUSED);
     case.sync(&["--new-inventory"]).exits(REFUSED);
     assert_eq!(case.writes(), 0);
@@ -92,7 +92,7 @@ fn something_written_and_something_left_is_5_and_stronger_than_3() {
     case.write("a.yaml", a("A") + &scope("onelogin", "b", "description: B"));
     let ran = case.sync(&["--new-inventory"]).exits(PARTIAL);
     assert_eq!(ran.changes(), ["create b done", "update a skipped"]);
-    case.write("broken.yaml", "kind: [");
+    case.write("broken.yaml", "# scopeward.dev/\nkind: [");
     case.write("c.yaml", scope("onelogin", "c", "description: C"));
     case.apply(&[]).exits(PARTIAL);
 }
@@ -100,7 +100,7 @@ fn something_written_and_something_left_is_5_and_stronger_than_3() {
 #[test]
 fn what_cannot_be_understood_is_64_and_stronger_than_all() {
     let case = Case::of([one_login("")]);
-    case.write("a.yaml", "kind: [");
+    case.write("a.yaml", "# scopeward.dev/\nkind: [");
     for args in [
         &["sync"][..],
         &["synk", "."],

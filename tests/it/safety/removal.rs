@@ -148,7 +148,7 @@ fn a_file_that_cannot_be_read_removes_nothing_anywhere() {
 #[test]
 fn a_document_that_is_no_yaml_removes_nothing_anywhere() {
     let case = with_one_to_go();
-    case.write("broken.yaml", "kind: [");
+    case.write("broken.yaml", "# scopeward.dev/\nkind: [");
     let ran = case.sync(&[]).exits(FAILED);
     assert_eq!(ran.skipped(), ["incomplete_manifests b"]);
 }

@@ -1,0 +1,386 @@
+//! Texts into what they declare: pure, and the same in any order of the texts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::coverage::Ground;
+use super::document::{self, Body, Document, Reading};
+use super::schema::Checker;
+use super::secret::SecretDocument;
+use super::{Loaded, Options, Texts, chunk, locate_all, resolve, yaml};
+use crate::diagnostic::{Diagnostic, Severity, codes};
+use crate::model::{
+    AppRef, Coverage, Desired, Elsewhere, Owned, ScopeName, Source, SourceFile, TargetId,
+};
+
+/// How many files that are not ours are named.
+const SHOWN_FILES: usize = 5;
+
+/// What manifests declare: each by kind, namespace and name, and what they come to on their targets.
+#[derive(Debug, Default)]
+pub(super) struct Declared {
+    manifests: BTreeMap<(String, String, String), SourceFile>,
+    scopes: BTreeMap<(TargetId, ScopeName), Source>,
+    apps: BTreeMap<(TargetId, AppRef), Source>,
+}
+
+impl Declared {
+    /// Takes every manifest, broken ones included.
+    fn of<'s>(sources: impl Iterator<Item = &'s Source>) -> Self {
+        let manifests = sources.map(|source| (key(source), source.file.clone()));
+        Self {
+            manifests: manifests.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Takes what was resolved.
+    fn take(&mut self, desired: &Desired) {
+        for target in &desired.targets {
+            let id = &target.target.id;
+            let scopes = target.scopes.values();
+            let scopes = scopes.map(|wish| ((id.clone(), wish.name.clone()), wish.source.clone()));
+            self.scopes.extend(scopes);
+            let apps = target.apps.iter();
+            let apps = apps.map(|wish| ((id.clone(), wish.app.clone()), wish.source.clone()));
+            self.apps.extend(apps);
+        }
+    }
+
+    /// Whether something that is recorded, and whose file was looked for, is not declared here any more.
+    pub(super) fn misses(&self, target: &TargetId, owned: &Owned, coverage: &Coverage) -> bool {
+        let is_covered = |file: &SourceFile| coverage.of(file).may_remove();
+        let mut scopes = owned.scopes.iter();
+        let mut apps = owned.apps.iter();
+        scopes.any(|(name, entry)| {
+            let mut contributors = entry
+                .applied
+                .roles
+                .iter()
+                .flat_map(BTreeMap::values)
+                .flatten();
+            let is_gone = is_covered(&entry.source.file)
+                && !self.scopes.contains_key(&(target.clone(), name.clone()));
+            is_gone
+                || contributors.any(|manifest| {
+                    let key = (
+                        manifest.kind.clone(),
+                        manifest.namespace.clone(),
+                        manifest.name.clone(),
+                    );
+                    is_covered(&manifest.file) && self.manifests.get(&key) != Some(&manifest.file)
+                })
+        }) || apps.any(|(app, entry)| {
+            is_covered(&entry.source.file)
+                && !self.apps.contains_key(&(target.clone(), app.clone()))
+        })
+    }
+
+    /// What of it some files declare.
+    pub(super) fn outside(self, files: &BTreeSet<SourceFile>) -> Elsewhere {
+        let wishes = self.scopes.values().chain(self.apps.values());
+        let resolved: BTreeSet<_> = wishes.map(key).collect();
+        let manifests = self.manifests.into_iter();
+        Elsewhere {
+            manifests: manifests
+                .filter(|(_, file)| files.contains(file))
+                .map(|(key, file)| {
+                    let is_resolved = resolved.contains(&key);
+                    (key, (file, is_resolved))
+                })
+                .collect(),
+            scopes: of_files(self.scopes, files),
+            apps: of_files(self.apps, files),
+        }
+    }
+}
+
+fn of_files<K: Ord>(
+    wishes: BTreeMap<K, Source>,
+    files: &BTreeSet<SourceFile>,
+) -> BTreeMap<K, SourceFile> {
+    let wishes = wishes
+        .into_iter()
+        .map(|(object, source)| (object, source.file));
+    wishes.filter(|(_, file)| files.contains(file)).collect()
+}
+
+/// Kind, namespace and name.
+fn key(source: &Source) -> (String, String, String) {
+    (
+        source.kind.clone(),
+        source.namespace.clone(),
+        source.name.clone(),
+    )
+}
+
+/// Reads manifests from texts that are ours, beside others that are somebody else's.
+pub(super) fn read(
+    texts: &[(SourceFile, String)],
+    foreign: &[(SourceFile, String)],
+    options: &Options,
+) -> Loaded {
+    let mut read = Read::default();
+    for (file, text) in texts {
+        read.file(file, text, options);
+    }
+    let count = read.documents.len() + read.broken.len();
+    let named = credentials_of(&read.documents);
+    let mut secrets = read.secrets(&named);
+    secrets.extend(
+        foreign
+            .iter()
+            .flat_map(|(file, text)| secrets_of(file, text, &named)),
+    );
+    let skipped = foreign_files(foreign, &secrets, options);
+    read.complete &= !skipped.as_ref().is_some_and(Diagnostic::is_error);
+    read.diagnostics.extend(skipped);
+    read.complete &= drop_duplicate_secrets(&mut secrets, &mut read.diagnostics);
+    let Read {
+        documents,
+        broken,
+        mut diagnostics,
+        complete,
+        skipped,
+        ..
+    } = read;
+    let sources = documents
+        .iter()
+        .map(|document| &document.source)
+        .chain(&broken);
+    let mut declared = Declared::of(sources);
+    let resolved = resolve::resolve(documents, &broken, complete, &mut diagnostics);
+    declared.take(&resolved.desired);
+    locate_all(&mut diagnostics, texts);
+    let mut loaded = Loaded {
+        desired: resolved.desired,
+        diagnostics,
+        secrets,
+        complete: resolved.complete,
+        filtered: options.selector.is_some(),
+        selected: resolved.selected,
+        files: texts.len(),
+        documents: count,
+        skipped,
+        ground: Ground {
+            read: texts.iter().map(|(file, _)| file.clone()).collect(),
+            ..Ground::default()
+        },
+        texts: Texts::default(),
+        outside: BTreeSet::new(),
+        declared,
+        now: options.now,
+    };
+    loaded.sort();
+    loaded
+}
+
+/// What the texts come to, document by document.
+struct Read {
+    checker: Checker,
+    documents: Vec<Document>,
+    /// The documents that were left out.
+    broken: Vec<Source>,
+    /// Those of them that are Secrets, and the good ones: they count only if a Target names them.
+    secrets: Vec<PossibleSecret>,
+    diagnostics: Vec<Diagnostic>,
+    complete: bool,
+    skipped: usize,
+}
+
+/// A `v1` Secret of a file of ours, and what is wrong with it.
+struct PossibleSecret {
+    source: Source,
+    document: Option<Box<SecretDocument>>,
+    findings: Vec<Diagnostic>,
+}
+
+impl Read {
+    fn file(&mut self, file: &SourceFile, text: &str, options: &Options) {
+        let chunks = chunk::split(text);
+        if let Some(refusal) = yaml::check_size(file, text.len(), chunks.len()) {
+            self.diagnostics.push(refusal);
+            self.complete = false;
+            return;
+        }
+        let before = self.diagnostics.len();
+        for chunk in &chunks {
+            self.document(*chunk, file, options);
+        }
+        join_notes(&mut self.diagnostics, before);
+    }
+
+    fn document(&mut self, chunk: chunk::Chunk<'_>, file: &SourceFile, options: &Options) {
+        let (value, parsed) = match yaml::parse(chunk, file) {
+            Ok(value) => (value, true),
+            Err((found, value)) => {
+                self.diagnostics.extend(found);
+                self.complete = false;
+                match value {
+                    // Its other problems are worth knowing; it is left out all the same.
+                    Some(value) => (value, false),
+                    None => return,
+                }
+            }
+        };
+        // A document's own, since their number is bounded for each document by itself.
+        let mut found = Vec::new();
+        let reading = document::read(value, chunk, file, &self.checker, options, &mut found);
+        match reading {
+            Reading::Secret(source, document) => {
+                return self.secrets.push(PossibleSecret {
+                    source,
+                    document: document.filter(|_| parsed),
+                    findings: found,
+                });
+            }
+            Reading::Manifest(mut document) => {
+                document.valid &= parsed;
+                self.complete &= document.valid;
+                self.documents.push(*document);
+            }
+            Reading::Broken(source) => {
+                self.complete = false;
+                self.broken.push(source);
+            }
+            Reading::Skipped => self.skipped += 1,
+        }
+        self.diagnostics.append(&mut found);
+    }
+
+    /// The Secrets that a Target names; what is wrong with another one is nobody's business.
+    fn secrets(&mut self, named: &Named) -> Vec<SecretDocument> {
+        let mut secrets = Vec::new();
+        for secret in std::mem::take(&mut self.secrets) {
+            if !named.contains(&(secret.source.namespace, secret.source.name)) {
+                continue;
+            }
+            self.complete &= secret.document.is_some();
+            self.diagnostics.extend(secret.findings);
+            secrets.extend(secret.document.map(|document| *document));
+        }
+        secrets
+    }
+}
+
+impl Default for Read {
+    fn default() -> Self {
+        Self {
+            checker: Checker::default(),
+            documents: Vec::new(),
+            broken: Vec::new(),
+            secrets: Vec::new(),
+            diagnostics: Vec::new(),
+            complete: true,
+            skipped: 0,
+        }
+    }
+}
+
+/// Namespaces and names of the Secrets that Targets ask for.
+type Named = BTreeSet<(String, String)>;
+
+fn credentials_of(documents: &[Document]) -> Named {
+    let targets = documents
+        .iter()
+        .filter_map(|document| match &document.body {
+            Body::Target(spec) => Some((document.source.namespace.clone(), spec)),
+            _ => None,
+        });
+    targets
+        .map(|(namespace, spec)| (namespace, spec.credentials_ref.name.clone()))
+        .collect()
+}
+
+/// The Secrets of a file that has nothing else of ours, as far as a Target names them.
+fn secrets_of(file: &SourceFile, text: &str, named: &Named) -> Vec<SecretDocument> {
+    if named.is_empty() || !text.contains("Secret") {
+        return Vec::new();
+    }
+    let chunks = chunk::split(text);
+    if yaml::check_size(file, text.len(), chunks.len()).is_some() {
+        return Vec::new();
+    }
+    let secrets = chunks.into_iter().filter_map(|chunk| {
+        let value = yaml::parse(chunk, file).ok()?;
+        document::secret(&value, chunk, file, &mut Vec::new())
+    });
+    secrets
+        .filter(|secret| named.contains(&(secret.namespace.clone(), secret.name.clone())))
+        .collect()
+}
+
+/// One word on all files of folders that are somebody else's; a world of the sandbox is not.
+fn foreign_files(
+    foreign: &[(SourceFile, String)],
+    secrets: &[SecretDocument],
+    options: &Options,
+) -> Option<Diagnostic> {
+    let is_world = |text: &str| text.lines().any(|line| line.starts_with("systems:"));
+    let is_used = |file: &SourceFile| secrets.iter().any(|secret| secret.source.file == *file);
+    let files: Vec<&str> = foreign
+        .iter()
+        .filter(|(file, text)| !is_world(text) && !is_used(file))
+        .map(|(file, _)| file.as_str())
+        .collect();
+    let count = match files.len() {
+        0 => return None,
+        1 => "1 file is".to_owned(),
+        more => format!("{more} files are"),
+    };
+    let message = format!("{count} not ours, and skipped: nothing in them is of `scopeward.dev/`");
+    let mut note = Diagnostic::new(codes::OTHER_API, options.skipped(), message);
+    let mut shown = files[..files.len().min(SHOWN_FILES)].join(", ");
+    if files.len() > SHOWN_FILES {
+        let _ = write!(shown, ", {} more", files.len() - SHOWN_FILES);
+    }
+    note.notes.push(("files", shown));
+    Some(note.help("`.scopewardignore` leaves files out without a word"))
+}
+
+/// Leaves one note of a file's documents that are not ours: a folder may hold a whole application.
+fn join_notes(diagnostics: &mut Vec<Diagnostic>, from: usize) {
+    let is_note = |d: &Diagnostic| {
+        matches!(d.code, codes::OTHER_API | codes::NO_KIND) && d.severity == Severity::Note
+    };
+    let mut notes = diagnostics[from..].iter().filter(|d| is_note(d));
+    let Some(mut first) = notes.next().cloned() else {
+        return;
+    };
+    let more = notes.count();
+    if more == 0 {
+        return;
+    }
+    first
+        .notes
+        .push(("and", format!("{more} more of this file")));
+    let mut at = 0;
+    diagnostics.retain(|diagnostic| {
+        at += 1;
+        at <= from || !is_note(diagnostic)
+    });
+    diagnostics.push(first);
+}
+
+/// Leaves out Secrets of one namespace and name, and says whether there were none.
+fn drop_duplicate_secrets(secrets: &mut Vec<SecretDocument>, found: &mut Vec<Diagnostic>) -> bool {
+    let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for secret in secrets.iter() {
+        let key = (secret.namespace.clone(), secret.name.clone());
+        *counts.entry(key).or_default() += 1;
+    }
+    let before = secrets.len();
+    secrets.retain(|secret| {
+        let Source {
+            namespace, name, ..
+        } = &secret.source;
+        let times = counts[&(namespace.clone(), name.clone())];
+        if times > 1 {
+            let message = format!("the Secret \"{namespace}/{name}\" is declared {times} times");
+            let error = Diagnostic::error(codes::DUPLICATE_MANIFEST, message);
+            found.push(error.at(&secret.source, "/metadata/name"));
+        }
+        times == 1
+    });
+    secrets.len() == before
+}
