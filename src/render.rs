@@ -118,6 +118,9 @@ impl Commands {
             WayThrough::FreeConsumers => {
                 "take it from them, declare it again, or approve this plan".to_owned()
             }
+            WayThrough::FreeOperations => {
+                "take it out of the APIs that require it, or declare it again: the system deletes no scope in use".to_owned()
+            }
             WayThrough::Review => {
                 "see whether all of them are meant; then approve this plan, or raise `safety` of the target".to_owned()
             }

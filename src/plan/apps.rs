@@ -73,6 +73,18 @@ struct Planner<'p, 'a> {
     suggestions: usize,
 }
 
+/// What a live list is to be.
+struct Goal {
+    /// What it is, in the names that its scopes have after this plan.
+    before: BTreeSet<ScopeName>,
+    resolved: Resolved<ScopeName>,
+    /// What the inventory will say of it.
+    entry: OwnedApp,
+    /// A list that was never applied and holds more than is wanted stays unknown while nothing may be taken out of it: what
+    /// is there is a first contact still, for the run that may.
+    is_settled: bool,
+}
+
 impl<'a> Planner<'_, 'a> {
     fn count_population(&mut self) {
         let owned: BTreeSet<AppIdentity<'_>> = self.owned.keys().map(AppRef::identity).collect();
@@ -258,10 +270,6 @@ impl<'a> Planner<'_, 'a> {
         }
     }
 
-    #[expect(
-        clippy::too_many_lines,
-        reason = "the case table of a set that is live, row by row"
-    )]
     fn present(&mut self, desired: &DesiredApp, live: &LiveAppScopes) {
         let app = &live.app;
         let object = ObjectRef::app(app, live.name.as_deref());
@@ -271,35 +279,36 @@ impl<'a> Planner<'_, 'a> {
         {
             return;
         }
+        let goal = self.goal(desired, live, owned.as_ref());
+        let differs = goal.resolved.after != goal.before;
+        if differs && let Some(reason) = self.stopped(desired, Policy::CreateOnly) {
+            return self.skip(object, reason, Vec::new());
+        }
+        for (reason, entries) in goal.resolved.left() {
+            self.skip(object.clone(), reason, entries);
+        }
+        if differs {
+            self.replace(desired, live, object, goal);
+            return;
+        }
+        self.plan.unchanged += 1;
+        self.foreign_refusal(desired, &object, &goal.resolved);
+        if goal.is_settled {
+            self.learn(app, goal.entry);
+        }
+    }
+
+    /// What a live list is to be, and what the inventory will say of it.
+    fn goal(&self, desired: &DesiredApp, live: &LiveAppScopes, owned: Option<&OwnedApp>) -> Goal {
         let before: BTreeSet<ScopeName> = rename(&live.scopes, &self.scopes.renamed);
         let wanted: BTreeSet<ScopeName> = desired
             .scope_set()
             .difference(&live.inherited)
             .cloned()
             .collect();
-        let resolved = self.resolve(desired, live, owned.as_ref(), (&wanted, &before));
-
-        if resolved.after != before
-            && let Some(reason) = self.stopped(desired, Policy::CreateOnly)
-        {
-            return self.skip(object, reason, Vec::new());
-        }
-        let mut reasons: BTreeMap<SkipReason, Vec<String>> = BTreeMap::new();
-        for (scope, reason) in &resolved.withheld {
-            reasons
-                .entry(*reason)
-                .or_default()
-                .push(scope.as_str().to_owned());
-        }
-        if !resolved.drifted.is_empty() {
-            reasons.insert(SkipReason::Drift, texts(&resolved.drifted));
-        }
-        for (reason, entries) in reasons {
-            self.skip(object.clone(), reason, entries);
-        }
-
+        let resolved = self.resolve(desired, live, owned, (&wanted, &before));
         let mut applied = wanted;
-        if let Some(entry) = &owned {
+        if let Some(entry) = owned {
             let last = live.effective_of(&entry.applied);
             let stays = |scope: &&ScopeName| last.contains(*scope);
             applied.extend(resolved.withheld.keys().filter(stays).cloned());
@@ -309,24 +318,36 @@ impl<'a> Planner<'_, 'a> {
             }
         }
         let entry = OwnedApp {
-            origin: owned.as_ref().map_or(Origin::Matched, |entry| entry.origin),
+            origin: owned.map_or(Origin::Matched, |entry| entry.origin),
             source: desired.source.manifest(),
             deletion_policy: desired.deletion_policy,
             applied,
             hold_until: desired.hold_until,
             vanished_at: None,
         };
-        // A list that was never applied and holds more than is wanted stays unknown while nothing may be taken out of it:
-        // what is there is a first contact still, for the run that may.
-        let is_settled = owned.is_some() || resolved.withheld.is_empty();
-        if resolved.after == before {
-            self.plan.unchanged += 1;
-            self.foreign_refusal(desired, &object, &resolved);
-            if is_settled {
-                self.learn(app, entry);
-            }
-            return;
+        Goal {
+            is_settled: owned.is_some() || resolved.withheld.is_empty(),
+            before,
+            resolved,
+            entry,
         }
+    }
+
+    /// A live list that differs gets what it is to hold, unless no call could make it so.
+    fn replace(
+        &mut self,
+        desired: &DesiredApp,
+        live: &LiveAppScopes,
+        object: ObjectRef,
+        goal: Goal,
+    ) {
+        let app = &live.app;
+        let Goal {
+            before,
+            resolved,
+            entry,
+            is_settled,
+        } = goal;
         if self.holds_stale(desired, live, &object, &resolved.after)
             || self.cannot_be_emptied(desired, live, &object, &resolved.after)
         {
@@ -336,10 +357,8 @@ impl<'a> Planner<'_, 'a> {
         if desired.foreign == ForeignScopes::Fail && !resolved.foreign.is_empty() {
             refusals.push(foreign(&object, &resolved.foreign));
         }
-        let mut facts = BTreeSet::new();
-        if let Some(allowed) = &live.allowed {
-            facts.insert(format!("allowed: {}", texts(allowed).join(" ")));
-        }
+        let allowed = live.allowed.iter();
+        let facts = allowed.map(|allowed| format!("allowed: {}", texts(allowed).join(" ")));
         // A list that was never applied is judged as a first contact alone.
         let counts = !resolved.removed.is_empty() && resolved.first_contact.is_empty();
         let removals = counts.then(|| Removal {
@@ -347,14 +366,12 @@ impl<'a> Planner<'_, 'a> {
             holder: Some(app.path()),
             count: resolved.removed.len() as u64,
         });
+        let unusable = live.unusable.as_ref();
         self.plan.changes.push(PlannedChange {
             manifest: Some(desired.source.clone()),
             reason: Reason::ValueDiffers,
-            remark: live
-                .unusable
-                .as_ref()
-                .map(|why| format!("cannot be used now: {why}")),
-            facts,
+            remark: unusable.map(|why| format!("cannot be used now: {why}")),
+            facts: facts.collect(),
             refusals,
             // What it replaces goes by its new names as well, and so does what is recorded.
             depends_on: [&before, &resolved.after, &entry.applied]

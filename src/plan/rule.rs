@@ -33,6 +33,8 @@ pub enum Rule {
     Conflict,
     /// The last applied manifest said `protected`.
     Protected,
+    /// API operations require it, and the system deletes nothing that is in use.
+    InUse,
     /// The new name of a rename is somebody else's.
     NameTaken,
     /// The target takes nothing that is live.
@@ -114,6 +116,7 @@ impl Rule {
         match self {
             Self::Conflict => change(false, "writing to what another manifest holds"),
             Self::Protected => change(false, "deleting what was declared `protected`"),
+            Self::InUse => change(false, "deleting what API operations require"),
             Self::NameTaken => change(false, "a rename to a name that is live and not ours"),
             Self::AdoptionNever => change(
                 false,
@@ -273,6 +276,8 @@ pub enum WayThrough {
     DeclareForeign,
     /// To take it from those who use it.
     FreeConsumers,
+    /// To take it out of the APIs that require it.
+    FreeOperations,
     /// To see whether all removals are meant.
     Review,
     /// To start an inventory, or to pass the one that knows the target.

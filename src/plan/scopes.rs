@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, ScopeState};
 use super::rule::{Named, Refusal, Rule, WayThrough};
+use super::sets::Resolved;
 use super::{
     Context, ObjectKind, ObjectRef, PlannedChange, Reason, SkipReason, Skipped, TargetPlan,
 };
@@ -125,6 +126,16 @@ struct Planner<'p, 'a> {
     parked: BTreeMap<ScopeName, (ScopeName, usize)>,
     /// Live names that are not deleted, because the rename that they wait for is stopped.
     keep: BTreeSet<ScopeName>,
+}
+
+/// What a live scope is to be.
+struct Goal {
+    roles: Resolved<RoleName>,
+    after: ScopeState,
+    /// Fields whose change behind our back is only reported.
+    drifted: Vec<&'static str>,
+    /// What the inventory will say of it.
+    entry: OwnedScope,
 }
 
 /// A scope of ours under its live name, with the inventory's name for it.
@@ -317,134 +328,140 @@ impl Planner<'_, '_> {
     }
 
     /// A declared scope that is live under its name.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "the case table of a scope that is live, row by row"
-    )]
     fn present(&mut self, scope: &DesiredScope, live: &LiveScope, owner: Owner<'_>) {
-        let name = &scope.name;
         if self.conflict(scope, owner.map(|(_, entry)| &entry.source)) {
             return;
         }
-        let adoption = self.context.desired.target.adoption;
-        let new_origin = if adoption == Adoption::Always {
-            Origin::Adopted
+        let goal = self.goal(scope, live, owner);
+        let differs = state(live) != goal.after;
+        if differs && let Some(reason) = self.why_left(scope, live) {
+            return self.skip(&scope.name, reason, Vec::new());
+        }
+        let mut left = goal.roles.left();
+        let drifted = goal.drifted.iter().map(|path| (*path).to_owned());
+        if !goal.drifted.is_empty() {
+            let roles = left.remove(&SkipReason::Drift).unwrap_or_default();
+            left.insert(SkipReason::Drift, drifted.chain(roles).collect());
+        }
+        for (reason, entries) in left {
+            self.skip(&scope.name, reason, entries);
+        }
+        if differs {
+            self.update(scope, live, owner, goal);
         } else {
-            Origin::Matched
-        };
+            self.equal(scope, live, owner, goal.entry);
+        }
+    }
+
+    /// What a live scope is to be, and what the inventory will say of it.
+    fn goal(&mut self, scope: &DesiredScope, live: &LiveScope, owner: Owner<'_>) -> Goal {
         // What somebody else made counts as applied the way it is, once it is ours.
         let assumed = self.assumed(scope, live);
         if owner.is_none() {
-            count_roles(name, &assumed, self.plan);
+            count_roles(&scope.name, &assumed, self.plan);
         }
-        let entry = owner.map_or(&assumed, |(_, entry)| entry);
-        let roles = self.roles(scope, live, entry);
-        let (after, drifted) = self.after(scope, live, entry, &roles);
-        let before = state(live);
+        let known = owner.map_or(&assumed, |(_, entry)| entry);
+        let roles = self.roles(scope, live, known);
+        let (after, drifted) = self.after(scope, live, known, &roles);
         let applied_roles = self
-            .applied_roles(scope, &roles, entry)
+            .applied_roles(scope, &roles, known)
             .filter(|_| self.capabilities.roles);
-        let origin = owner.map_or(new_origin, |(_, entry)| entry.origin);
-        let new_entry = entry_of(
+        let origin = match (owner, self.context.desired.target.adoption) {
+            (Some((_, entry)), _) => entry.origin,
+            (None, Adoption::Always) => Origin::Adopted,
+            (None, _) => Origin::Matched,
+        };
+        let entry = entry_of(
             scope,
             origin,
             live.remote_id.clone(),
             applied_roles,
-            self.honoured(scope, entry),
+            self.honoured(scope, known),
         );
+        Goal {
+            roles,
+            after,
+            drifted,
+            entry,
+        }
+    }
 
-        let mut withheld: BTreeMap<SkipReason, Vec<String>> = BTreeMap::new();
-        for (role, reason) in &roles.withheld {
-            withheld
-                .entry(*reason)
-                .or_default()
-                .push(role.as_str().to_owned());
+    /// Why a scope that differs is left as it is.
+    fn why_left(&self, scope: &DesiredScope, live: &LiveScope) -> Option<SkipReason> {
+        if live.inherited {
+            Some(SkipReason::Inherited)
+        } else if self.context.held(scope.hold_until) {
+            Some(SkipReason::Held)
+        } else if matches!(self.policy(), Policy::CreateOnly | Policy::Observe) {
+            Some(SkipReason::Policy)
+        } else {
+            None
         }
-        let drifted: Vec<String> = drifted
-            .into_iter()
-            .map(str::to_owned)
-            .chain(roles.drifted.iter().map(|r| r.as_str().to_owned()))
-            .collect();
-        if !drifted.is_empty() {
-            withheld.insert(SkipReason::Drift, drifted);
-        }
+    }
 
-        let differs = before != after;
-        if differs {
-            let stopped = if live.inherited {
-                Some(SkipReason::Inherited)
-            } else if self.context.held(scope.hold_until) {
-                Some(SkipReason::Held)
-            } else if matches!(self.policy(), Policy::CreateOnly | Policy::Observe) {
-                Some(SkipReason::Policy)
-            } else {
-                None
-            };
-            if let Some(reason) = stopped {
-                return self.skip(name, reason, Vec::new());
-            }
+    /// A live scope that differs gets what it is to hold.
+    fn update(&mut self, scope: &DesiredScope, live: &LiveScope, owner: Owner<'_>, goal: Goal) {
+        let name = &scope.name;
+        let Goal {
+            roles,
+            after,
+            drifted: _,
+            mut entry,
+        } = goal;
+        if owner.is_none() {
+            entry.origin = Origin::Adopted;
         }
-        for (reason, entries) in withheld {
-            self.skip(name, reason, entries);
-        }
-        if differs {
-            let origin = if owner.is_some() {
-                origin
-            } else {
-                Origin::Adopted
-            };
-            let mut refusals = self.takeover_unless(owner.is_some(), scope, live, "change it");
-            refusals.extend(self.role_refusals(scope, live, &roles, &after));
-            let removals = role_removals(name, &roles);
-            let entry = OwnedScope {
-                origin,
-                ..new_entry
-            };
-            let intent = Intent::UpdateScope {
-                name: name.clone(),
-                display_name: after.display_name.clone(),
-                description: after.description.clone(),
-                roles: after.roles.iter().cloned().collect(),
-                entry: entry.clone(),
-            };
-            self.push(PlannedChange {
-                change: Change::UpdateScope {
-                    id: live.remote_id.clone(),
-                    before,
-                    after,
-                },
-                object: ObjectRef::scope(name, live.remote_id.as_ref()),
-                manifest: Some(scope.source.clone()),
-                reason: Reason::ValueDiffers,
-                remark: None,
-                facts: BTreeSet::new(),
-                refusals,
-                depends_on: BTreeSet::new(),
-                removals,
-                intent: Some(intent),
-                record: entry_record(name, entry, owner),
-            });
+        let mut refusals = self.takeover_unless(owner.is_some(), scope, live, "change it");
+        refusals.extend(self.role_refusals(scope, live, &roles, &after));
+        let intent = Intent::UpdateScope {
+            name: name.clone(),
+            display_name: after.display_name.clone(),
+            description: after.description.clone(),
+            roles: after.roles.iter().cloned().collect(),
+            entry: entry.clone(),
+        };
+        self.push(PlannedChange {
+            change: Change::UpdateScope {
+                id: live.remote_id.clone(),
+                before: state(live),
+                after,
+            },
+            object: ObjectRef::scope(name, live.remote_id.as_ref()),
+            manifest: Some(scope.source.clone()),
+            reason: Reason::ValueDiffers,
+            remark: None,
+            facts: BTreeSet::new(),
+            refusals,
+            depends_on: BTreeSet::new(),
+            removals: role_removals(name, &roles),
+            intent: Some(intent),
+            record: entry_record(name, entry, owner),
+        });
+    }
+
+    /// A live scope that holds what it is to hold: the inventory learns of it, if it may be ours.
+    fn equal(
+        &mut self,
+        scope: &DesiredScope,
+        live: &LiveScope,
+        owner: Owner<'_>,
+        entry: OwnedScope,
+    ) {
+        let name = &scope.name;
+        if owner.is_none() && self.context.desired.target.adoption == Adoption::Never {
+            self.plan.refusals.push(Refusal::of(
+                Rule::AdoptionNever,
+                &ObjectRef::scope(name, live.remote_id.as_ref()),
+                format!("{name} is live and not ours, and its target says `adoption: Never`"),
+                WayThrough::AllowAdoption,
+            ));
             return;
         }
-        if owner.is_none() {
-            if adoption == Adoption::Never {
-                self.plan.refusals.push(Refusal::of(
-                    Rule::AdoptionNever,
-                    &ObjectRef::scope(name, live.remote_id.as_ref()),
-                    format!("{name} is live and not ours, and its target says `adoption: Never`"),
-                    WayThrough::AllowAdoption,
-                ));
-                return;
-            }
-            if live.inherited {
-                self.plan.unchanged += 1;
-                return;
-            }
-        }
         self.plan.unchanged += 1;
-        let recorded = self.context.owned.scopes.get(name) == Some(&new_entry);
-        if !recorded {
-            self.plan.records.push(entry_record(name, new_entry, owner));
+        let is_nobodys = owner.is_none() && live.inherited;
+        let is_recorded = self.context.owned.scopes.get(name) == Some(&entry);
+        if !is_nobodys && !is_recorded {
+            self.plan.records.push(entry_record(name, entry, owner));
         }
     }
 }

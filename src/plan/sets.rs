@@ -52,6 +52,19 @@ pub(super) struct Resolved<T> {
     pub(super) foreign: BTreeSet<T>,
 }
 
+impl<T: ToString> Resolved<T> {
+    /// What is left as it is, by the reason, for people.
+    pub(super) fn left(&self) -> BTreeMap<SkipReason, Vec<String>> {
+        let mut left: BTreeMap<SkipReason, Vec<String>> = BTreeMap::new();
+        let drifted = self.drifted.iter().map(|entry| (SkipReason::Drift, entry));
+        let withheld = self.withheld.iter().map(|(entry, reason)| (*reason, entry));
+        for (reason, entry) in withheld.chain(drifted) {
+            left.entry(reason).or_default().push(entry.to_string());
+        }
+        left
+    }
+}
+
 impl<T: Ord + Clone> ThreeWay<'_, T> {
     pub(super) fn resolve(&self) -> Resolved<T> {
         let effective = |set: &BTreeSet<T>| match self.everything {

@@ -196,8 +196,12 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
         let mut refusals = Vec::new();
         if !users.is_empty() {
             let message = format!("{name} is used by {}, which would lose it", list(&users));
-            let way = WayThrough::FreeConsumers;
-            let refusal = Refusal::of(Rule::UnmanagedConsumers, &object, message, way);
+            // No approval makes the system delete what its APIs require.
+            let (rule, way) = match &live.consumers {
+                Consumers::Usages(_) => (Rule::InUse, WayThrough::FreeOperations),
+                _ => (Rule::UnmanagedConsumers, WayThrough::FreeConsumers),
+            };
+            let refusal = Refusal::of(rule, &object, message, way);
             refusals.push(refusal.counted(0, users.len() as u64));
         }
         let remark = match (&live.consumers, users.is_empty()) {

@@ -330,7 +330,9 @@ fn a_scope_that_somebody_unknown_uses_is_not_deleted_without_a_word() {
     let publisher = World::of(crate::model::System::Wso2Publisher)
         .has_so("a", operations)
         .owns("a", Created);
-    assert_eq!(publisher.says(), ["delete a; unmanaged_consumers"]);
+    // An approval would not make it go.
+    assert_eq!(publisher.says(), ["delete a; in_use"]);
+    assert!(!Rule::InUse.is_liftable());
     // Where nobody can tell, the plan says so.
     let unknown = World::wso2().made("a").plan();
     assert!(unknown.changes[0].facts.contains("consumers: unknown"));

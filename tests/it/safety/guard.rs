@@ -510,7 +510,7 @@ fn a_shared_scope_that_apis_use_is_not_deleted() {
     let ran = case.sync(&[]).exits(REFUSED);
     assert_eq!(
         (ran.refusals(), case.scopes().len()),
-        (vec!["unmanaged_consumers a".to_owned()], 2)
+        (vec!["in_use a".to_owned()], 2)
     );
     assert!(
         ran.losses().contains(&"2 API operations a".to_owned()),
