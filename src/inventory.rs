@@ -12,6 +12,7 @@ use std::io;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -123,6 +124,8 @@ pub enum InventoryError {
 /// A write that is about to be sent.
 #[derive(Debug, Clone)]
 pub struct Sending {
+    /// When.
+    pub at: Timestamp,
     /// What will be ours if it takes effect.
     pub intent: Option<Intent>,
     /// What it takes away, where nobody approved that.

@@ -34,7 +34,9 @@ pub use name::{
     AppIdentity, AppOwner, AppRef, ConsumerKey, Lineage, LiveIdentity, RemoteId, RoleName,
     ScopeName, TargetId,
 };
-pub use owned::{Applied, Intent, Origin, Owned, OwnedApp, OwnedScope, Record, Tightening};
+pub use owned::{
+    Applied, Intent, OpenIntent, Origin, Owned, OwnedApp, OwnedScope, Record, Tightening,
+};
 pub use removal::{Counted, PastRemoval, Removal, Removals};
 pub use source::{InvalidRepository, ManifestRef, Repository, Source, SourceFile};
 pub use system::{Capabilities, Rename, Reread, System};

@@ -42,7 +42,7 @@ mod sets;
 pub mod settle;
 pub mod targets;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod words;
 
 use crate::diagnostic::{Diagnostic, codes};
@@ -444,7 +444,7 @@ pub fn plan_target(
     plan.lineage.clone_from(&owned.lineage);
     plan.writes = owned.writes;
     let is_known = owned.known;
-    let (owned, learned) = settle::settle(desired, live, owned);
+    let (owned, learned) = settle::settle(desired, live, owned, options.now);
     plan.records = learned;
 
     let context = Context {

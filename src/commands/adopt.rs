@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::session::Session;
 use super::{Exit, Stop, apply, hint, output};
 use crate::cli::{self, Only};
@@ -109,7 +111,8 @@ async fn take<'a>(
     let target = &reading.desired.target.id;
     // What a killed run left open is settled first, and what was renamed goes by its present name.
     let owned = ledger.owned(&live.identity).await;
-    let (owned, learned): (Cow<'_, _>, _) = settle(&reading.desired, live, &owned);
+    let (owned, learned): (Cow<'_, _>, _) =
+        settle(&reading.desired, live, &owned, Timestamp::now());
     let failed = |error| Stop::failed(super::sentence(&error));
     let recorded = ledger.record(&live.identity, target, learned).await;
     recorded.map_err(failed)?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answered, InventoryError, Sending, WriteNumber, files};
 use crate::model::target::LONGEST_WINDOW;
 use crate::model::{
-    AppRef, Intent, Lineage, LiveIdentity, Owned, OwnedApp, OwnedScope, PastRemoval, Record,
+    AppRef, Lineage, LiveIdentity, OpenIntent, Owned, OwnedApp, OwnedScope, PastRemoval, Record,
     Removals, ScopeName, TargetId,
 };
 
@@ -41,7 +41,7 @@ struct Section {
     #[serde(default)]
     apps: Vec<AppEntry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    intents: Vec<Intent>,
+    intents: Vec<OpenIntent>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     removals: Vec<PastRemoval>,
 }
@@ -115,12 +115,18 @@ impl Step {
     /// A write that is about to be sent.
     pub(super) fn prepared(number: WriteNumber, sending: Sending) -> Vec<Self> {
         let Sending {
+            at,
             intent,
             removals,
             entry,
         } = sending;
-        let intent = intent.map(Record::Intent).into_iter();
-        let records = intent.chain([Record::Write]).map(Self::record);
+        let open = |intent| OpenIntent {
+            at,
+            intent,
+            removals: removals.clone(),
+        };
+        let intent = intent.map(open).map(Record::Intent);
+        let records = intent.into_iter().chain([Record::Write]).map(Self::record);
         let removals = removals.into_iter().map(Self::Removal);
         records
             .chain(removals)
@@ -294,14 +300,14 @@ impl Snapshot {
         known.target = line.target;
         for step in line.steps {
             match step {
-                Step::Record(record) => known.owned.record(*record),
-                Step::Removal(removal) => known.removals.0.push(removal),
-                Step::NotRemoved(removal) => {
-                    let last = known.removals.0.iter().rposition(|past| *past == removal);
-                    if let Some(last) = last {
-                        known.removals.0.remove(last);
+                Step::Record(record) => {
+                    if let Record::NotRemoved(removal) = record.as_ref() {
+                        known.not_removed(removal);
                     }
+                    known.owned.record(*record);
                 }
+                Step::Removal(removal) => known.removals.0.push(removal),
+                Step::NotRemoved(removal) => known.not_removed(&removal),
                 Step::Sent(number, entry) => drop(self.unanswered.insert(number, entry)),
                 Step::Answered(number) => drop(self.unanswered.remove(&number)),
             }
@@ -319,6 +325,15 @@ impl Snapshot {
             lineage: self.lineage.clone(),
             generation: self.generation,
             identities,
+        }
+    }
+}
+
+impl Known {
+    fn not_removed(&mut self, removal: &PastRemoval) {
+        let mut all = self.removals.0.iter();
+        if let Some(last) = all.rposition(|past| past == removal) {
+            self.removals.0.remove(last);
         }
     }
 }

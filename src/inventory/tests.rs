@@ -68,6 +68,7 @@ async fn close(ledger: FileLedger) {
 /// A write of that name.
 fn sending(name: &str, removals: Vec<PastRemoval>) -> Sending {
     Sending {
+        at: Timestamp::now(),
         intent: None,
         removals,
         entry: json!({ "object": name, "outcome": "unknown" }),

@@ -50,6 +50,21 @@ pub enum Consumers {
     Usages(u64),
 }
 
+impl Consumers {
+    /// What a delete rests on: a line for each that would lose the scope.
+    pub fn facts(&self) -> BTreeSet<String> {
+        match self {
+            Self::Unknown => ["consumers: unknown".to_owned()].into(),
+            Self::Usages(0) => BTreeSet::new(),
+            Self::Usages(count) => [format!("consumers: {count} usages")].into(),
+            Self::Apps(apps) => apps
+                .iter()
+                .map(|app| format!("consumer: {}", app.path()))
+                .collect(),
+        }
+    }
+}
+
 /// An app as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::desired::DeletionPolicy;
 use super::name::{AppRef, Lineage, RemoteId, RoleName, ScopeName};
+use super::removal::PastRemoval;
 use super::source::{ManifestRef, SourceFile};
 
 /// The inventory's knowledge of one live identity.
@@ -23,7 +24,7 @@ pub struct Owned {
     /// The app scope sets, by app with its key.
     pub apps: BTreeMap<AppRef, OwnedApp>,
     /// Writes that were about to be sent: what is live as it was to be since then is our doing, even if the answer was lost.
-    pub intents: Vec<Intent>,
+    pub intents: Vec<OpenIntent>,
 }
 
 /// How an object came to be ours.
@@ -152,7 +153,20 @@ impl OwnedApp {
     }
 }
 
-/// A write that was about to be sent, kept until its outcome is recorded.
+/// A write that was about to be sent, and whose outcome is not recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OpenIntent {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub intent: Intent,
+    /// What the window counts for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removals: Vec<PastRemoval>,
+}
+
+/// What a write was to do, kept until its outcome is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     rename_all = "camelCase",
@@ -211,6 +225,21 @@ pub enum Intent {
         /// What the inventory will say of it.
         entry: OwnedApp,
     },
+    /// A scope of ours is being deleted.
+    DeleteScope {
+        /// The name by which the inventory knows it.
+        name: ScopeName,
+        /// Its live name.
+        live: ScopeName,
+        /// Its id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remote_id: Option<RemoteId>,
+    },
+    /// An app of ours is being detached.
+    DetachApp {
+        /// The app.
+        app: AppRef,
+    },
 }
 
 /// One step of the inventory's history: what a run learned or did. Replaying the steps over an [`Owned`] gives the next.
@@ -264,7 +293,7 @@ pub enum Record {
         by: Tightening,
     },
     /// A write is about to be sent.
-    Intent(Intent),
+    Intent(OpenIntent),
     /// The intent for a scope is settled, one way or the other.
     SettledScope {
         /// Its name.
@@ -275,6 +304,8 @@ pub enum Record {
         /// The app.
         app: AppRef,
     },
+    /// A removal that was sent turned out not to have been made: the window does not count it.
+    NotRemoved(PastRemoval),
     /// A write is about to be sent.
     Write,
     /// The inventory knows the identity from here on.
@@ -282,9 +313,13 @@ pub enum Record {
 }
 
 impl Record {
-    /// Whether it is learned even from a run that a rule stops: it does no more than protect what is ours already.
+    /// Whether it is learned even from a run that a rule stops: it does no more than protect what is ours already, or says
+    /// what did not happen.
     pub fn only_protects(&self) -> bool {
-        matches!(self, Self::TightenScope { .. } | Self::TightenApp { .. })
+        matches!(
+            self,
+            Self::TightenScope { .. } | Self::TightenApp { .. } | Self::NotRemoved(_)
+        )
     }
 }
 
@@ -315,10 +350,20 @@ impl Intent {
     }
 
     /// Whether `other` is about the same object.
-    fn same_object(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::SetAppScopes { app: a, .. }, Self::SetAppScopes { app: b, .. }) => a == b,
-            _ => self.scope().is_some() && self.scope() == other.scope(),
+    pub fn same_object(&self, other: &Self) -> bool {
+        (self.scope(), self.app()) == (other.scope(), other.app())
+    }
+
+    /// The step that says that its outcome is known, and that nothing came of it.
+    pub fn settled(&self) -> Record {
+        match self {
+            Self::CreateScope { name, .. }
+            | Self::UpdateScope { name, .. }
+            | Self::RenameScope { name, .. }
+            | Self::DeleteScope { name, .. } => Record::SettledScope { name: name.clone() },
+            Self::SetAppScopes { app, .. } | Self::DetachApp { app } => {
+                Record::SettledApp { app: app.clone() }
+            }
         }
     }
 
@@ -327,8 +372,17 @@ impl Intent {
         match self {
             Self::CreateScope { name, .. }
             | Self::UpdateScope { name, .. }
-            | Self::RenameScope { name, .. } => Some(name),
-            Self::SetAppScopes { .. } => None,
+            | Self::RenameScope { name, .. }
+            | Self::DeleteScope { name, .. } => Some(name),
+            Self::SetAppScopes { .. } | Self::DetachApp { .. } => None,
+        }
+    }
+
+    /// The app that it is about.
+    fn app(&self) -> Option<&AppRef> {
+        match self {
+            Self::SetAppScopes { app, .. } | Self::DetachApp { app } => Some(app),
+            _ => None,
         }
     }
 }
@@ -351,11 +405,12 @@ impl OwnedScope {
 impl Owned {
     /// Every file that is recorded, some more than once.
     pub fn files(&self) -> impl Iterator<Item = &SourceFile> {
-        let intents = self.intents.iter().flat_map(|intent| match intent {
+        let intents = self.intents.iter().flat_map(|open| match &open.intent {
             Intent::CreateScope { entry, .. }
             | Intent::UpdateScope { entry, .. }
             | Intent::RenameScope { entry, .. } => entry.files().collect::<Vec<_>>(),
             Intent::SetAppScopes { entry, .. } => vec![&entry.source.file],
+            Intent::DeleteScope { .. } | Intent::DetachApp { .. } => Vec::new(),
         });
         let scopes = self.scopes.values().flat_map(OwnedScope::files);
         let apps = self.apps.values().map(|entry| &entry.source.file);
@@ -384,6 +439,7 @@ impl Owned {
                 self.scopes.insert(name, entry);
             }
             Record::ForgetScope { name } => {
+                self.settle_deletion(&name);
                 self.scopes.remove(&name);
             }
             Record::App { app, entry } => {
@@ -391,42 +447,52 @@ impl Owned {
                 self.apps.insert(app, entry);
             }
             Record::ForgetApp { app } => {
+                self.settle_app(&app);
                 self.apps.remove(&app);
             }
             Record::TightenScope { name, by } => {
                 if let Some(entry) = self.scopes.get_mut(&name) {
                     entry.tighten(&by);
                 }
-                for intent in &mut self.intents {
-                    intent.tighten_scope(&name, &by);
+                for open in &mut self.intents {
+                    open.intent.tighten_scope(&name, &by);
                 }
             }
             Record::TightenApp { app, by } => {
                 if let Some(entry) = self.apps.get_mut(&app) {
                     entry.tighten(&by);
                 }
-                for intent in &mut self.intents {
-                    intent.tighten_app(&app, &by);
+                for open in &mut self.intents {
+                    open.intent.tighten_app(&app, &by);
                 }
             }
             Record::Intent(intent) => {
-                self.intents.retain(|other| !other.same_object(&intent));
+                self.intents
+                    .retain(|open| !open.intent.same_object(&intent.intent));
                 self.intents.push(intent);
             }
             Record::SettledScope { name } => self.settle_scope(&name),
             Record::SettledApp { app } => self.settle_app(&app),
             Record::Write => self.writes += 1,
-            Record::Start => {}
+            // Removals are kept beside what is owned.
+            Record::Start | Record::NotRemoved(_) => {}
         }
+    }
+
+    /// A name that moved is forgotten as well, and what was about to be made under it is not.
+    fn settle_deletion(&mut self, deleted: &ScopeName) {
+        self.intents.retain(
+            |open| !matches!(&open.intent, Intent::DeleteScope { name, .. } if name == deleted),
+        );
     }
 
     fn settle_scope(&mut self, settled: &ScopeName) {
         self.intents
-            .retain(|intent| intent.scope() != Some(settled));
+            .retain(|open| open.intent.scope() != Some(settled));
     }
 
     fn settle_app(&mut self, settled: &AppRef) {
         self.intents
-            .retain(|intent| !matches!(intent, Intent::SetAppScopes { app, .. } if app == settled));
+            .retain(|open| open.intent.app() != Some(settled));
     }
 }

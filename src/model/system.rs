@@ -61,6 +61,8 @@ pub struct Capabilities {
     pub empty_roles_open_to_all: bool,
     /// When full lists are read again.
     pub reread: Reread,
+    /// The system tells who uses a scope.
+    pub tells_consumers: bool,
     /// The longest description, in characters.
     pub description_length: usize,
     /// The longest role name, in characters.
@@ -90,6 +92,7 @@ impl System {
             rename: Rename::No,
             empty_roles_open_to_all: true,
             reread: Reread::PerLevel,
+            tells_consumers: false,
             description_length: 512,
             role_length: 255,
         };
@@ -100,12 +103,14 @@ impl System {
                 detach: true,
                 rename: Rename::InPlace,
                 empty_roles_open_to_all: false,
+                tells_consumers: true,
                 description_length: 255,
                 ..wso2
             },
             Self::Wso2ScopeRegistration => wso2,
             Self::Wso2Publisher => Capabilities {
                 display_name: true,
+                tells_consumers: true,
                 ..wso2
             },
             Self::ApigeeEdge | Self::ApigeeX => Capabilities {

@@ -568,7 +568,7 @@ impl<'a> Planner<'_, 'a> {
                     holder: None,
                     count: 1,
                 }],
-                intent: None,
+                intent: Some(Intent::DetachApp { app: app.clone() }),
                 record: Record::ForgetApp { app },
             });
         }

@@ -13,7 +13,7 @@ use super::digest::Digest;
 use super::rule::{Refusal, Rule, Stops, WayThrough};
 use super::{Mode, Plan, PlannedChange, SkipReason, Summary, TargetPlan};
 use crate::model::target::{Approval, Thresholds};
-use crate::model::{Counted, Removal, Removals, TargetId};
+use crate::model::{Counted, PastRemoval, Record, Removal, Removals, TargetId};
 
 /// What the guard measures one target against.
 #[derive(Debug, Clone, Default)]
@@ -314,11 +314,17 @@ fn thresholds(plan: &TargetPlan, limits: &Limits, now: Timestamp) -> Vec<Refusal
         i64::try_from(limits.thresholds.window_seconds).unwrap_or(i64::MAX),
     );
     let mut before: BTreeMap<(Counted, Option<&str>), u64> = BTreeMap::new();
+    // What the plan's own reading shows not to have been made does not count.
+    let not_made = |past: &PastRemoval| {
+        let mut learned = plan.records.iter();
+        learned.any(|record| matches!(record, Record::NotRemoved(removal) if removal == past))
+    };
     for past in limits
         .window
         .0
         .iter()
         .filter(|past| (SignedDuration::ZERO..window).contains(&now.duration_since(past.at)))
+        .filter(|past| !not_made(past))
     {
         add(&mut before, &past.removal);
     }

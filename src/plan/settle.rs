@@ -1,6 +1,6 @@
 //! What the inventory turns out to know once the picture is held against it, before anything is planned.
 //!
-//! - Writes whose record was lost, to a kill or to an answer that never came: their intents took effect or did not.
+//! - Writes whose record was lost, to a kill or to an answer that never came: what of their intents shows.
 //! - Objects whose scope somebody renamed to a name that a manifest declares: their entries go by that name.
 //!
 //! Both are learned without a write, and planning starts from what was learned, so that a run that was killed between any
@@ -9,9 +9,12 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
+
+use super::TOMBSTONE;
 use crate::model::{
-    AppRef, DesiredTarget, Intent, Live, LiveApp, LiveAppScopes, LiveScope, Owned, OwnedScope,
-    Record, RemoteId, RoleName, ScopeName,
+    AppRef, DesiredTarget, Intent, Live, LiveApp, LiveAppScopes, LiveScope, OpenIntent, Owned,
+    OwnedApp, OwnedScope, Record, RemoteId, ScopeName,
 };
 
 /// The inventory as it should be, and the records that make it so.
@@ -19,8 +22,9 @@ pub fn settle<'a>(
     desired: &DesiredTarget,
     live: &Live,
     owned: &'a Owned,
+    now: Timestamp,
 ) -> (Cow<'a, Owned>, Vec<Record>) {
-    let mut records = intents(live, owned);
+    let mut records = intents(live, owned, now);
     let mut owned = Cow::Borrowed(owned);
     take(&records, &mut owned);
     let moved = moved(desired, live, &owned);
@@ -88,102 +92,210 @@ pub(super) fn by_id(live: &Live) -> BTreeMap<&RemoteId, &ScopeName> {
         .collect()
 }
 
-/// Every intent is settled, one way or the other.
-fn intents(live: &Live, owned: &Owned) -> Vec<Record> {
-    if owned.intents.is_empty() {
-        return Vec::new();
-    }
+/// How long an intent stays open while no reading shows what came of it: a list may lag, and what shows much later is more
+/// likely somebody else's.
+const OPEN: SignedDuration = TOMBSTONE;
+
+/// What came of each intent, as far as this picture tells.
+///
+/// | intent | the picture | result |
+/// |---|---|---|
+/// | create | as it was sent, or some of what was sent shows | ours |
+/// | create | absent, or nothing of it shows | stays open |
+/// | update, list of an app | as it was sent | applied |
+/// | update, list of an app | entries that were to be added show | those are ours |
+/// | update, list of an app | nothing of it shows | stays open |
+/// | rename | under the new name | applied |
+/// | rename | else | stays open |
+/// | delete, detach | gone | forgotten |
+/// | delete, detach | there | not made |
+///
+/// What stays open does so for a day, or until a newer write to the same object.
+fn intents(live: &Live, owned: &Owned, now: Timestamp) -> Vec<Record> {
     let apps = apps(live);
-    let owned_ids: BTreeSet<&RemoteId> = owned
-        .scopes
-        .values()
-        .filter_map(|entry| entry.remote_id.as_ref())
-        .collect();
-    // Where a scope has no id, what is there now appeared since the intent, whatever was known by its name before.
-    let is_owned = |found: &LiveScope| {
-        let id = found.remote_id.as_ref();
-        id.is_some_and(|id| owned_ids.contains(id))
+    let seen = Seen { live, apps, owned };
+    let settle = |open: &OpenIntent| {
+        let found = seen.result(&open.intent);
+        if found.is_empty() && now.duration_since(open.at) > OPEN {
+            return vec![open.intent.settled()];
+        }
+        let not_made = found.contains(&open.intent.settled());
+        let not_removed = open.removals.iter().filter(|_| not_made).cloned();
+        found
+            .into_iter()
+            .chain(not_removed.map(Record::NotRemoved))
+            .collect()
     };
-    // Of two scopes of one name nobody can tell which is the one that was written.
-    let scope = |name: &ScopeName| {
-        live.scopes
-            .get(name)
-            .filter(|_| !live.duplicates.contains(name))
-    };
-    let nothing = |name: &ScopeName| Record::SettledScope { name: name.clone() };
-    let settle = |intent: &Intent| match intent {
-        Intent::CreateScope {
-            name,
-            display_name,
-            description,
-            roles,
-            entry,
-        } => scope(name)
-            .filter(|found| {
-                !is_owned(found)
-                    && is_as_sent(found, display_name.as_ref(), description.as_ref(), roles)
-            })
-            .map_or_else(|| nothing(name), |found| ours(found, entry)),
-        Intent::UpdateScope {
-            name,
-            display_name,
-            description,
-            roles,
-            entry,
-        } => scope(name)
-            .filter(|found| {
-                found.remote_id == entry.remote_id
-                    && is_as_sent(found, display_name.as_ref(), description.as_ref(), roles)
-            })
-            .map_or_else(|| nothing(name), |found| ours(found, entry)),
-        Intent::RenameScope {
-            name,
-            entry,
-            replaces,
-        } => scope(name)
-            .filter(|found| found.remote_id.is_some() && found.remote_id == entry.remote_id)
-            .map_or_else(
-                || nothing(name),
-                |_| Record::Scope {
+    owned.intents.iter().flat_map(settle).collect()
+}
+
+/// What intents are held against.
+struct Seen<'a> {
+    live: &'a Live,
+    apps: BTreeMap<&'a AppRef, &'a LiveAppScopes>,
+    owned: &'a Owned,
+}
+
+impl Seen<'_> {
+    /// What an intent turned out to have done; nothing while it stays open.
+    fn result(&self, intent: &Intent) -> Vec<Record> {
+        let record = match intent {
+            Intent::CreateScope { name, entry, .. } => self
+                .scope(name)
+                .filter(|found| !self.is_owned(found) && shows(found, intent))
+                .map(|found| ours(found, entry.clone())),
+            Intent::UpdateScope { name, entry, .. } => {
+                let found = self.scope(name);
+                let found = found.filter(|found| found.remote_id == entry.remote_id);
+                found.and_then(|found| {
+                    if is_as_sent(found, intent) {
+                        return Some(ours(found, entry.clone()));
+                    }
+                    let known = self.owned.scopes.get(name).unwrap_or(entry);
+                    let known = with_roles_that_show(found, known, entry)?;
+                    Some(ours(found, known))
+                })
+            }
+            Intent::RenameScope {
+                name,
+                entry,
+                replaces,
+            } => self
+                .scope(name)
+                .filter(|found| found.remote_id.is_some() && found.remote_id == entry.remote_id)
+                .map(|_| Record::Scope {
                     name: name.clone(),
                     entry: entry.clone(),
                     replaces: Some(replaces.clone()).filter(|old| old != name),
-                },
-            ),
-        Intent::SetAppScopes { app, scopes, entry } => {
-            if apps.get(app).is_some_and(|live| live.scopes == *scopes) {
-                Record::App {
-                    app: app.clone(),
-                    entry: entry.clone(),
-                }
-            } else {
-                Record::SettledApp { app: app.clone() }
+                }),
+            Intent::SetAppScopes { app, scopes, entry } => self.apps.get(app).and_then(|found| {
+                let entry = if found.scopes == *scopes {
+                    entry.clone()
+                } else {
+                    with_scopes_that_show(found, self.owned.apps.get(app), entry)?
+                };
+                let app = app.clone();
+                Some(Record::App { app, entry })
+            }),
+            Intent::DeleteScope {
+                name,
+                live,
+                remote_id,
+            } => {
+                let is_there = match remote_id {
+                    Some(_) => {
+                        let mut scopes = self.live.scopes.values();
+                        scopes.any(|found| found.remote_id == *remote_id)
+                    }
+                    None => self.live.scopes.contains_key(live),
+                };
+                Some(if is_there {
+                    intent.settled()
+                } else {
+                    Record::ForgetScope { name: name.clone() }
+                })
             }
-        }
-    };
-    owned.intents.iter().map(settle).collect()
+            Intent::DetachApp { app } => Some(if self.apps.contains_key(app) {
+                intent.settled()
+            } else {
+                Record::ForgetApp { app: app.clone() }
+            }),
+        };
+        record.into_iter().collect()
+    }
+
+    /// A live scope. Of two of one name nobody can tell which is the one that was written.
+    fn scope(&self, name: &ScopeName) -> Option<&LiveScope> {
+        let found = self.live.scopes.get(name);
+        found.filter(|_| !self.live.duplicates.contains(name))
+    }
+
+    /// Whether it is known by its id. Where a scope has none, what is there now appeared since the intent, whatever was
+    /// known by its name before.
+    fn is_owned(&self, found: &LiveScope) -> bool {
+        let mut entries = self.owned.scopes.values();
+        found.remote_id.is_some() && entries.any(|entry| entry.remote_id == found.remote_id)
+    }
 }
 
-fn ours(found: &LiveScope, entry: &OwnedScope) -> Record {
+fn ours(found: &LiveScope, entry: OwnedScope) -> Record {
     Record::Scope {
         name: found.name.clone(),
         entry: OwnedScope {
             remote_id: found.remote_id.clone(),
-            ..entry.clone()
+            ..entry
         },
         replaces: None,
     }
 }
 
-fn is_as_sent(
+/// What is known of a scope, with the roles that an update was to add and that show.
+fn with_roles_that_show(
     found: &LiveScope,
-    display_name: Option<&String>,
-    description: Option<&String>,
-    roles: &BTreeSet<RoleName>,
-) -> bool {
+    known: &OwnedScope,
+    sent: &OwnedScope,
+) -> Option<OwnedScope> {
+    let mut entry = known.clone();
+    let applied = entry.applied.roles.get_or_insert_default();
+    let before = applied.len();
+    for (role, sources) in sent.applied.roles.iter().flatten() {
+        if found.roles.contains(role) && !applied.contains_key(role) {
+            applied.insert(role.clone(), sources.clone());
+        }
+    }
+    (applied.len() > before).then_some(entry)
+}
+
+/// What is known of an app's list, with the scopes that a write was to add and that show.
+fn with_scopes_that_show(
+    found: &LiveAppScopes,
+    known: Option<&OwnedApp>,
+    sent: &OwnedApp,
+) -> Option<OwnedApp> {
+    let mut entry = known.cloned().unwrap_or_else(|| OwnedApp {
+        applied: BTreeSet::new(),
+        ..sent.clone()
+    });
+    let before = entry.applied.len();
+    let shown = sent.applied.intersection(&found.scopes).cloned();
+    entry.applied.extend(shown);
+    (entry.applied.len() > before).then_some(entry)
+}
+
+/// Whether something of what was to be made shows: more than its name, which anybody may give.
+fn shows(found: &LiveScope, intent: &Intent) -> bool {
+    let Intent::CreateScope {
+        description, roles, ..
+    } = intent
+    else {
+        return false;
+    };
+    let text = description.as_ref().filter(|text| !text.is_empty());
+    let has_text = text.is_some() && text == found.description.as_ref();
+    let has_roles = !roles.is_empty() && roles.iter().all(|role| found.roles.contains(role));
+    has_text || has_roles || is_as_sent(found, intent)
+}
+
+/// Whether a scope is just as it was sent.
+fn is_as_sent(found: &LiveScope, intent: &Intent) -> bool {
+    let (Intent::CreateScope {
+        display_name,
+        description,
+        roles,
+        ..
+    }
+    | Intent::UpdateScope {
+        display_name,
+        description,
+        roles,
+        ..
+    }) = intent
+    else {
+        return false;
+    };
     let text = |text: Option<&String>| text.cloned().unwrap_or_default();
-    text(description) == text(found.description.as_ref())
-        && (display_name.is_none() || display_name == found.display_name.as_ref())
+    text(description.as_ref()) == text(found.description.as_ref())
+        && (display_name.is_none() || display_name == &found.display_name)
         && *roles == found.roles.iter().cloned().collect()
 }
 

@@ -28,6 +28,7 @@ struct State {
     live: Live,
     made: u64,
     requests: Requests,
+    surprises: Vec<String>,
 }
 
 impl Memory {
@@ -37,6 +38,7 @@ impl Memory {
             live,
             made: 0,
             requests: Requests::default(),
+            surprises: Vec::new(),
         };
         Self {
             system,
@@ -47,6 +49,21 @@ impl Memory {
     /// Everything that it holds.
     pub fn live(&self) -> Live {
         self.state().live.clone()
+    }
+
+    /// Which system it is.
+    pub fn system(&self) -> System {
+        self.system
+    }
+
+    /// Changes it, as somebody else would.
+    pub fn edit(&self, edit: impl FnOnce(&mut Live)) {
+        edit(&mut self.state().live);
+    }
+
+    /// Writes that found something other than what they were planned from. No real system looks: what was there is lost.
+    pub fn surprises(&self) -> Vec<String> {
+        self.state().surprises.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -116,6 +133,10 @@ impl Apply for Memory {
         let mut state = self.state();
         state.requests.total += 1;
         state.requests.writes += 1;
+        if state.is_surprising(self.system, &change) {
+            let surprise = format!("{change:?} finds {:?}", state.live);
+            state.surprises.push(surprise);
+        }
         state.write(self.system, &change).map_err(failed)
     }
 }
@@ -154,6 +175,43 @@ impl State {
             Change::DetachApp { app, .. } => drop(self.live.apps.remove(app)),
         }
         Ok(Applied::done())
+    }
+
+    /// Whether a write finds something other than what it was planned from.
+    fn is_surprising(&self, system: System, change: &Change) -> bool {
+        let is = |id: Option<&RemoteId>, before: &ScopeState| {
+            let name = self.find(id, &before.name).ok();
+            let live = name.and_then(|name| self.live.scopes.get(&name));
+            live.is_some_and(|live| {
+                live.name == before.name && same(live, &held(system, before, id.cloned()))
+            })
+        };
+        let list = |app: &AppRef| {
+            let mut present = self.live.apps.values().filter_map(|live| match live {
+                LiveApp::Present(list) => Some(list),
+                LiveApp::Absent { .. } => None,
+            });
+            present.find(|list| list.app == *app)
+        };
+        match change {
+            Change::CreateScope { after } => self.live.scopes.contains_key(&after.name),
+            Change::UpdateScope { id, before, .. } | Change::DeleteScope { id, before } => {
+                !is(id.as_ref(), before)
+            }
+            Change::RenameScope { id, before, .. } => !is(Some(id), before),
+            Change::AttachApp { app, .. } => list(app).is_some(),
+            Change::ReplaceAppScopes {
+                app,
+                before,
+                inherited,
+                ..
+            } => {
+                list(app).is_none_or(|list| list.scopes != *before || list.inherited != *inherited)
+            }
+            Change::DetachApp { app, before } => {
+                list(app).is_none_or(|list| list.scopes != *before)
+            }
+        }
     }
 
     /// Makes a scope. An equal one that is there is found.
@@ -304,10 +362,11 @@ fn held(system: System, state: &ScopeState, remote_id: Option<RemoteId>) -> Live
     }
 }
 
-/// Whether two scopes hold the same, whatever the order of their roles.
+/// Whether two scopes hold the same, whatever the order of their roles. No description and an empty one are the same.
 fn same(a: &LiveScope, b: &LiveScope) -> bool {
+    let text = |scope: &LiveScope| scope.description.clone().unwrap_or_default();
     let roles = |scope: &LiveScope| scope.roles.iter().cloned().collect::<BTreeSet<_>>();
-    a.description == b.description && a.display_name == b.display_name && roles(a) == roles(b)
+    text(a) == text(b) && a.display_name == b.display_name && roles(a) == roles(b)
 }
 
 fn conflict(message: &str) -> Cause {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::judge::options;
 use super::reading::interest;
 use super::{Judging, Reading, Systems, Wanted};
-use crate::apply::{Progress, Report, Run, TargetReport, Work, run_target};
+use crate::apply::{PATIENCE, Progress, Report, Run, TargetReport, Work, run_target};
 use crate::inventory::Ledger;
 use crate::model::{Live, Owned, TargetId};
 use crate::plan::guard::ApprovedPlan;
@@ -76,6 +76,7 @@ pub(crate) async fn execute(
             provider,
             max_in_flight: desired.target.limits.max_in_flight,
             interest: interest(desired),
+            patience: PATIENCE,
             replan: &replan,
         };
         run_target(&run, approved, &work).await

@@ -302,9 +302,11 @@ fn every_kind_of_change_on_onelogin_is_one_write() {
             format!("1 x POST {scopes} 200"),
             format!("1 x {ONELOGIN_TOKEN}"),
             format!("1 x PUT {clients}/{{app_id}} 200"),
-            format!("2 x {ONELOGIN_SCOPES}"),
             format!("2 x PUT {scopes}/{{scope_id}} 200"),
-            format!("3 x {ONELOGIN_CLIENTS}"),
+            // Planned, before the level of lists, before the deletes, verified.
+            format!("4 x {ONELOGIN_CLIENTS}"),
+            // Planned, before the renames, before the updates, before the deletes, verified.
+            format!("5 x {ONELOGIN_SCOPES}"),
         ],
         "{ran}"
     );
@@ -336,8 +338,8 @@ fn every_kind_of_change_on_publisher_is_one_write() {
             "1 x DELETE /api/am/publisher/scopes/{scopeId} 200".to_owned(),
             "1 x POST /api/am/publisher/scopes 201".to_owned(),
             "1 x PUT /api/am/publisher/scopes/{scopeId} 200".to_owned(),
-            // Planned, before the level of full replacements, verified.
-            format!("3 x {PUBLISHER}"),
+            // Planned, before the updates, before the deletes, verified.
+            format!("4 x {PUBLISHER}"),
         ],
         "{ran}"
     );

@@ -6,8 +6,8 @@ use super::claims::Claim;
 use super::values::state;
 use super::{Planner, Scopes};
 use crate::model::{
-    AppRef, Consumers, Counted, DeletionPolicy, LiveApp, LiveScope, OwnedScope, Record, Removal,
-    ScopeName,
+    AppRef, Consumers, Counted, DeletionPolicy, Intent, LiveApp, LiveScope, OwnedScope, Record,
+    Removal, ScopeName,
 };
 use crate::plan::change::Change;
 use crate::plan::rule::{Refusal, Rule, WayThrough};
@@ -170,20 +170,15 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
         let object = ObjectRef::scope(name, live.remote_id.as_ref());
         let respelled = makers.get(&name.as_str().to_lowercase());
         let mut depends_on: BTreeSet<usize> = respelled.copied().into_iter().collect();
-        let mut facts = BTreeSet::new();
+        let facts = live.consumers.facts();
         let mut users = Vec::new();
         match &live.consumers {
-            Consumers::Unknown => {
-                facts.insert("consumers: unknown".to_owned());
-            }
-            Consumers::Usages(0) => {}
+            Consumers::Unknown | Consumers::Usages(0) => {}
             Consumers::Usages(count) => {
-                facts.insert(format!("consumers: {count} usages"));
                 users.push(format!("{count} API operations"));
             }
             Consumers::Apps(apps) => {
                 for app in apps {
-                    facts.insert(format!("consumer: {}", app.path()));
                     match lists.get(app) {
                         Some((change, after)) if !after.contains(name) => {
                             depends_on.insert(*change);
@@ -226,7 +221,11 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
                 holder: None,
                 count: 1,
             }],
-            intent: None,
+            intent: Some(Intent::DeleteScope {
+                name: entry_name.clone(),
+                live: name.clone(),
+                remote_id: live.remote_id.clone(),
+            }),
             record: Record::ForgetScope {
                 name: entry_name.clone(),
             },

@@ -1,6 +1,5 @@
 //! The lists of apps: three-way, effective, and with what they need (safety, sections 4 and 5).
 
-use super::simulator::{Kill, Simulator};
 use super::world::*;
 use crate::model::Origin::Created;
 use crate::model::{AppOwner, AppRef, DesiredApp, ForeignScopes, LiveApp};
@@ -304,7 +303,7 @@ fn a_list_follows_its_scopes_through_a_rename() {
 }
 
 #[test]
-fn what_is_learned_of_a_list_has_the_names_of_now() {
+fn what_is_learned_of_a_list_is_planned_with_its_renames() {
     let world = World::onelogin()
         .wants_so("c", was("b"))
         .wants_so("b", was("a"))
@@ -316,15 +315,6 @@ fn what_is_learned_of_a_list_has_the_names_of_now() {
         world.says(),
         ["rename a to b", "rename b to c", "= matched 7"]
     );
-    let list = |simulator: &Simulator| simulator.owned.apps[&client(7)].applied.clone();
-    for (writes, applied) in [(0, "a b"), (1, "a c")] {
-        let mut simulator = Simulator::of(&world);
-        simulator.run_killed(&world, writes, Kill::BeforeSend);
-        assert_eq!(list(&simulator), names(applied));
-    }
-    let mut simulator = Simulator::of(&world);
-    simulator.run_to_the_end(&world);
-    assert_eq!(list(&simulator), names("b c"));
 }
 
 #[test]

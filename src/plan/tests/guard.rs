@@ -3,7 +3,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::simulator::judge;
 use super::world::*;
 use crate::model::Origin::{Created, Matched};
 use crate::model::target::{Approval, Thresholds};

@@ -5,7 +5,8 @@ use crate::model::Origin::{Adopted, Created, Matched};
 use crate::model::target::Adoption::{Always, Equal, Never};
 use crate::model::target::Drift;
 use crate::model::{
-    DeletionPolicy, DesiredScope, Intent, LiveScope, Origin, RemoteId, RoleName, SourceFile, System,
+    DeletionPolicy, DesiredScope, Intent, LiveScope, OpenIntent, Origin, RemoteId, RoleName,
+    SourceFile, System,
 };
 use crate::plan::{NewInventory, Rule};
 
@@ -302,34 +303,61 @@ fn a_key_in_an_apigee_list_counts_as_live_for_a_new_inventory() {
 }
 
 /// The intent of a creation, as it would be recorded before it is sent.
-fn creation(roles: &str) -> Intent {
+fn creation(roles: &str) -> OpenIntent {
     let world = World::wso2().wants_so("a", |scope| {
         for role in roles.split_whitespace() {
             let sources = [SourceFile::new(HERE).into()].into();
             scope.roles.entries.insert(RoleName::new(role), sources);
         }
     });
-    world.plan().changes[0].intent.clone().unwrap()
+    open(world.plan().changes[0].intent.clone().unwrap())
+}
+
+/// An intent that was recorded just now.
+fn open(intent: Intent) -> OpenIntent {
+    OpenIntent {
+        at: now(),
+        intent,
+        removals: Vec::new(),
+    }
 }
 
 #[test]
-fn a_creation_whose_record_was_lost_is_ours_if_it_appeared_as_it_was_sent() {
+fn a_creation_whose_record_was_lost_is_ours_if_something_of_it_shows() {
     let mut world = World::wso2().has_so("a", bound_to("r"));
     world.owned.intents.push(creation("r"));
     assert_eq!(world.says(), ["delete a", "= created a"]);
 
-    let mut other = World::wso2().has_so("a", bound_to("r s"));
-    other.owned.intents.push(creation("r"));
-    assert_eq!(other.says(), ["unmanaged: a", "= settled a"]);
+    // Somebody changed it since: its role shows.
+    let mut grown = World::wso2().has_so("a", |a| {
+        a.description = Some("theirs".to_owned());
+        bound_to("r s")(a);
+    });
+    grown.owned.intents.push(creation("r"));
+    assert_eq!(grown.says(), ["delete a", "= created a"]);
 
-    let mut absent = World::wso2();
-    absent.owned.intents.push(creation("r"));
-    assert_eq!(absent.says(), ["= settled a"]);
+    // Nothing of it shows: a list may lag, or somebody else made it.
+    for mut world in [
+        World::wso2(),
+        World::wso2().has_so("a", |a| {
+            a.description = Some("theirs".to_owned());
+            bound_to("s")(a);
+        }),
+    ] {
+        world.owned.intents.push(creation("r"));
+        let before = world.says();
+        assert!(
+            !before.iter().any(|line| line.starts_with('=')),
+            "{before:?}"
+        );
+        world.owned.intents[0].at = in_hours(-25);
+        assert_eq!(world.says().last().unwrap(), "= settled a");
+    }
 
     let mut twice = World::wso2().has_so("a", bound_to("r"));
     twice.live.duplicates.insert(name("a"));
     twice.owned.intents.push(creation("r"));
-    assert_eq!(twice.says(), ["unmanaged: a", "= settled a"]);
+    assert_eq!(twice.says(), ["unmanaged: a"]);
 }
 
 #[test]
@@ -342,18 +370,36 @@ fn an_update_whose_record_was_lost_counts_as_applied() {
     world
         .owned
         .intents
-        .push(before.plan().changes[0].intent.clone().unwrap());
+        .push(open(before.plan().changes[0].intent.clone().unwrap()));
     // The binding to `s` is withdrawn: it was ours, and `x` was not.
-    let mut world = world.wants_so("a", contributed("r"));
+    let world = world.wants_so("a", contributed("r"));
     assert_eq!(world.says(), ["update a: bindings", "= created a"]);
     let crate::plan::change::Change::UpdateScope { after, .. } = &world.plan().changes[0].change
     else {
         panic!("an update");
     };
     assert_eq!(after.roles, [RoleName::new("r"), RoleName::new("x")]);
-    // It did not take effect.
+    // The description moved since: the role that was to be added shows, and is ours.
+    let moved = before.clone().has_so("a", |a| {
+        a.description = Some("theirs".to_owned());
+        bound_to("r s x")(a);
+    });
+    let mut world = World {
+        live: moved.live,
+        ..world
+    };
+    assert_eq!(
+        world.says(),
+        ["update a: description bindings", "= created a"]
+    );
+    let crate::plan::change::Change::UpdateScope { after, .. } = &world.plan().changes[0].change
+    else {
+        panic!("an update");
+    };
+    assert_eq!(after.roles, [RoleName::new("r"), RoleName::new("x")]);
+    // Nothing of it shows.
     world.live = before.live;
-    assert_eq!(world.says(), ["= settled a"]);
+    assert_eq!(world.says(), [""; 0]);
 }
 
 #[test]
@@ -362,16 +408,13 @@ fn a_list_whose_record_was_lost_counts_as_applied() {
         .wants_app(&key("k"), "r")
         .has_key(&key("k"), "r w", "r w x")
         .owns_app(&key("k"), "r w");
-    let intent = before.plan().changes[0].intent.clone().unwrap();
+    let intent = open(before.plan().changes[0].intent.clone().unwrap());
     let mut after = before.clone().has_key(&key("k"), "r", "r w x");
     after.owned.intents.push(intent.clone());
     assert_eq!(after.says(), ["= created shop / k"]);
     let mut not = before;
     not.owned.intents.push(intent.clone());
-    assert_eq!(
-        not.says(),
-        ["replace shop / k [r w] with [r]", "= settled shop / k"]
-    );
+    assert_eq!(not.says(), ["replace shop / k [r w] with [r]"]);
     // The manifest leaves the key out, and the picture has the app under that reference.
     let mut keyless_world = World::apigee()
         .wants_app(&keyless(), "r")

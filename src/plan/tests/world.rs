@@ -14,18 +14,19 @@ use crate::model::{
     AppOwner, AppRef, Applied, ConsumerKey, Consumers, Coverage, Covered, DeletionPolicy,
     DesiredApp, DesiredRoles, DesiredScope, DesiredTarget, ForeignScopes, Live, LiveApp,
     LiveAppScopes, LiveScope, ManifestRef, Origin, Owned, OwnedApp, OwnedScope, Record, RemoteId,
-    RoleName, ScopeName, Source, SourceFile, System, TargetId,
+    Removals, RoleName, ScopeName, Source, SourceFile, System, TargetId,
 };
 use crate::plan::change::Change;
-use crate::plan::{Mode, NewInventory, PlanOptions, TargetPlan, plan_target};
+use crate::plan::guard::{ApprovedPlan, Limits as GuardLimits};
+use crate::plan::{Mode, NewInventory, Plan, PlanOptions, TargetPlan, plan_target};
 
 /// The file that everything comes from, unless a test says otherwise.
-pub(super) const HERE: &str = "here/all.yaml";
+pub(crate) const HERE: &str = "here/all.yaml";
 /// A file outside the run's paths.
-pub(super) const THERE: &str = "there/all.yaml";
+pub(crate) const THERE: &str = "there/all.yaml";
 
 /// A run that read all files of the tests that lie under `root`.
-pub(super) fn coverage(root: &str) -> Coverage {
+pub(crate) fn coverage(root: &str) -> Coverage {
     let files = [HERE, THERE, "here/old", "here/other.yaml"].map(SourceFile::new);
     let read = files
         .into_iter()
@@ -35,28 +36,28 @@ pub(super) fn coverage(root: &str) -> Coverage {
 
 /// Everything that a plan of one target depends on.
 #[derive(Debug, Clone)]
-pub(super) struct World {
-    pub(super) desired: DesiredTarget,
-    pub(super) live: Live,
-    pub(super) owned: Owned,
-    pub(super) options: PlanOptions,
+pub(crate) struct World {
+    pub(crate) desired: DesiredTarget,
+    pub(crate) live: Live,
+    pub(crate) owned: Owned,
+    pub(crate) options: PlanOptions,
 }
 
 /// The moment of all plans.
-pub(super) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-07-01T12:00:00Z".parse().unwrap()
 }
 
-pub(super) fn in_hours(hours: i64) -> Timestamp {
+pub(crate) fn in_hours(hours: i64) -> Timestamp {
     now() + SignedDuration::from_hours(hours)
 }
 
-pub(super) fn name(text: &str) -> ScopeName {
+pub(crate) fn name(text: &str) -> ScopeName {
     ScopeName::observed(text)
 }
 
 /// `a b c` as a set of names.
-pub(super) fn names(text: &str) -> BTreeSet<ScopeName> {
+pub(crate) fn names(text: &str) -> BTreeSet<ScopeName> {
     text.split_whitespace().map(name).collect()
 }
 
@@ -64,7 +65,7 @@ fn roles(text: &str) -> Vec<RoleName> {
     text.split_whitespace().map(RoleName::new).collect()
 }
 
-pub(super) fn source(kind: &str, name: &str) -> Source {
+pub(crate) fn source(kind: &str, name: &str) -> Source {
     Source {
         file: SourceFile::new(HERE),
         document: 0,
@@ -76,12 +77,12 @@ pub(super) fn source(kind: &str, name: &str) -> Source {
 }
 
 /// The OneLogin app of that id.
-pub(super) fn client(app_id: u64) -> AppRef {
+pub(crate) fn client(app_id: u64) -> AppRef {
     AppRef::OneLogin { app_id }
 }
 
 /// The Apigee app of ann's, by its key.
-pub(super) fn key(key: &str) -> AppRef {
+pub(crate) fn key(key: &str) -> AppRef {
     AppRef::Apigee {
         owner: AppOwner::Developer("ann@example.com".to_owned()),
         app: "shop".to_owned(),
@@ -90,7 +91,7 @@ pub(super) fn key(key: &str) -> AppRef {
 }
 
 /// The same, with its key left out.
-pub(super) fn keyless() -> AppRef {
+pub(crate) fn keyless() -> AppRef {
     AppRef::Apigee {
         owner: AppOwner::Developer("ann@example.com".to_owned()),
         app: "shop".to_owned(),
@@ -125,13 +126,13 @@ fn endpoint(system: System) -> Endpoint {
 }
 
 /// Whether the system gives ids.
-pub(super) fn has_ids(system: System) -> bool {
+pub(crate) fn has_ids(system: System) -> bool {
     matches!(system, System::OneLogin | System::Wso2Publisher)
 }
 
 impl World {
     /// An empty place that the inventory knows, synced over `here/`.
-    pub(super) fn of(system: System) -> Self {
+    pub(crate) fn of(system: System) -> Self {
         let target = Target {
             id: TargetId {
                 namespace: "iam".to_owned(),
@@ -178,54 +179,54 @@ impl World {
         }
     }
 
-    pub(super) fn onelogin() -> Self {
+    pub(crate) fn onelogin() -> Self {
         Self::of(System::OneLogin)
     }
 
-    pub(super) fn wso2() -> Self {
+    pub(crate) fn wso2() -> Self {
         Self::of(System::Wso2ScopeRegistration)
     }
 
-    pub(super) fn apigee() -> Self {
+    pub(crate) fn apigee() -> Self {
         Self::of(System::ApigeeX)
     }
 
-    pub(super) fn system(&self) -> System {
+    pub(crate) fn system(&self) -> System {
         self.desired.target.system()
     }
 
-    pub(super) fn target(mut self, edit: impl FnOnce(&mut Target)) -> Self {
+    pub(crate) fn target(mut self, edit: impl FnOnce(&mut Target)) -> Self {
         edit(Arc::make_mut(&mut self.desired.target));
         self
     }
 
-    pub(super) fn adoption(self, adoption: Adoption) -> Self {
+    pub(crate) fn adoption(self, adoption: Adoption) -> Self {
         self.target(|target| target.adoption = adoption)
     }
 
-    pub(super) fn policy(self, policy: Policy) -> Self {
+    pub(crate) fn policy(self, policy: Policy) -> Self {
         self.target(|target| target.policy = policy)
     }
 
-    pub(super) fn report_drift(self) -> Self {
+    pub(crate) fn report_drift(self) -> Self {
         self.target(|target| target.drift = Drift::Report)
     }
 
-    pub(super) fn options(mut self, edit: impl FnOnce(&mut PlanOptions)) -> Self {
+    pub(crate) fn options(mut self, edit: impl FnOnce(&mut PlanOptions)) -> Self {
         edit(&mut self.options);
         self
     }
 
-    pub(super) fn mode(self, mode: Mode) -> Self {
+    pub(crate) fn mode(self, mode: Mode) -> Self {
         self.options(|options| options.mode = mode)
     }
 
     /// Declares a scope, described by its name.
-    pub(super) fn wants(self, scope: &str) -> Self {
+    pub(crate) fn wants(self, scope: &str) -> Self {
         self.wants_so(scope, |_| {})
     }
 
-    pub(super) fn wants_so(mut self, scope: &str, edit: impl FnOnce(&mut DesiredScope)) -> Self {
+    pub(crate) fn wants_so(mut self, scope: &str, edit: impl FnOnce(&mut DesiredScope)) -> Self {
         let mut wanted = DesiredScope {
             name: name(scope),
             display_name: None,
@@ -246,17 +247,17 @@ impl World {
     }
 
     /// Takes the manifest of a scope away.
-    pub(super) fn unwants(mut self, scope: &str) -> Self {
+    pub(crate) fn unwants(mut self, scope: &str) -> Self {
         self.desired.scopes.remove(&name(scope)).unwrap();
         self
     }
 
     /// A live scope, described by its name, with an id that is told by its name.
-    pub(super) fn has(self, scope: &str) -> Self {
+    pub(crate) fn has(self, scope: &str) -> Self {
         self.has_so(scope, |_| {})
     }
 
-    pub(super) fn has_so(mut self, scope: &str, edit: impl FnOnce(&mut LiveScope)) -> Self {
+    pub(crate) fn has_so(mut self, scope: &str, edit: impl FnOnce(&mut LiveScope)) -> Self {
         let mut live = LiveScope {
             name: name(scope),
             remote_id: has_ids(self.system()).then(|| id(scope)),
@@ -276,11 +277,11 @@ impl World {
     }
 
     /// An inventory entry of what [`World::has`] makes.
-    pub(super) fn owns(self, scope: &str, origin: Origin) -> Self {
+    pub(crate) fn owns(self, scope: &str, origin: Origin) -> Self {
         self.owns_so(scope, origin, |_| {})
     }
 
-    pub(super) fn owns_so(
+    pub(crate) fn owns_so(
         mut self,
         scope: &str,
         origin: Origin,
@@ -308,16 +309,16 @@ impl World {
     }
 
     /// Live and ours, made by us.
-    pub(super) fn made(self, scope: &str) -> Self {
+    pub(crate) fn made(self, scope: &str) -> Self {
         self.has(scope).owns(scope, Origin::Created)
     }
 
     /// Declares the list of an app.
-    pub(super) fn wants_app(self, app: &AppRef, scopes: &str) -> Self {
+    pub(crate) fn wants_app(self, app: &AppRef, scopes: &str) -> Self {
         self.wants_app_so(app, scopes, |_| {})
     }
 
-    pub(super) fn wants_app_so(
+    pub(crate) fn wants_app_so(
         mut self,
         app: &AppRef,
         scopes: &str,
@@ -340,11 +341,11 @@ impl World {
     }
 
     /// A live list of an app. On OneLogin its scopes get a consumer.
-    pub(super) fn has_app(self, app: &AppRef, scopes: &str) -> Self {
+    pub(crate) fn has_app(self, app: &AppRef, scopes: &str) -> Self {
         self.has_app_so(app, scopes, |_| {})
     }
 
-    pub(super) fn has_app_so(
+    pub(crate) fn has_app_so(
         mut self,
         app: &AppRef,
         scopes: &str,
@@ -366,15 +367,15 @@ impl World {
     }
 
     /// An Apigee key with its list and what its products allow.
-    pub(super) fn has_key(self, app: &AppRef, scopes: &str, allowed: &str) -> Self {
+    pub(crate) fn has_key(self, app: &AppRef, scopes: &str, allowed: &str) -> Self {
         self.has_app_so(app, scopes, |live| live.allowed = Some(names(allowed)))
     }
 
-    pub(super) fn owns_app(self, app: &AppRef, applied: &str) -> Self {
+    pub(crate) fn owns_app(self, app: &AppRef, applied: &str) -> Self {
         self.owns_app_so(app, applied, |_| {})
     }
 
-    pub(super) fn owns_app_so(
+    pub(crate) fn owns_app_so(
         mut self,
         app: &AppRef,
         applied: &str,
@@ -393,23 +394,23 @@ impl World {
         self
     }
 
-    pub(super) fn plan(&self) -> TargetPlan {
+    pub(crate) fn plan(&self) -> TargetPlan {
         plan_target(&self.desired, &self.live, &self.owned, &self.options)
     }
 
     /// What the plan says, in lines: see [`says`].
-    pub(super) fn says(&self) -> Vec<String> {
+    pub(crate) fn says(&self) -> Vec<String> {
         says(&self.plan())
     }
 }
 
 /// The id of what was made under that name.
-pub(super) fn id(name: &str) -> RemoteId {
+pub(crate) fn id(name: &str) -> RemoteId {
     RemoteId::new(format!("id of {name}"))
 }
 
 /// On OneLogin the lists of the apps tell who uses a scope.
-pub(super) fn count_consumers(live: &mut Live) {
+pub(crate) fn count_consumers(live: &mut Live) {
     let mut holders: BTreeMap<ScopeName, BTreeSet<AppRef>> = BTreeMap::new();
     for (app, list) in &live.apps {
         if let LiveApp::Present(list) = list {
@@ -429,7 +430,7 @@ pub(super) fn count_consumers(live: &mut Live) {
 }
 
 /// Gives a scope's roles, declared in its own manifest.
-pub(super) fn bindings(text: &'static str) -> impl FnOnce(&mut DesiredScope) {
+pub(crate) fn bindings(text: &'static str) -> impl FnOnce(&mut DesiredScope) {
     move |scope| {
         scope.roles.whole = true;
         contributed(text)(scope);
@@ -437,7 +438,7 @@ pub(super) fn bindings(text: &'static str) -> impl FnOnce(&mut DesiredScope) {
 }
 
 /// Gives a scope's roles, contributed by bindings of this run.
-pub(super) fn contributed(text: &'static str) -> impl FnOnce(&mut DesiredScope) {
+pub(crate) fn contributed(text: &'static str) -> impl FnOnce(&mut DesiredScope) {
     move |scope| {
         for role in roles(text) {
             scope.roles.entries.insert(role, [bound_in(HERE)].into());
@@ -454,12 +455,12 @@ fn bound_in(file: &str) -> ManifestRef {
 }
 
 /// Gives a live scope's roles.
-pub(super) fn bound_to(text: &'static str) -> impl FnOnce(&mut LiveScope) {
+pub(crate) fn bound_to(text: &'static str) -> impl FnOnce(&mut LiveScope) {
     move |scope| scope.roles = roles(text)
 }
 
 /// Gives the roles that were last applied; those in capitals come from a file outside the run's paths.
-pub(super) fn applied(text: &'static str) -> impl FnOnce(&mut OwnedScope) {
+pub(crate) fn applied(text: &'static str) -> impl FnOnce(&mut OwnedScope) {
     move |entry| {
         let source = |role: &RoleName| {
             let there = role.as_str().starts_with(char::is_uppercase);
@@ -476,13 +477,13 @@ pub(super) fn applied(text: &'static str) -> impl FnOnce(&mut OwnedScope) {
 }
 
 /// Gives previous names.
-pub(super) fn was(text: &'static str) -> impl FnOnce(&mut DesiredScope) {
+pub(crate) fn was(text: &'static str) -> impl FnOnce(&mut DesiredScope) {
     move |scope| scope.previous_names = text.split_whitespace().map(name).collect()
 }
 
 /// A plan in lines: each change with the rules that stop it, refusals and findings without one, what is skipped and why,
 /// and what is learned without a write.
-pub(super) fn says(plan: &TargetPlan) -> Vec<String> {
+pub(crate) fn says(plan: &TargetPlan) -> Vec<String> {
     let mut lines: Vec<String> = plan
         .changes
         .iter()
@@ -586,6 +587,32 @@ fn record(record: &Record) -> String {
         Record::SettledScope { name } => format!("= settled {name}"),
         Record::SettledApp { app } => format!("= settled {app}"),
         Record::Start => "= start".to_owned(),
+        Record::NotRemoved(_) => "= not removed".to_owned(),
         Record::Intent(_) | Record::Write => "= unexpected".to_owned(),
     }
+}
+
+/// Judges a plan with everything approved or nothing.
+pub(crate) fn judge(
+    plan: TargetPlan,
+    world: &World,
+    window: Removals,
+    approve: bool,
+) -> ApprovedPlan {
+    let limits = GuardLimits {
+        thresholds: world.desired.target.safety,
+        window,
+    };
+    let approvals = if approve {
+        vec![plan.digest()]
+    } else {
+        Vec::new()
+    };
+    let plan = Plan {
+        mode: Mode::Sync,
+        paths: Vec::new(),
+        targets: vec![plan],
+    };
+    let target = world.desired.target.id.clone();
+    plan.approve(&[(target, limits)].into(), &approvals, world.options.now)
 }

@@ -1,11 +1,11 @@
 //! Renames (safety, section 6): each of them also with the run killed after each of its steps.
 
-use super::simulator::{Kill, Simulator};
-use super::world::*;
+use super::stage::{Kill, Stage};
 use crate::model::Origin::{Created, Matched};
 use crate::model::target::{Adoption, Drift, Policy};
 use crate::model::{Consumers, DesiredScope, LiveScope, OwnedScope, Record, System};
 use crate::plan::SkipReason;
+use crate::plan::tests::world::*;
 
 fn swap() -> World {
     World::onelogin()
@@ -20,22 +20,22 @@ fn at(of: &'static str) -> impl FnOnce(&mut LiveScope) {
 }
 
 /// Runs a world to its end, killed once at every place where it can be, and gives what it came to each time.
-fn however_it_is_killed(world: &World) -> Vec<(String, Simulator)> {
+fn however_it_is_killed(world: &World) -> Vec<(String, Stage)> {
     let mut ends = Vec::new();
     for kill in [Kill::BeforeSend, Kill::BeforeRecord, Kill::AfterRecord] {
         for writes in 0..world.plan().changes.len() {
-            let mut simulator = Simulator::of(world);
-            simulator.run_killed(world, writes, kill);
-            simulator.run_to_the_end(world);
-            ends.push((format!("{kill:?} {writes}"), simulator));
+            let mut stage = Stage::of(world);
+            stage.run_killed(world, writes, kill);
+            stage.run_to_the_end(world);
+            ends.push((format!("{kill:?} {writes}"), stage));
         }
     }
     ends
 }
 
 /// Where each object is, by the name that it had.
-fn places(simulator: &Simulator) -> Vec<String> {
-    simulator
+fn places(stage: &Stage) -> Vec<String> {
+    stage
         .live
         .scopes
         .values()
@@ -70,7 +70,7 @@ fn a_rename_keeps_the_id_and_says_who_keeps_it() {
     };
     assert_eq!(
         (name.as_str(), replaces),
-        ("b", &Some(super::world::name("a")))
+        ("b", &Some(crate::model::ScopeName::observed("a")))
     );
     assert_eq!((entry.origin, &entry.remote_id), (Created, &Some(id("a"))));
 }
@@ -83,9 +83,9 @@ fn a_rename_changes_the_other_values_along() {
             b.description = Some("new".to_owned());
         })
         .made("a");
-    let mut simulator = Simulator::of(&world);
-    simulator.run_to_the_end(&world);
-    let b = &simulator.live.scopes[&name("b")];
+    let mut stage = Stage::of(&world);
+    stage.run_to_the_end(&world);
+    let b = &stage.live.scopes[&name("b")];
     assert_eq!(b.description.as_deref(), Some("new"));
     assert_eq!(b.remote_id, Some(id("a")));
 }
@@ -147,12 +147,12 @@ fn an_approved_swap_of_what_was_not_ours_is_finished_however_it_is_killed() {
     let steps = world.plan().changes.len();
     for kill in [Kill::BeforeSend, Kill::BeforeRecord, Kill::AfterRecord] {
         for writes in 0..steps {
-            let mut simulator = Simulator::of(&world);
-            let approved = simulator.judge(&world, true);
-            simulator.carry_out(&approved, Some((writes, kill)));
-            simulator.run(&world, true);
+            let mut stage = Stage::of(&world);
+            let approved = stage.judge(&world, true);
+            stage.carry_out(&approved, &world, Some((writes, kill)));
+            stage.run(&world, true);
             assert_eq!(
-                places(&simulator),
+                places(&stage),
                 ["b is at a", "a is at b"],
                 "{kill:?} {writes}"
             );
@@ -163,9 +163,9 @@ fn an_approved_swap_of_what_was_not_ours_is_finished_however_it_is_killed() {
 #[test]
 fn a_swap_that_was_made_is_not_made_again() {
     let world = swap();
-    let mut simulator = Simulator::of(&world);
-    simulator.run_to_the_end(&world);
-    assert!(simulator.world(&world).plan().changes.is_empty());
+    let mut stage = Stage::of(&world);
+    stage.run_to_the_end(&world);
+    assert!(stage.world(&world).plan().changes.is_empty());
 }
 
 #[test]
@@ -200,14 +200,14 @@ fn two_swaps_of_long_names_get_two_temporary_names() {
         let previous = name(&long[other]);
         world = world.wants_so(&long[one], |scope| scope.previous_names = vec![previous]);
     }
-    let mut simulator = Simulator::of(&world);
-    simulator.run_to_the_end(&world);
+    let mut stage = Stage::of(&world);
+    stage.run_to_the_end(&world);
     assert_eq!(
-        simulator.live.scopes[&name(&long[0])].remote_id,
+        stage.live.scopes[&name(&long[0])].remote_id,
         Some(id(&long[1]))
     );
     assert!(
-        simulator
+        stage
             .live
             .scopes
             .keys()
@@ -225,15 +225,15 @@ fn a_swap_of_what_somebody_else_made_waits_for_a_word_as_a_whole() {
                 .iter()
                 .any(|change| change.refusals.is_empty())
         );
-        let mut simulator = Simulator::of(&half);
-        simulator.run_to_the_end(&half);
-        assert_eq!(places(&simulator), ["a is at a", "b is at b"]);
+        let mut stage = Stage::of(&half);
+        stage.run_to_the_end(&half);
+        assert_eq!(places(&stage), ["a is at a", "b is at b"]);
     }
     let mut half = swap().adoption(crate::model::target::Adoption::Always);
     half.owned.scopes.remove(&name("a"));
-    let mut simulator = Simulator::of(&half);
-    simulator.run_to_the_end(&half);
-    assert_eq!(places(&simulator), ["b is at a", "a is at b"]);
+    let mut stage = Stage::of(&half);
+    stage.run_to_the_end(&half);
+    assert_eq!(places(&stage), ["b is at a", "a is at b"]);
     // It may have been made before the inventory was lost: nothing is exchanged then.
     half.owned.scopes.clear();
     assert_eq!(half.says(), ["= adopted a", "= adopted b"]);
@@ -278,9 +278,9 @@ fn a_swap_that_was_begun_is_finished_even_if_its_previous_names_are_taken_out() 
         .owns_so("a", Created, |entry| entry.remote_id = Some(id("b")))
         .wants("a")
         .wants("b");
-    let mut simulator = Simulator::of(&world);
-    simulator.run_to_the_end(&world);
-    assert_eq!(places(&simulator), ["b is at a", "a is at b"]);
+    let mut stage = Stage::of(&world);
+    stage.run_to_the_end(&world);
+    assert_eq!(places(&stage), ["b is at a", "a is at b"]);
 }
 
 #[test]
@@ -360,9 +360,9 @@ fn a_scope_whose_name_somebody_else_took_meanwhile_is_not_deleted() {
 #[test]
 fn a_previous_name_is_honoured_once() {
     let mut world = World::onelogin().wants_so("b", was("a")).made("a");
-    let mut simulator = Simulator::of(&world);
-    simulator.run_to_the_end(&world);
-    (world.live, world.owned) = (simulator.live, simulator.owned);
+    let mut stage = Stage::of(&world);
+    stage.run_to_the_end(&world);
+    (world.live, world.owned) = (stage.live, stage.owned);
     // Somebody makes the old name again, and deletes the new one.
     let again = world.clone().has_so("a", at("another a"));
     assert_eq!(again.says(), ["unmanaged: a"]);
@@ -382,9 +382,9 @@ fn scopes_that_are_made_afresh_do_not_swap_for_the_names_that_they_had_elsewhere
         swap().made("a"),
         swap().has("a").has("b"),
     ] {
-        let mut simulator = Simulator::of(&world);
-        simulator.run_to_the_end(&world);
-        assert_eq!(simulator.world(&world).says(), nothing);
+        let mut stage = Stage::of(&world);
+        stage.run_to_the_end(&world);
+        assert_eq!(stage.world(&world).says(), nothing);
     }
 }
 
@@ -393,10 +393,10 @@ fn a_swap_waits_while_one_of_its_scopes_is_brought_back() {
     let mut world = swap().has_so("z", at("a"));
     world.live.scopes.remove(&name("a"));
     assert_eq!(world.says()[0], "rename z to a");
-    let mut simulator = Simulator::of(&world);
-    simulator.run(&world, false);
-    simulator.run_to_the_end(&world);
-    assert_eq!(places(&simulator), ["b is at a", "a is at b"]);
+    let mut stage = Stage::of(&world);
+    stage.run(&world, false);
+    stage.run_to_the_end(&world);
+    assert_eq!(places(&stage), ["b is at a", "a is at b"]);
 }
 
 #[test]
@@ -508,4 +508,24 @@ fn a_name_that_was_left_is_never_taken_again() {
     world.live.scopes.remove(&name("b"));
     let world = world.wants_so("b", was("a"));
     assert_eq!(world.says(), ["create b", "unmanaged: a"]);
+}
+
+#[test]
+fn what_is_learned_of_a_list_has_the_names_of_now() {
+    let world = World::onelogin()
+        .wants_so("c", was("b"))
+        .wants_so("b", was("a"))
+        .made("a")
+        .made("b")
+        .has_app(&client(7), "a b")
+        .wants_app(&client(7), "b c");
+    let list = |stage: &Stage| stage.owned.apps[&client(7)].applied.clone();
+    for (writes, applied) in [(0, "a b"), (1, "a c")] {
+        let mut stage = Stage::of(&world);
+        stage.run_killed(&world, writes, Kill::BeforeSend);
+        assert_eq!(list(&stage), names(applied));
+    }
+    let mut stage = Stage::of(&world);
+    stage.run_to_the_end(&world);
+    assert_eq!(list(&stage), names("b c"));
 }

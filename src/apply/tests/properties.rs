@@ -1,4 +1,4 @@
-//! What holds for any world: what is wanted, live and ours are thrown by dice, and plans are carried out on a simulator.
+//! What holds for any world: what is wanted, live and ours are thrown by dice, and plans are carried out on a system and an inventory in memory.
 //!
 //! The dice are bytes, so that a failing world shrinks by itself: zeros are the plainest world.
 
@@ -7,8 +7,7 @@ use std::fmt;
 
 use proptest::prelude::*;
 
-use super::simulator::{Kill, Simulator};
-use super::world::*;
+use super::stage::{Kill, Stage};
 use crate::model::target::{Adoption, Drift, Policy, Thresholds};
 use crate::model::{
     AppRef, Consumers, Counted, DeletionPolicy, ForeignScopes, Live, LiveApp, LiveAppScopes,
@@ -17,30 +16,31 @@ use crate::model::{
 };
 use crate::plan::change::Change;
 use crate::plan::guard::ApprovedPlan;
+use crate::plan::tests::world::*;
 use crate::plan::{Mode, PlannedChange, Reason, Rule, SkipReason};
 
 /// Throws, until all is zero.
-struct Dice<'d>(std::slice::Iter<'d, u8>);
+pub(super) struct Dice<'d>(pub(super) std::slice::Iter<'d, u8>);
 
 impl Dice<'_> {
-    fn below(&mut self, sides: usize) -> usize {
+    pub(super) fn below(&mut self, sides: usize) -> usize {
         usize::from(self.0.next().copied().unwrap_or_default()) % sides
     }
 
     /// Whether something happens that happens once in so many times.
-    fn rarely(&mut self, sides: usize) -> bool {
+    pub(super) fn rarely(&mut self, sides: usize) -> bool {
         self.below(sides) == sides - 1
     }
 
-    fn often(&mut self) -> bool {
+    pub(super) fn often(&mut self) -> bool {
         self.below(2) == 1
     }
 
-    fn pick<T: Clone>(&mut self, of: &[T]) -> T {
+    pub(super) fn pick<T: Clone>(&mut self, of: &[T]) -> T {
         of[self.below(of.len())].clone()
     }
 
-    fn some<T: Clone + Ord>(&mut self, of: &[T]) -> BTreeSet<T> {
+    pub(super) fn some<T: Clone + Ord>(&mut self, of: &[T]) -> BTreeSet<T> {
         let bits = self.below(256);
         let chosen = of.iter().enumerate().filter(|(n, _)| bits >> n & 1 == 1);
         chosen.map(|(_, one)| one.clone()).collect()
@@ -249,6 +249,9 @@ fn wanted_scope(dice: &mut Dice<'_>, world: &mut World, n: usize, names: &[Scope
         return;
     }
     let system = world.system();
+    if system.refuses_name(&names[n]).is_some() {
+        return;
+    }
     let held = |previous: &ScopeName| {
         let scopes = world.desired.scopes.values();
         scopes
@@ -422,8 +425,8 @@ proptest! {
     #[test]
     fn what_is_wanted_comes_to_be_and_stays(thrown in worlds(), approve: bool) {
         let world = without_thresholds(thrown.world());
-        let mut simulator = Simulator::of(&world);
-        let again = run_down(&mut simulator, &world, approve)?;
+        let mut stage = Stage::of(&world);
+        let again = run_down(&mut stage, &world, approve)?;
         if approve {
             prop_assert!(again.targets()[0].plan().changes.is_empty());
         }
@@ -432,14 +435,14 @@ proptest! {
     #[test]
     fn what_is_not_ours_is_never_touched(thrown in worlds(), approve: bool) {
         let world = thrown.world();
-        let mut simulator = Simulator::of(&world);
-        simulator.run(&world, approve);
+        let mut stage = Stage::of(&world);
+        stage.run(&world, approve);
         for (name, scope) in &world.live.scopes {
             let wishes = world.desired.scopes.values();
             let is_wanted = world.desired.scopes.contains_key(name)
                 || wishes.flat_map(|s| &s.previous_names).any(|previous| previous == name);
             if !is_wanted && owner(&world.owned, scope).is_none() {
-                let after = simulator.live.scopes.get(name).map(without_consumers);
+                let after = stage.live.scopes.get(name).map(without_consumers);
                 prop_assert_eq!(after, Some(without_consumers(scope)));
             }
         }
@@ -448,7 +451,7 @@ proptest! {
             if !is_wanted && !world.owned.apps.contains_key(app) {
                 let LiveApp::Present(list) = list else { continue };
                 // It may have lost what was deleted under it, after somebody's word.
-                let LiveApp::Present(after) = &simulator.live.apps[app] else {
+                let LiveApp::Present(after) = &stage.live.apps[app] else {
                     panic!("it is still there");
                 };
                 let lost = list.scopes.len() - after.scopes.len();
@@ -462,11 +465,11 @@ proptest! {
     #[test]
     fn a_run_that_may_not_remove_removes_nothing(thrown in worlds(), approve: bool) {
         let world = thrown.world().mode(Mode::Apply);
-        let mut simulator = Simulator::of(&world);
-        simulator.run(&world, approve);
-        prop_assert!(simulator.removals.0.is_empty());
-        prop_assert!(simulator.live.scopes.len() >= world.live.scopes.len());
-        let scopes: BTreeMap<_, _> = simulator.live.scopes.values().map(|s| (key_of(s), s)).collect();
+        let mut stage = Stage::of(&world);
+        stage.run(&world, approve);
+        prop_assert!(stage.removals.0.is_empty());
+        prop_assert!(stage.live.scopes.len() >= world.live.scopes.len());
+        let scopes: BTreeMap<_, _> = stage.live.scopes.values().map(|s| (key_of(s), s)).collect();
         for before in world.live.scopes.values() {
             let Some(after) = scopes.get(&key_of(before)) else {
                 prop_assert!(false, "{} is gone", before.name);
@@ -475,7 +478,7 @@ proptest! {
             prop_assert!(before.roles.iter().all(|role| after.roles.contains(role)));
         }
         for (app, before) in lists(&world.live) {
-            let after = lists(&simulator.live)[&app];
+            let after = lists(&stage.live)[&app];
             prop_assert!(after.effective().len() >= before.effective().len());
             if world.system() != System::OneLogin {
                 prop_assert!(after.effective().is_superset(&before.effective()));
@@ -499,30 +502,30 @@ proptest! {
     #[test]
     fn no_more_goes_without_a_word_than_the_thresholds_say(thrown in worlds()) {
         let world = thrown.world();
-        let mut simulator = Simulator::of(&world);
-        simulator.run(&world, false);
-        let after: BTreeSet<_> = simulator.live.scopes.values().map(key_of).collect();
+        let mut stage = Stage::of(&world);
+        stage.run(&world, false);
+        let after: BTreeSet<_> = stage.live.scopes.values().map(key_of).collect();
         let gone = world.live.scopes.values().filter(|s| !after.contains(&key_of(s))).count();
         let ours = world.live.scopes.values().filter(|s| owner(&world.owned, s).is_some()).count();
         prop_assert!(is_within(&world, gone, ours), "{gone} of {ours} scopes");
         let roles = |live: &Live| -> usize { live.scopes.values().map(|s| s.roles.len()).sum() };
         let removed = |counted| -> u64 {
-            let all = simulator.removals.0.iter().map(|past| &past.removal);
+            let all = stage.removals.0.iter().map(|past| &past.removal);
             all.filter(|removal| removal.counted == counted).map(|removal| removal.count).sum()
         };
         prop_assert_eq!(removed(Counted::Scopes), gone as u64);
-        prop_assert!(roles(&world.live) <= roles(&simulator.live) + usize::try_from(removed(Counted::Roles)).unwrap()
+        prop_assert!(roles(&world.live) <= roles(&stage.live) + usize::try_from(removed(Counted::Roles)).unwrap()
             + world.live.scopes.values().filter(|s| !after.contains(&key_of(s))).map(|s| s.roles.len()).sum::<usize>());
     }
 
     #[test]
     fn a_killed_run_is_finished_by_the_next(thrown in worlds(), (writes, kill) in kills(), approve: bool) {
         let world = without_thresholds(thrown.world());
-        let mut whole = Simulator::of(&world);
+        let mut whole = Stage::of(&world);
         run_down(&mut whole, &world, approve)?;
-        let mut killed = Simulator::of(&world);
+        let mut killed = Stage::of(&world);
         let first = killed.judge(&world, approve);
-        killed.carry_out(&first, Some((writes, kill)));
+        killed.carry_out(&first, &world, Some((writes, kill)));
         run_down(&mut killed, &world, approve)?;
         prop_assert_eq!(live_of(&killed), live_of(&whole));
         prop_assert_eq!(owned_of(&killed, &world), owned_of(&whole, &world));
@@ -532,7 +535,7 @@ proptest! {
 /// Runs until nothing is left to run, and gives what is withheld then. One run does it, but where scopes that are to change
 /// their names were moved behind our back: they are brought back first.
 fn run_down(
-    simulator: &mut Simulator,
+    stage: &mut Stage,
     world: &World,
     approve: bool,
 ) -> Result<ApprovedPlan, TestCaseError> {
@@ -543,8 +546,8 @@ fn run_down(
             .any(|planned| planned.reason == Reason::RenamedLive)
     };
     for _ in 0..3 {
-        let first = simulator.run(world, approve);
-        let left = simulator.judge(world, approve);
+        let first = stage.run(world, approve);
+        let left = stage.judge(world, approve);
         if !left.has_runs() {
             return Ok(left);
         }
@@ -554,7 +557,7 @@ fn run_down(
 }
 
 /// Thresholds depend on how many objects are ours, and so on what an earlier run made or let go.
-fn without_thresholds(world: World) -> World {
+pub(super) fn without_thresholds(world: World) -> World {
     let never = Thresholds {
         max_removal_percent: 100,
         min_population: 0,
@@ -719,8 +722,8 @@ fn check(world: &World, planned: &PlannedChange) -> Result<(), TestCaseError> {
 }
 
 /// What is live in the end, whatever ids it got.
-fn live_of(simulator: &Simulator) -> Live {
-    let mut live = simulator.live.clone();
+fn live_of(stage: &Stage) -> Live {
+    let mut live = stage.live.clone();
     for scope in live.scopes.values_mut() {
         scope.remote_id = scope.remote_id.as_ref().map(plain_id);
     }
@@ -728,10 +731,10 @@ fn live_of(simulator: &Simulator) -> Live {
 }
 
 /// What is ours in the end, tombstones left out.
-fn owned_of(simulator: &Simulator, world: &World) -> Owned {
-    let mut owned = simulator.owned.clone();
+fn owned_of(stage: &Stage, world: &World) -> Owned {
+    let mut owned = stage.owned.clone();
     // A last plan settles what the last run left open.
-    let end = simulator.world(world).plan();
+    let end = stage.world(world).plan();
     end.records
         .into_iter()
         .for_each(|record| owned.record(record));
@@ -745,7 +748,7 @@ fn owned_of(simulator: &Simulator, world: &World) -> Owned {
 }
 
 fn plain_id(id: &RemoteId) -> RemoteId {
-    let made = id.as_str().starts_with("made ");
+    let made = id.as_str().bytes().all(|byte| byte.is_ascii_digit());
     if made {
         RemoteId::new("made")
     } else {

@@ -1,0 +1,8 @@
+//! Runs on a system and an inventory in memory.
+
+mod looks;
+mod others;
+mod properties;
+mod renames;
+mod stage;
+mod trouble;
