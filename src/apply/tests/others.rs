@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use proptest::prelude::*;
 
-use super::properties::{Dice, without_thresholds};
+use super::properties::{Dice, config, without_thresholds};
 use super::stage::Stage;
 use super::trouble::{Act, Moment, Script};
 use crate::apply::look::shows;
@@ -577,16 +577,6 @@ fn live_through(dice: &[u8]) -> Result<(), String> {
     match book.ours.first() {
         None => Ok(()),
         Some(left) => Err(format!("orphaned: {left:?}: {:#?}", book.story)),
-    }
-}
-
-/// As many cases as `PROPTEST_CASES` says, 500 otherwise.
-fn config() -> ProptestConfig {
-    let default = ProptestConfig::default();
-    ProptestConfig {
-        cases: default.cases.max(500),
-        max_shrink_iters: 20_000,
-        ..default
     }
 }
 

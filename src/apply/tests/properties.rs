@@ -410,8 +410,18 @@ fn kills() -> impl Strategy<Value = (usize, Kill)> {
     (0..8_usize, kill)
 }
 
+/// As many cases as `PROPTEST_CASES` says, 500 otherwise.
+pub(super) fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig {
+        cases: default.cases.max(500),
+        max_shrink_iters: 20_000,
+        ..default
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn no_change_does_what_no_rule_allows(thrown in worlds()) {

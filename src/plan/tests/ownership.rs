@@ -587,7 +587,7 @@ fn what_protects_reaches_what_an_open_intent_will_record() {
         .wants_so("a", |scope| scope.description = Some("new".to_owned()))
         .made("a");
     let intent = world.plan().changes[0].intent.clone().unwrap();
-    world.owned.intents.push(intent);
+    world.owned.intents.push(open(intent));
     let guarded = |scope: &mut DesiredScope| {
         scope.protected = true;
         scope.description = Some("new".to_owned());
