@@ -196,12 +196,12 @@ fn standard_input_has_the_inventory_of_the_repository_that_the_run_stands_in() {
 }
 
 #[test]
-fn a_run_without_any_target_is_a_usage_error() {
+fn a_run_without_any_manifest_is_a_usage_error() {
     let case = Case::of([]);
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: { name: a }\nstringData: { token: t }\n";
     for verb in [&["plan"][..], &["sync", "--yes"], &["adopt", "--all"]] {
         case.run_with_input(&[verb, &["-"]].concat(), secret)
             .exits(USAGE)
-            .says("no Target is declared in -");
+            .says("there is no manifest in \"-\"");
     }
 }
