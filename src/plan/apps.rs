@@ -137,10 +137,16 @@ impl<'a> Planner<'_, 'a> {
             Some(LiveApp::Present(live)) => &live.app,
             _ => &desired.app,
         };
-        let mut by_app: BTreeMap<AppIdentity<'a>, Vec<&'a DesiredApp>> = BTreeMap::new();
+        // A key that is not there leads nowhere, and means no other one of its name.
+        let nowhere = |desired: &'a DesiredApp| {
+            let is_there = matches!(live.get(&desired.app), Some(LiveApp::Present(_)));
+            let has_key = desired.app.keyless() != desired.app;
+            (!is_there && has_key).then_some(&desired.app)
+        };
+        let mut by_app: BTreeMap<_, Vec<&'a DesiredApp>> = BTreeMap::new();
         for desired in &self.context.desired.apps {
-            let identity = place(desired).identity();
-            by_app.entry(identity).or_default().push(desired);
+            let place = (place(desired).identity(), nowhere(desired));
+            by_app.entry(place).or_default().push(desired);
         }
         let mut alone = Vec::new();
         for manifests in by_app.values() {
@@ -165,7 +171,8 @@ impl<'a> Planner<'_, 'a> {
                 );
             }
         }
-        self.declared.extend(by_app.into_keys());
+        let declared = by_app.into_keys().map(|(identity, _)| identity);
+        self.declared.extend(declared);
         alone
     }
 

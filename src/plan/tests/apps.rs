@@ -491,6 +491,22 @@ fn a_key_is_one_whichever_spelling_of_its_developer_leads_to_it() {
 }
 
 #[test]
+fn a_key_that_is_not_there_means_no_other_one_of_its_name() {
+    let ghost = AppRef::Apigee {
+        owner: AppOwner::Developer("ann@example.com".to_owned()),
+        app: "ghost".to_owned(),
+        key: Some(crate::model::ConsumerKey::new("k")),
+    };
+    let mut world = a_key(ForeignScopes::Remove).wants_app(&ghost, "r");
+    let why = "404: no such app".to_owned();
+    world.live.apps.insert(ghost, LiveApp::Absent { why });
+    assert_eq!(
+        world.says(),
+        ["replace shop / k [r w x] with [r y]", "SW201"]
+    );
+}
+
+#[test]
 fn two_manifests_of_one_app_are_found_though_it_is_not_there() {
     let why = || LiveApp::Absent {
         why: "no approved key".to_owned(),
