@@ -24,9 +24,12 @@ use crate::provider::{Interest, Interrupt, Provider, ProviderError};
 mod levels;
 mod look;
 mod make;
+mod result;
 #[cfg(test)]
 mod tests;
 mod verify;
+
+pub use result::{RunResult, Shortfall, has_errors};
 
 /// How long a system may take to show what was written.
 pub const PATIENCE: Duration = Duration::from_secs(10);

@@ -15,41 +15,10 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use crate::apply::{Outcome, Report, TargetReport};
-use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
+use crate::apply::{Outcome, TargetReport};
+use crate::plan::guard::ApprovedPlan;
 pub(crate) use crate::plan::words::count;
 use crate::plan::{Refusal, SkipReason, Skipped, Summary, TargetPlan, WayThrough};
-
-/// The word for a whole run, as the report's JSON has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunResult {
-    /// Nothing was to be done.
-    NoChanges,
-    /// Everything was done.
-    Applied,
-    /// Something was written and something is left.
-    Partial,
-    /// A safety rule stopped it, and nothing was written.
-    Refused,
-    /// It failed, and nothing was written.
-    Failed,
-    /// What it rested on moved, and nothing was written.
-    Stale,
-}
-
-impl RunResult {
-    /// The word in JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::NoChanges => "noChanges",
-            Self::Applied => "applied",
-            Self::Partial => "partial",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::Stale => "stale",
-        }
-    }
-}
 
 /// What steers a terminal or hides from the eye: control characters, directions, what has no width.
 static INVISIBLE: LazyLock<Regex> = LazyLock::new(|| {
@@ -200,44 +169,6 @@ pub(crate) fn summary_words(summary: &Summary) -> String {
     } else {
         words.join(", ")
     }
-}
-
-/// What became of a run as a whole. `invalid` says that a document was left out or a finding stands.
-pub fn run_result(report: &Report, invalid: bool) -> RunResult {
-    let outcomes = || report.targets.iter().flat_map(|target| &target.outcomes);
-    let written = report.targets.iter().any(|target| target.writes > 0)
-        && outcomes().any(|outcome| matches!(outcome, Outcome::Done { .. } | Outcome::Unknown(_)));
-    let stale =
-        outcomes().any(|outcome| *outcome == Outcome::Skipped(crate::plan::SkipReason::Stale));
-    let refused = !report.approved.is_clean();
-    let failed = invalid
-        || report.interrupted
-        || outcomes().any(|outcome| matches!(outcome, Outcome::Failed(_) | Outcome::Unknown(_)))
-        || report
-            .targets
-            .iter()
-            .any(|target| target.error.is_some() || target.converged == Some(false))
-        || has_errors(&report.approved);
-    match (written, stale, refused, failed) {
-        (true, false, false, false) => RunResult::Applied,
-        (true, ..) => RunResult::Partial,
-        (false, true, ..) => RunResult::Stale,
-        (false, false, true, _) => RunResult::Refused,
-        (false, false, false, true) => RunResult::Failed,
-        (false, false, false, false) => RunResult::NoChanges,
-    }
-}
-
-/// Whether a target could not be read, or the live state shows an error of the manifests.
-pub fn has_errors(approved: &ApprovedPlan) -> bool {
-    let mut targets = approved.targets().iter().map(ApprovedTarget::plan);
-    targets.any(|target| {
-        target.error.is_some()
-            || target
-                .diagnostics
-                .iter()
-                .any(|finding| finding.severity == crate::diagnostic::Severity::Error)
-    })
 }
 
 /// How many changes of a target were made.

@@ -10,14 +10,14 @@ use jiff::Timestamp;
 use super::output::Outputs;
 use super::session::{self, Session};
 use super::{Exit, Stop, hint, output, signal};
-use crate::apply::{Progress, Report};
+use crate::apply::{Progress, Report, RunResult};
 use crate::cli::{self, Format, Planning};
 use crate::diagnostic::Diagnostic;
 use crate::inventory::{FileLedger, Ledger};
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 use crate::plan::{Mode, NewInventory};
 use crate::provider::{Interrupt, Provider};
-use crate::render::{self, RunResult};
+use crate::render;
 use crate::run::{self, Execution, Judging, Reading};
 
 pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
@@ -278,7 +278,7 @@ async fn finish(
     let invalid = session.wanted.is_invalid();
     let mut all = session.loaded.diagnostics.clone();
     all.extend(learned);
-    let result = render::run_result(report, invalid);
+    let result = report.result(invalid);
     let mut closing = render::text::report(report, invalid, text);
     if matches!(result, RunResult::Applied | RunResult::Partial) {
         closing.push_str("Inventory: ");

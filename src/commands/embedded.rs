@@ -11,10 +11,10 @@ use url::Url;
 
 use super::sandbox::read_world;
 use super::{Stop, sentence};
+use crate::apply::RunResult;
 use crate::model::target::{AuthorizationServer, Edition, Endpoint};
 use crate::model::{AppOwner, AppRef, DesiredTarget, TargetId};
 use crate::provider::Credential;
-use crate::render::RunResult;
 use scopeward_sandbox::{Options, Sandbox, World};
 
 /// The file of the sandbox's folder that holds what there is.

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use url::Url;
 
 use super::{Exit, Stop};
+use crate::apply::RunResult;
 use crate::cli;
 use crate::model::{DesiredTarget, TargetId};
 use crate::provider::Credential;
-use crate::render::RunResult;
 
 /// A sandbox that cannot be started, so that there is never one.
 pub(super) enum Embedded {}

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::output::Outputs;
 use super::session::{self, Session};
 use super::{Exit, Stop, hint, output};
+use crate::apply::has_errors;
 use crate::cli::{self, Format};
 use crate::inventory::Snapshot;
 use crate::plan::{Mode, NewInventory};
@@ -61,8 +62,7 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
     if let Some(embedded) = session.embedded {
         embedded.stop().await?;
     }
-    let failed =
-        render::has_errors(&approved) || all.iter().any(crate::diagnostic::Diagnostic::is_error);
+    let failed = has_errors(&approved) || all.iter().any(crate::diagnostic::Diagnostic::is_error);
     Ok(if !approved.is_clean() {
         Exit::Refused
     } else if failed || !session.loaded.complete {

@@ -6,8 +6,8 @@ pub use schema::schemas;
 
 use serde_json::{Value, json};
 
-use super::{Commands, run_result, text};
-use crate::apply::{Outcome, Report, TargetReport, outcome_words};
+use super::{Commands, text};
+use crate::apply::{Outcome, Report, Shortfall, TargetReport, outcome_words};
 use crate::diagnostic::Diagnostic;
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 use crate::plan::{Failure, PlannedChange, Refusal, SkipReason, Skipped};
@@ -18,7 +18,9 @@ pub const FORMAT_VERSION: &str = "1.0";
 /// A plan.
 pub fn plan(approved: &ApprovedPlan, diagnostics: &[Diagnostic]) -> Value {
     let targets = approved.targets().iter();
-    let targets: Vec<Value> = targets.map(|target| target_plan(target, None)).collect();
+    let targets: Vec<Value> = targets
+        .map(|target| target_plan(target, None, false))
+        .collect();
     json!({
         "formatVersion": FORMAT_VERSION,
         "digest": approved.digest(),
@@ -34,21 +36,18 @@ pub fn plan(approved: &ApprovedPlan, diagnostics: &[Diagnostic]) -> Value {
 pub fn report(report: &Report, diagnostics: &[Diagnostic], invalid: bool) -> Value {
     let mut value = plan(&report.approved, diagnostics);
     let targets: Vec<Value> = report
-        .approved
-        .targets()
-        .iter()
-        .zip(&report.targets)
-        .map(|(target, result)| target_plan(target, Some(result)))
+        .results()
+        .map(|(target, result)| target_plan(target, Some(result), invalid))
         .collect();
     value["targets"] = Value::Array(targets);
-    value["result"] = run_result(report, invalid).word().into();
+    value["result"] = report.result(invalid).word().into();
     value["runId"] = report.run_id.clone().into();
     value["startedAt"] = report.started_at.to_string().into();
     value["finishedAt"] = report.finished_at.to_string().into();
     value
 }
 
-fn target_plan(verdict: &ApprovedTarget, result: Option<&TargetReport>) -> Value {
+fn target_plan(verdict: &ApprovedTarget, result: Option<&TargetReport>, invalid: bool) -> Value {
     let target = verdict.plan();
     let outcome = |index: usize| result.and_then(|result| result.outcomes.get(index));
     let changes: Vec<Value> = target
@@ -79,7 +78,8 @@ fn target_plan(verdict: &ApprovedTarget, result: Option<&TargetReport>) -> Value
     });
     if let Some(result) = result {
         value["writes"] = result.writes.into();
-        value["converged"] = result.converged.into();
+        let is_as_declared = !invalid && result.shortfall(verdict) == Shortfall::None;
+        value["converged"] = result.converged.map(|_| is_as_declared).into();
         if let Some(error) = &result.error {
             value["error"] = failure(error);
         }

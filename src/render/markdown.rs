@@ -308,14 +308,18 @@ fn cell(text: &str) -> String {
     code(text).replace('|', "\\|")
 }
 
-/// A text in which nothing is markup.
+/// A text in which nothing is markup, and nobody is mentioned: a role may well be called `@acme/everyone`.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
     for c in html(text).chars() {
-        if matches!(c, '|' | '*' | '_' | '`' | '[' | ']' | '\\') {
-            out.push('\\');
+        match c {
+            '|' | '*' | '_' | '`' | '[' | ']' | '\\' => out.extend(['\\', c]),
+            // Behind a word it is an address of mail.
+            '@' if !before.is_alphanumeric() => out.push_str("<code>@</code>"),
+            _ => out.push(c),
         }
-        out.push(c);
+        before = c;
     }
     out
 }
@@ -326,4 +330,22 @@ fn html(text: &str) -> String {
         .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn a_text_mentions_nobody_and_marks_nothing_up() {
+        let table = [
+            ("role @acme/everyone", "role <code>@</code>acme/everyone"),
+            ("@here", "<code>@</code>here"),
+            ("ann@example.com", "ann@example.com"),
+            ("a|b *c* [d](e) <f>", "a\\|b \\*c\\* \\[d\\](e) &lt;f&gt;"),
+        ];
+        for (text, escaped) in table {
+            assert_eq!(escape(text), escaped);
+        }
+    }
 }

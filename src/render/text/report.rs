@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 
 use super::{Options, go_ahead, sign, skip_words};
-use crate::apply::{Outcome, Report, TargetReport};
+use crate::apply::{Outcome, Report, RunResult, Shortfall, TargetReport};
+use crate::plan::guard::ApprovedTarget;
 use crate::plan::{Failure, SkipReason};
 use crate::render::style::{CHANGE, HEAD, REMOVE, paint};
-use crate::render::{
-    RunResult, count, done_summary, run_result, summary_words, target_label, visible,
-};
+use crate::render::{count, done_summary, summary_words, target_label, visible};
 
 /// What became of a run: failures, what is left, and a last line that says what happened.
 pub fn report(report: &Report, invalid: bool, options: &Options) -> String {
@@ -91,8 +90,12 @@ fn left(out: &mut String, label: &str, result: &TargetReport, options: &Options)
 }
 
 fn closing(out: &mut String, report: &Report, invalid: bool) {
-    let verified = unrefused(report)
-        .filter(|target| target.converged == Some(true) && nothing_left(target))
+    let is_verified = |approved: &ApprovedTarget, target: &TargetReport| {
+        target.converged == Some(true) && target.shortfall(approved) == Shortfall::None
+    };
+    let verified = report
+        .results()
+        .filter(|(approved, target)| !invalid && is_verified(approved, target))
         .count();
     if verified > 0 {
         let _ = writeln!(
@@ -127,8 +130,13 @@ pub(crate) fn last_line(report: &Report, invalid: bool) -> String {
     } else {
         String::new()
     };
-    let clean = unrefused(report).filter(|target| is_clean(target)).count();
-    let of_targets = format!("{clean} of {} targets as declared", planned.len());
+    let as_declared = report.as_declared(invalid);
+    let of_targets = format!("{as_declared} of {} targets as declared", planned.len());
+    let but = if as_declared < planned.len() {
+        format!("; {of_targets}")
+    } else {
+        String::new()
+    };
     let manifests = if invalid {
         "; the manifests have errors (see above)"
     } else {
@@ -139,9 +147,12 @@ pub(crate) fn last_line(report: &Report, invalid: bool) -> String {
     } else {
         ""
     };
-    match run_result(report, invalid) {
-        RunResult::NoChanges => format!("No changes: {}.", count(planned.len() as u64, "target")),
-        RunResult::Applied => format!("Done: {}.", done_words(&done)),
+    match report.result(invalid) {
+        RunResult::NoChanges => format!(
+            "No changes: {}{but}.",
+            count(planned.len() as u64, "target")
+        ),
+        RunResult::Applied => format!("Done: {}{but}.", done_words(&done)),
         RunResult::Partial => format!(
             "{interrupted}Done in part: {}{refusals}{manifests}; {of_targets}.",
             done_words(&done)
@@ -157,28 +168,6 @@ pub(crate) fn last_line(report: &Report, invalid: bool) -> String {
             "Stale: what the plan rests on moved; nothing was written. Run it again.".to_owned()
         }
     }
-}
-
-/// The targets of whose plans no rule stopped anything.
-fn unrefused(report: &Report) -> impl Iterator<Item = &TargetReport> {
-    let targets = report.approved.targets().iter().zip(&report.targets);
-    targets
-        .filter(|(verdict, _)| verdict.refusals().is_empty())
-        .map(|(_, target)| target)
-}
-
-fn nothing_left(target: &TargetReport) -> bool {
-    let left = target.remaining.as_ref();
-    left.is_none_or(|remaining| remaining.changes.is_empty())
-}
-
-fn is_clean(target: &TargetReport) -> bool {
-    target.error.is_none()
-        && target.converged != Some(false)
-        && target
-            .outcomes
-            .iter()
-            .all(|outcome| matches!(outcome, Outcome::Done { .. }))
 }
 
 fn done_words(done: &crate::plan::Summary) -> String {
