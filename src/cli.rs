@@ -72,9 +72,11 @@ pub enum Command {
     /// Writes manifests for what is live (not supported yet).
     #[command(hide = true)]
     Import(Unsupported),
-    /// Takes objects out of the inventory (not supported yet).
-    #[command(hide = true)]
-    Release(Unsupported),
+    /// Takes objects out of the inventory; the live ones stay as they are.
+    Release(Release),
+    /// Shows what is ours, and gives a repository that moved its new name.
+    #[command(subcommand)]
+    Inventory(Inventory),
     /// The Kubernetes controller (not supported yet).
     #[command(hide = true)]
     Operator(Unsupported),
@@ -195,6 +197,57 @@ pub struct Adopt {
     /// Everything that is declared and live.
     #[arg(long)]
     pub all: bool,
+}
+
+/// Where an inventory is.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// A file or folder of the repository whose inventory is meant.
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub paths: Vec<String>,
+    /// Where it is kept what is ours: `file:PATH`. Default: .scopeward/inventory.json
+    #[arg(long, value_name = "file:PATH")]
+    pub inventory: Option<String>,
+    /// That of the embedded sandbox.
+    #[arg(long)]
+    pub sandbox: bool,
+}
+
+/// `release`.
+#[derive(Debug, Args)]
+pub struct Release {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+    /// What this manifest holds, `Scope/orders-read`; with its namespace where one name is in several. Repeatable.
+    #[arg(long, required = true, value_name = "KIND/[NAMESPACE/]NAME", value_parser = only)]
+    pub only: Vec<Only>,
+    /// Only on this target, by name or namespace/name. Repeatable.
+    #[arg(long, value_name = "NAME")]
+    pub target: Vec<String>,
+}
+
+/// `inventory`.
+#[derive(Debug, Subcommand)]
+pub enum Inventory {
+    /// Lists what is ours, with the manifest that holds it.
+    Show(Place),
+    /// Takes what was recorded of the manifests of one repository for another's: it moved.
+    RenameRepository(RenameRepository),
+}
+
+/// `inventory rename-repository`.
+#[derive(Debug, Args)]
+pub struct RenameRepository {
+    /// What it was called, as `inventory show` lists it.
+    #[arg(value_parser = repository)]
+    pub old: crate::model::Repository,
+    /// What it is called: `github.com/acme/iam`.
+    #[arg(value_parser = repository)]
+    pub new: crate::model::Repository,
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// A manifest, as `--only` names it.
@@ -329,6 +382,13 @@ fn only(text: &str) -> Result<Only, String> {
         namespace,
         name: name.to_owned(),
     })
+}
+
+fn repository(text: &str) -> Result<crate::model::Repository, String> {
+    if text.starts_with('/') {
+        return Ok(crate::model::Repository::at(text));
+    }
+    crate::model::Repository::named(text).map_err(|error| error.to_string())
 }
 
 fn saved_plan(_: &str) -> Result<std::convert::Infallible, String> {

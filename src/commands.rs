@@ -15,8 +15,10 @@ mod apply;
 mod embedded;
 mod generate;
 mod hint;
+mod inventory;
 mod output;
 mod plan;
+mod release;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod session;
@@ -70,6 +72,14 @@ impl Stop {
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self {
             exit: Exit::Failed,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(crate) fn partial(message: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Partial,
             message: message.into(),
             help: None,
         }
@@ -176,7 +186,8 @@ async fn dispatch(command: Command) -> Result<Exit, Stop> {
         }
         Command::Show(_) => later("show"),
         Command::Import(_) => later("import"),
-        Command::Release(_) => later("release"),
+        Command::Release(args) => release::run(args).await,
+        Command::Inventory(command) => inventory::run(command).await,
         Command::Operator(_) => later("operator"),
     }
 }

@@ -18,6 +18,7 @@
 pub mod coverage;
 pub mod desired;
 pub mod live;
+mod moved;
 pub mod name;
 pub mod owned;
 pub mod removal;

@@ -79,6 +79,7 @@ impl Shortfall {
             | SkipReason::Matched
             | SkipReason::NoDelete
             | SkipReason::OtherSource
+            | SkipReason::Moved
             | SkipReason::Orphaned => Self::None,
             SkipReason::Held
             | SkipReason::Drift

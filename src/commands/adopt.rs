@@ -49,7 +49,8 @@ pub(super) async fn run(args: cli::Adopt) -> Result<Exit, Stop> {
         (false, true) => Some(Chosen::All),
         (false, false) => None,
     };
-    let inventory = apply::open_inventory(&session, &uuid::Uuid::new_v4().to_string()).await?;
+    let inventory =
+        apply::open_inventory(&session.inventory_path, &uuid::Uuid::new_v4().to_string()).await?;
     let readings = session.systems.observers(&session.wanted);
     let readings = run::read(&session.systems, readings).await;
     let mut tally = Tally::default();

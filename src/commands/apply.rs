@@ -1,6 +1,7 @@
 //! `apply` and `sync`: plan, ask, write, verify.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     let started_at = Timestamp::now();
     let outputs = Outputs::open(&planning.output).await?;
     let session = Session::start(&planning.reach).await?;
-    let inventory = open_inventory(&session, &run_id).await?;
+    let inventory = open_inventory(&session.inventory_path, &run_id).await?;
     interrupt_on_signal(session.systems.interrupt.clone());
 
     let new_inventory = if planning.new_inventory {
@@ -143,11 +144,8 @@ fn can_ask(planning: &Planning) -> Result<(), Stop> {
 }
 
 /// Opens the inventory for writing, on a thread that may block.
-pub(super) async fn open_inventory(
-    session: &Session,
-    run_id: &str,
-) -> Result<Box<dyn Ledger>, Stop> {
-    let path = session.inventory_path.clone();
+pub(super) async fn open_inventory(path: &Path, run_id: &str) -> Result<Box<dyn Ledger>, Stop> {
+    let path = path.to_owned();
     let holder = format!(
         "{}, process {}, since {}, run {run_id}",
         who(),

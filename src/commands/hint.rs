@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::cli::{Inputs, Planning, Reach};
+use crate::cli::{Inputs, Place, Planning, Reach};
 use crate::render::Commands;
 
 /// What to say of going on: everything that decides what the run is about, with another verb or none of the flags of
@@ -63,6 +63,24 @@ pub(super) fn command(verb: &str, reach: &Reach) -> String {
         }
     }
     parts.join(" ")
+}
+
+/// The command line of a verb of `inventory` on the same one.
+pub(super) fn inventory_command(verb: &str, place: &Place) -> String {
+    let Place {
+        paths,
+        inventory,
+        sandbox,
+    } = place;
+    let mut command = format!("scopeward inventory {verb} {}", words(paths));
+    if let Some(inventory) = inventory {
+        command.push_str(" --inventory ");
+        command.push_str(&quoted(inventory));
+    }
+    if *sandbox {
+        command.push_str(" --sandbox");
+    }
+    command
 }
 
 /// The PATHs of a run, as they were given.

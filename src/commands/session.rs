@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::embedded::Embedded;
 use super::{Stop, hint, output, sentence};
-use crate::cli::{Inputs, Planning, Reach};
+use crate::cli::{self, Inputs, Planning, Reach};
 use crate::diagnostic::Diagnostic;
 use crate::inventory::{InventoryError, Snapshot};
 use crate::manifest::{self, LoadError, Loaded};
@@ -47,14 +47,14 @@ pub(super) struct Session {
 impl Session {
     /// Reads the manifests, says what is wrong with them, and starts the sandbox where it is asked for.
     pub(super) async fn start(reach: &Reach) -> Result<Self, Stop> {
-        let inventory = inventory_argument(reach.inventory.as_deref())?;
-        let mut folder = root_of(&reach.inputs).await.join(".scopeward");
-        // What a sandbox keeps stands in a folder of its own, so that nobody who starts afresh loses a real inventory.
-        if reach.sandbox {
-            folder.push("sandbox");
-        }
-        let inventory_path = inventory.unwrap_or_else(|| folder.join("inventory.json"));
-        let recorded = recorded(&reach.inputs, &inventory_path).await?;
+        let paths = inputs_paths(&reach.inputs);
+        let inventory_path = inventory_path(&cli::Place {
+            paths: paths.clone(),
+            inventory: reach.inventory.clone(),
+            sandbox: reach.sandbox,
+        })
+        .await?;
+        let recorded = recorded(&paths, &inventory_path).await?;
         let mut loaded = load(&reach.inputs, recorded)?;
         findings(&loaded.diagnostics);
         let place = if reach.sandbox {
@@ -75,6 +75,7 @@ impl Session {
             place_authorities(Arc::make_mut(target), &loaded);
         }
         let embedded = if reach.sandbox {
+            let folder = own_folder(&paths, true).await;
             Some(Embedded::start(&wanted.targets, &reach.inputs.paths, &folder).await?)
         } else {
             None
@@ -174,10 +175,22 @@ fn place_authorities(target: &mut DesiredTarget, loaded: &Loaded) {
     }
 }
 
+/// All PATHs of a run, overlays included.
+fn inputs_paths(inputs: &Inputs) -> Vec<String> {
+    inputs
+        .paths
+        .iter()
+        .chain(&inputs.overlays)
+        .cloned()
+        .collect()
+}
+
 /// The files that the inventory names, where that decides about a PATH that is not there.
-async fn recorded(inputs: &Inputs, inventory: &Path) -> Result<BTreeSet<SourceFile>, Stop> {
-    let mut all = inputs.paths.iter().chain(&inputs.overlays);
-    if all.all(|path| path == "-" || Path::new(path).exists()) {
+async fn recorded(paths: &[String], inventory: &Path) -> Result<BTreeSet<SourceFile>, Stop> {
+    if paths
+        .iter()
+        .all(|path| path == "-" || Path::new(path).exists())
+    {
         return Ok(BTreeSet::new());
     }
     let path = inventory.to_owned();
@@ -191,9 +204,11 @@ async fn recorded(inputs: &Inputs, inventory: &Path) -> Result<BTreeSet<SourceFi
         .collect())
 }
 
-fn inventory_argument(argument: Option<&str>) -> Result<Option<PathBuf>, Stop> {
-    let Some(text) = argument else {
-        return Ok(None);
+/// The file of an inventory.
+pub(super) async fn inventory_path(place: &cli::Place) -> Result<PathBuf, Stop> {
+    let Some(text) = &place.inventory else {
+        let folder = own_folder(&place.paths, place.sandbox).await;
+        return Ok(folder.join("inventory.json"));
     };
     for later in ["configmap:", "s3://", "gs://", "az://"] {
         if text.starts_with(later) {
@@ -203,7 +218,7 @@ fn inventory_argument(argument: Option<&str>) -> Result<Option<PathBuf>, Stop> {
         }
     }
     match text.strip_prefix("file:") {
-        Some(path) if !path.is_empty() => Ok(Some(PathBuf::from(path))),
+        Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
         _ => Err(Stop::usage(format!(
             "--inventory {text}: `file:PATH` is needed"
         ))),
@@ -221,11 +236,20 @@ pub(super) fn inventory_stop(error: &InventoryError) -> Stop {
     }
 }
 
+/// The folder of what is kept. What a sandbox keeps has one of its own, so that nobody who starts afresh loses a real
+/// inventory.
+async fn own_folder(paths: &[String], sandbox: bool) -> PathBuf {
+    let mut folder = root_of(paths).await.join(".scopeward");
+    if sandbox {
+        folder.push("sandbox");
+    }
+    folder
+}
+
 /// The folder that `.scopeward/` stands in: the one above the first PATH that holds `.git`, else the working folder.
 /// Standard input stands where the run does. Relative where that is the working folder itself, for people.
-async fn root_of(inputs: &Inputs) -> PathBuf {
-    let mut all = inputs.paths.iter().chain(&inputs.overlays);
-    let first = all.find(|path| *path != "-");
+async fn root_of(paths: &[String]) -> PathBuf {
+    let first = paths.iter().find(|path| *path != "-");
     let first = first.cloned().unwrap_or_else(|| ".".to_owned());
     let found = tokio::task::spawn_blocking(move || {
         let here = std::env::current_dir().and_then(|here| here.canonicalize());

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::desired::DeletionPolicy;
 use super::name::{AppRef, Lineage, RemoteId, RoleName, ScopeName};
 use super::removal::PastRemoval;
-use super::source::{ManifestRef, SourceFile};
+use super::source::{ManifestRef, Repository, SourceFile};
 
 /// The inventory's knowledge of one live identity.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -306,6 +306,13 @@ pub enum Record {
     },
     /// A removal that was sent turned out not to have been made: the window does not count it.
     NotRemoved(PastRemoval),
+    /// A repository goes by another name.
+    RenameRepository {
+        /// What it was called.
+        old: Repository,
+        /// What it is called.
+        new: Repository,
+    },
     /// A write is about to be sent.
     Write,
     /// The inventory knows the identity from here on.
@@ -473,6 +480,7 @@ impl Owned {
             }
             Record::SettledScope { name } => self.settle_scope(&name),
             Record::SettledApp { app } => self.settle_app(&app),
+            Record::RenameRepository { old, new } => self.move_repository(&old, &new),
             Record::Write => self.writes += 1,
             // Removals are kept beside what is owned.
             Record::Start | Record::NotRemoved(_) => {}

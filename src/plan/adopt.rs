@@ -84,6 +84,34 @@ pub fn adopt<'a>(
     choices
 }
 
+/// Takes what a manifest holds out of what is ours: each object with the records that do it. An entry of an older format
+/// names no manifest; it goes by the name of its scope.
+pub fn release(
+    owned: &Owned,
+    is_meant: &dyn Fn(&ManifestRef) -> bool,
+    is_named: &dyn Fn(&ScopeName) -> bool,
+) -> Vec<(String, Vec<Record>)> {
+    let is_older = |manifest: &ManifestRef| manifest.name.is_empty();
+    let scopes = owned.scopes.iter().filter(|(name, entry)| {
+        is_meant(&entry.source) || is_older(&entry.source) && is_named(name)
+    });
+    let scopes = scopes.map(|(name, _)| {
+        let settled = Record::SettledScope { name: name.clone() };
+        let forgotten = Record::ForgetScope { name: name.clone() };
+        (format!("scope {name}"), vec![settled, forgotten])
+    });
+    let apps = owned
+        .apps
+        .iter()
+        .filter(|(_, entry)| is_meant(&entry.source));
+    let apps = apps.map(|(app, _)| {
+        let settled = Record::SettledApp { app: app.clone() };
+        let forgotten = Record::ForgetApp { app: app.clone() };
+        (format!("app {app}"), vec![settled, forgotten])
+    });
+    scopes.chain(apps).collect()
+}
+
 fn adopt_scope(
     scope: &DesiredScope,
     live: &Live,
