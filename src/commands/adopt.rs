@@ -9,7 +9,7 @@ use super::session::Session;
 use super::{Exit, Stop, apply, hint, output};
 use crate::cli::{self, Only};
 use crate::inventory::Ledger;
-use crate::model::{DesiredTarget, Live, Source};
+use crate::model::{Coverage, DesiredTarget, Live, Source};
 use crate::plan::adopt::{Adoption, Choice, Chosen, adopt};
 use crate::plan::settle::settle;
 use crate::provider::Observe;
@@ -53,6 +53,12 @@ pub(super) async fn run(args: cli::Adopt) -> Result<Exit, Stop> {
         apply::open_inventory(&session.inventory_path, &uuid::Uuid::new_v4().to_string()).await?;
     let readings = session.systems.observers(&session.wanted);
     let readings = run::read(&session.systems, readings).await;
+    let coverage = session.cover(&inventory.snapshot().await);
+    let adopting = Adopting {
+        ledger: inventory.as_ref(),
+        coverage: &coverage,
+        chosen: &chosen,
+    };
     let mut tally = Tally::default();
     for reading in &readings {
         match &reading.picture {
@@ -75,7 +81,7 @@ pub(super) async fn run(args: cli::Adopt) -> Result<Exit, Stop> {
                 }
             }
             Picture::Live(live) => {
-                take(reading, live, inventory.as_ref(), &chosen, &mut tally).await?;
+                take(reading, live, &adopting, &mut tally).await?;
             }
         }
     }
@@ -101,14 +107,25 @@ pub(super) async fn run(args: cli::Adopt) -> Result<Exit, Stop> {
     })
 }
 
+/// What is adopted into which inventory.
+struct Adopting<'a> {
+    ledger: &'a dyn Ledger,
+    coverage: &'a Coverage,
+    chosen: &'a (dyn Fn(&Source) -> Option<Chosen> + Sync),
+}
+
 /// Adopts what is chosen on one target.
 async fn take<'a>(
     reading: &'a Reading<dyn Observe>,
     live: &Live,
-    ledger: &dyn Ledger,
-    chosen: &dyn Fn(&Source) -> Option<Chosen>,
+    adopting: &Adopting<'_>,
     tally: &mut Tally<'a>,
 ) -> Result<(), Stop> {
+    let Adopting {
+        ledger,
+        coverage,
+        chosen,
+    } = adopting;
     let target = &reading.desired.target.id;
     // What a killed run left open is settled first, and what was renamed goes by its present name.
     let owned = ledger.owned(&live.identity).await;
@@ -121,7 +138,7 @@ async fn take<'a>(
         manifest,
         label,
         adoption,
-    } in adopt(&reading.desired, live, &owned, chosen)
+    } in adopt(&reading.desired, live, &owned, coverage, chosen)
     {
         let (word, why) = match adoption {
             Adoption::Taken { record, from } => {

@@ -15,6 +15,7 @@ use crate::apply::{Progress, Report, RunResult};
 use crate::cli::{self, Format, Planning};
 use crate::diagnostic::Diagnostic;
 use crate::inventory::{FileLedger, Ledger};
+use crate::model::Record;
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 use crate::plan::{Mode, NewInventory};
 use crate::provider::{Interrupt, Provider};
@@ -97,6 +98,18 @@ fn show(
     }
     if outputs.is_text() {
         output::print(&render::text::plan(approved, text))?;
+    }
+    let starts = |target: &&ApprovedTarget| {
+        target.may_record() && target.plan().records.contains(&Record::Start)
+    };
+    for target in approved.targets().iter().filter(starts) {
+        if session.embedded.is_none() {
+            output::line(&format!(
+                "note: {} is new to the inventory {}, which keeps what is ours there from now on",
+                target.plan().target,
+                session.inventory_path.display()
+            ));
+        }
     }
     Ok(())
 }

@@ -94,6 +94,11 @@ impl Session {
         })
     }
 
+    /// What this run can say of the files that the inventory names.
+    pub(super) fn cover(&self, snapshot: &Snapshot) -> Coverage {
+        tokio::task::block_in_place(|| self.loaded.cover(snapshot.recorded()))
+    }
+
     /// What a judgement depends on.
     pub(super) fn judging(
         &self,
@@ -105,7 +110,7 @@ impl Session {
         Judging {
             mode,
             paths: planning.reach.inputs.paths.clone(),
-            coverage: tokio::task::block_in_place(|| self.loaded.cover(snapshot.recorded())),
+            coverage: self.cover(snapshot),
             // What the sandbox holds is nobody's loss.
             new_inventory: match self.embedded {
                 Some(_) => NewInventory::Allow,

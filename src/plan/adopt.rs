@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::settle::Entries;
 use crate::model::{
-    Applied, DesiredApp, DesiredScope, DesiredTarget, ForeignScopes, Live, LiveApp, LiveAppScopes,
-    LiveScope, ManifestRef, Origin, Owned, OwnedApp, OwnedScope, Record, RoleName, ScopeName,
-    Source,
+    Applied, Coverage, DesiredApp, DesiredScope, DesiredTarget, ForeignScopes, Live, LiveApp,
+    LiveAppScopes, LiveScope, ManifestRef, Origin, Owned, OwnedApp, OwnedScope, Record, RoleName,
+    ScopeName, Source,
 };
 
 /// How a manifest was chosen to be adopted.
@@ -55,10 +55,12 @@ pub enum Adoption {
 }
 
 /// Says what becomes of the manifests' objects on one target; `chosen` tells which are meant. `owned` is settled already.
+/// What a manifest held that is gone, as `coverage` tells, is held by nobody.
 pub fn adopt<'a>(
     desired: &'a DesiredTarget,
     live: &Live,
     owned: &Owned,
+    coverage: &Coverage,
     chosen: &dyn Fn(&Source) -> Option<Chosen>,
 ) -> Vec<Choice<'a>> {
     let entries = Entries::of(owned);
@@ -68,7 +70,7 @@ pub fn adopt<'a>(
             choices.push(Choice {
                 manifest: &scope.source,
                 label: format!("scope {}", scope.name),
-                adoption: adopt_scope(scope, live, &entries, chosen),
+                adoption: adopt_scope(scope, live, &entries, Taking { coverage, chosen }),
             });
         }
     }
@@ -77,7 +79,7 @@ pub fn adopt<'a>(
             choices.push(Choice {
                 manifest: &app.source,
                 label: format!("app {}", app.app),
-                adoption: adopt_app(app, live, owned, chosen),
+                adoption: adopt_app(app, live, owned, Taking { coverage, chosen }),
             });
         }
     }
@@ -116,7 +118,7 @@ fn adopt_scope(
     scope: &DesiredScope,
     live: &Live,
     entries: &Entries<'_>,
-    chosen: Chosen,
+    taking: Taking<'_>,
 ) -> Adoption {
     // A scope under a previous name is adopted under that name, so that it may be renamed.
     let mut names = std::iter::once(&scope.name).chain(&scope.previous_names);
@@ -134,7 +136,7 @@ fn adopt_scope(
     }
     let known = entries.get(found);
     let holder = known.map(|(_, entry)| &entry.source);
-    let from = match taken_from(holder, &scope.source, chosen) {
+    let from = match taking.from(holder, &scope.source) {
         Ok(from) => from,
         Err(why) => return Adoption::Left(why),
     };
@@ -154,7 +156,7 @@ fn adopt_scope(
     }
 }
 
-fn adopt_app(app: &DesiredApp, live: &Live, owned: &Owned, chosen: Chosen) -> Adoption {
+fn adopt_app(app: &DesiredApp, live: &Live, owned: &Owned, taking: Taking<'_>) -> Adoption {
     let found = match live.apps.get(&app.app) {
         Some(LiveApp::Present(found)) => found,
         Some(LiveApp::Absent { why }) => {
@@ -163,7 +165,7 @@ fn adopt_app(app: &DesiredApp, live: &Live, owned: &Owned, chosen: Chosen) -> Ad
         None => return Adoption::Left("it is not live".to_owned()),
     };
     let known = owned.apps.get(&found.app);
-    let from = match taken_from(known.map(|entry| &entry.source), &app.source, chosen) {
+    let from = match taking.from(known.map(|entry| &entry.source), &app.source) {
         Ok(from) => from,
         Err(why) => return Adoption::Left(why),
     };
@@ -181,18 +183,30 @@ fn adopt_app(app: &DesiredApp, live: &Live, owned: &Owned, chosen: Chosen) -> Ad
     }
 }
 
-/// The other manifest that an object is taken from, if one holds it; nothing is taken from another unless it is named.
-fn taken_from(
-    holder: Option<&ManifestRef>,
-    manifest: &Source,
+/// What decides whether an object is taken from another manifest.
+#[derive(Clone, Copy)]
+struct Taking<'a> {
+    coverage: &'a Coverage,
     chosen: Chosen,
-) -> Result<Option<ManifestRef>, String> {
-    match holder.filter(|holder| holder.file != manifest.file) {
-        Some(holder) if chosen == Chosen::All => Err(format!(
-            "{} holds it; name it to take it from there",
-            holder.file.beside(&manifest.file)
-        )),
-        holder => Ok(holder.cloned()),
+}
+
+impl Taking<'_> {
+    /// The other manifest that an object is taken from, if one holds it; nothing is taken from another unless it is named.
+    fn from(
+        self,
+        holder: Option<&ManifestRef>,
+        manifest: &Source,
+    ) -> Result<Option<ManifestRef>, String> {
+        let holds = |holder: &&ManifestRef| {
+            holder.file != manifest.file && !self.coverage.of(&holder.file).may_hand_over()
+        };
+        match holder.filter(holds) {
+            Some(holder) if self.chosen == Chosen::All => Err(format!(
+                "{} holds it; name it to take it from there",
+                holder.file.beside(&manifest.file)
+            )),
+            holder => Ok(holder.cloned()),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::support::*;
 
 mod approval;
+mod declared;
 mod embedded;
 mod empty;
 mod exit_codes;

@@ -13,6 +13,7 @@ mod adopting;
 mod formats;
 mod hostile;
 mod outputs;
+mod releasing;
 
 /// A case with every kind of change, of skip, of access and of finding in its plan.
 fn varied() -> Case {

@@ -1,13 +1,19 @@
 //! What `adopt` takes, from whom, and what it never lowers.
 
 use super::world::*;
-use crate::model::{Origin, Record, Source, SourceFile};
+use crate::model::{Covered, Origin, Record, Source, SourceFile};
 use crate::plan::adopt::{Adoption, Chosen, adopt};
 
 /// What becomes of the only declared object, chosen so.
 fn adopted(world: &World, chosen: Chosen) -> Adoption {
     let chosen = |_: &Source| Some(chosen);
-    let mut choices = adopt(&world.desired, &world.live, &world.owned, &chosen);
+    let mut choices = adopt(
+        &world.desired,
+        &world.live,
+        &world.owned,
+        &world.options.coverage,
+        &chosen,
+    );
     assert_eq!(choices.len(), 1);
     choices.remove(0).adoption
 }
@@ -66,4 +72,14 @@ fn what_was_adopted_is_not_adopted_again() {
     };
     world.owned.record(*record);
     assert_eq!(adopted(&world, Chosen::All), Adoption::Unchanged);
+}
+
+#[test]
+fn what_a_manifest_held_that_is_gone_is_adopted_with_all_others() {
+    let world = held_elsewhere().options(|options| {
+        let gone = (SourceFile::new(THERE), Covered::Gone);
+        options.coverage = [gone].into_iter().collect();
+    });
+    let taken = adopted(&world, Chosen::All);
+    assert!(matches!(taken, Adoption::Taken { from: None, .. }));
 }

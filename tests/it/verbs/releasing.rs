@@ -1,0 +1,93 @@
+//! `release` and `inventory`: the ways out that refusals name.
+
+use crate::support::*;
+
+fn made() -> Case {
+    let case = Case::of([wso2("scopes: []")]);
+    case.write(
+        "scopes.yaml",
+        scope("wso2", "a", "description: A, protected: true")
+            + &scope("wso2", "b", "description: B"),
+    );
+    case.first_sync().exits(DONE);
+    case
+}
+
+#[test]
+fn what_is_released_stays_live_and_is_not_ours_any_more() {
+    let case = made();
+    case.remove("scopes.yaml");
+    case.sync(&[]).exits(REFUSED).says("protected");
+    case.run(&["release", ".", "--only", "Scope/a"])
+        .exits(DONE)
+        .says("released   scope a on default/wso2; the live object stays");
+    assert_eq!(case.owned(), ["b created"]);
+    case.sync(&["--approve-plan", &case.plan(&[]).digest()])
+        .exits(DONE);
+    assert_eq!(case.scopes(), ["a"]);
+}
+
+#[test]
+fn releasing_what_nothing_holds_says_where_to_look() {
+    let case = made();
+    case.run(&["release", ".", "--only", "Scope/nosuch"])
+        .exits(FAILED)
+        .says("the inventory holds nothing for Scope/nosuch")
+        .says("scopeward inventory show .");
+    case.run(&[
+        "release",
+        ".",
+        "--only",
+        "Scope/a",
+        "--only",
+        "Scope/nosuch",
+    ])
+    .exits(PARTIAL);
+    case.run(&["release", ".", "--only", "Scope/b", "--target", "other"])
+        .exits(FAILED);
+    assert_eq!(case.owned(), ["b created"]);
+}
+
+#[test]
+fn the_inventory_is_shown_with_the_manifests_that_hold_each_object() {
+    let case = made();
+    case.run(&["inventory", "show"])
+        .exits(DONE)
+        .says("created  scope a")
+        .says("Scope/default/a")
+        .says("protected")
+        .says("Ours: 2 objects.");
+}
+
+#[test]
+fn a_repository_that_moved_keeps_what_it_holds_once_it_is_renamed() {
+    let case = made();
+    let old = case.entry("a")["source"]["repository"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    case.run(&[
+        "inventory",
+        "rename-repository",
+        &old,
+        "github.com/acme/iam",
+    ])
+    .exits(DONE)
+    .says("is github.com/acme/iam from here on");
+    assert_eq!(
+        case.entry("b")["source"]["repository"],
+        "github.com/acme/iam"
+    );
+    // What this checkout declares is held by another repository now.
+    case.sync(&[]).exits(REFUSED).says("github.com/acme/iam");
+    case.run(&[
+        "inventory",
+        "rename-repository",
+        "github.com/acme/iam",
+        &old,
+    ])
+    .exits(DONE);
+    case.sync(&[]).exits(DONE);
+    case.run(&["inventory", "rename-repository", "github.com/no/such", &old])
+        .exits(FAILED);
+}
