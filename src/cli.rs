@@ -61,6 +61,11 @@ pub enum Command {
     Sync(Apply),
     /// Takes live objects that the manifests declare into the inventory, without writing to the system.
     Adopt(Adopt),
+    /// Takes objects out of the inventory; the live ones stay as they are.
+    Release(Release),
+    /// Shows what is ours, and gives a repository that moved its new name.
+    #[command(subcommand)]
+    Inventory(Inventory),
     /// Serves the three systems, emulated, on loopback.
     Sandbox(Sandbox),
     /// Writes generated files.
@@ -72,11 +77,6 @@ pub enum Command {
     /// Writes manifests for what is live (not supported yet).
     #[command(hide = true)]
     Import(Unsupported),
-    /// Takes objects out of the inventory; the live ones stay as they are.
-    Release(Release),
-    /// Shows what is ours, and gives a repository that moved its new name.
-    #[command(subcommand)]
-    Inventory(Inventory),
     /// The Kubernetes controller (not supported yet).
     #[command(hide = true)]
     Operator(Unsupported),

@@ -75,7 +75,7 @@ impl Commands {
                     .to_owned()
             }
             WayThrough::BringBack => {
-                "bring its manifest back, with `protected: false` first if it is to go".to_owned()
+                "bring its manifest back, with `protected: false` first if it is to go; or let go of it with `scopeward release`".to_owned()
             }
             WayThrough::KeepRole => {
                 "keep a role, delete the scope instead, or approve this plan".to_owned()

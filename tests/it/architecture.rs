@@ -53,7 +53,7 @@ const RULES: &[Rule] = &[
     Rule { module: "manifest",   may_import: &["model", "diagnostic"],                      forbidden: &[CLIENT, CLUSTER, COMMAND_LINE, CLOCK, &["tokio"]] },
     Rule { module: "inventory",  may_import: &["model"],                                    forbidden: &[CLIENT, CLUSTER, COMMAND_LINE] },
     Rule { module: "provider",   may_import: &["model", "plan::change", "plan::guard::ApprovedChange", "diagnostic"], forbidden: &[CLIENT, CLUSTER, COMMAND_LINE] },
-    Rule { module: "apply",      may_import: &["model", "plan", "provider", "inventory"],   forbidden: &[CLIENT, CLUSTER, COMMAND_LINE, FILES] },
+    Rule { module: "apply",      may_import: &["model", "diagnostic", "plan", "provider", "inventory"], forbidden: &[CLIENT, CLUSTER, COMMAND_LINE, FILES] },
     Rule { module: "run",        may_import: &["apply", "diagnostic", "inventory", "manifest", "model", "plan", "provider"], forbidden: &[CLIENT, CLUSTER, COMMAND_LINE, FILES] },
     Rule { module: "render",     may_import: &["model", "plan", "diagnostic", "apply"],     forbidden: &[CLIENT, CLUSTER, COMMAND_LINE, FILES, CLOCK, &["tokio"]] },
     Rule { module: "telemetry",  may_import: &[],                                           forbidden: &[CLIENT, CLUSTER, COMMAND_LINE, FILES] },

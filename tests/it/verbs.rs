@@ -330,7 +330,6 @@ fn what_is_not_supported_yet_says_so() {
     for line in [
         "show plan.json",
         "import onelogin",
-        "release . --only Scope/kept",
         "operator",
         "plan . --out plan.json",
         "apply --plan plan.json",

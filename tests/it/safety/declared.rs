@@ -1,5 +1,6 @@
 //! "As declared" is one judgement over the declarations, for text, JSON and the exit code alike.
 
+use crate::support::manifest::{document, labelled, scope_spec};
 use crate::support::*;
 
 /// Whether a run calls everything as declared, in text and in JSON.
@@ -14,7 +15,9 @@ fn a_run_with_an_invalid_manifest_is_not_as_declared_although_the_rest_is_writte
         "scopes.yaml",
         scope("wso2", "a", "description: A") + &scope("wso2", "b", "description: null"),
     );
-    let ran = case.run(&["sync", ".", "--yes", "--new-inventory"]).exits(PARTIAL);
+    let ran = case
+        .run(&["sync", ".", "--yes", "--new-inventory"])
+        .exits(PARTIAL);
     let ran = ran.says("0 of 1 targets as declared");
     assert!(!is_called_declared(&ran), "{}", ran.stdout);
 }
@@ -31,8 +34,12 @@ fn an_app_that_is_not_there_is_not_as_declared_although_the_rest_is_written() {
                 "targetRef: { name: apigee }, app: { apigee: { developer: ann@example.com, app: nosuch } }, scopes: [READ]",
             ),
     );
-    let ran = case.run(&["sync", ".", "--yes", "--new-inventory"]).exits(PARTIAL);
-    let ran = ran.says("0 of 1 targets as declared").never_says("verified");
+    let ran = case
+        .run(&["sync", ".", "--yes", "--new-inventory"])
+        .exits(PARTIAL);
+    let ran = ran
+        .says("0 of 1 targets as declared")
+        .never_says("verified");
     assert_eq!(ran.target("apigee")["converged"], false);
 }
 

@@ -16,8 +16,8 @@ fn made() -> Case {
 #[test]
 fn what_is_released_stays_live_and_is_not_ours_any_more() {
     let case = made();
-    case.remove("scopes.yaml");
-    case.sync(&[]).exits(REFUSED).says("protected");
+    case.write("scopes.yaml", scope("wso2", "b", "description: B"));
+    case.sync(&[]).exits(REFUSED).says("scopeward release");
     case.run(&["release", ".", "--only", "Scope/a"])
         .exits(DONE)
         .says("released   scope a on default/wso2; the live object stays");
