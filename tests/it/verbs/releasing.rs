@@ -22,9 +22,8 @@ fn what_is_released_stays_live_and_is_not_ours_any_more() {
         .exits(DONE)
         .says("released   scope a on default/wso2; the live object stays");
     assert_eq!(case.owned(), ["b created"]);
-    case.sync(&["--approve-plan", &case.plan(&[]).digest()])
-        .exits(DONE);
-    assert_eq!(case.scopes(), ["a"]);
+    case.sync(&[]).exits(DONE);
+    assert_eq!(case.scopes(), ["a", "b"]);
 }
 
 #[test]
