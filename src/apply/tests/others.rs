@@ -18,7 +18,7 @@ use crate::apply::{Outcome, TargetReport};
 use crate::inventory::memory::{Keeps, MemoryStore};
 use crate::model::{
     AppRef, Consumers, Counted, DeletionPolicy, ForeignScopes, Live, LiveApp, LiveAppScopes,
-    LiveScope, OwnedScope, RemoteId, RoleName, ScopeName, SourceFile, System,
+    LiveScope, RemoteId, RoleName, ScopeName, SourceFile, System,
 };
 use crate::plan::change::Change;
 use crate::plan::tests::world::*;
@@ -361,14 +361,18 @@ impl Chaos<'_> {
             Fact::Entry(_, scope) => OURS.contains(&scope.as_str()),
         };
         let mut book = self.book();
-        // Nor does what is not recorded yet, and of which others changed all that was sent.
+        // Nor does what is not recorded yet, and of which others changed all that was sent; and where the name is the id,
+        // what they changed is theirs once a list that lags made it look gone.
         for scope in live.scopes.values().filter(|scope| is_theirs(scope)) {
-            let known = |(name, entry): (&ScopeName, &OwnedScope)| match &scope.remote_id {
-                Some(_) => entry.remote_id == scope.remote_id,
-                None => *name == scope.name,
-            };
-            if !owned.scopes.iter().any(known) {
-                book.ours.remove(&Fact::Scope(id_of(scope)));
+            let mut entries = owned.scopes.values();
+            let is_known = scope.remote_id.is_some()
+                && entries.any(|entry| entry.remote_id == scope.remote_id);
+            if !is_known {
+                let id = id_of(scope);
+                book.ours.retain(|fact| match fact {
+                    Fact::Scope(of) | Fact::Role(of, _) => *of != id,
+                    Fact::Entry(..) => true,
+                });
             }
         }
         book.disturbed(&live, is_ours);
