@@ -17,8 +17,10 @@ use url::Url;
 use super::answer::{Answer, Body, cause_of, read};
 use super::auth::Signature;
 use super::client::deepest;
+use super::gate::Refusals;
 use super::retry::{self, Effect, Ending, Verdict};
 use super::{Access, Http, Kind, host_of, tls, words};
+use crate::provider::connect::Patience;
 use crate::provider::error::{Cause, Fate, ProviderError};
 
 /// The largest list that is read, in bytes.
@@ -203,14 +205,13 @@ impl<'a> Call<'a> {
         let sent_at = Instant::now();
         let failure = match self.attempt(&url, signature.header, tries.made).await {
             Ok(answer) => {
-                http.gate.worked();
+                http.gate.worked(self.effect);
                 return Ok(Some(answer));
             }
             Err(failure) => failure,
         };
-        if failure.ending == Ending::Answered(429) {
-            http.gate.refused(sent_at);
-        }
+        let is_refused = failure.ending == Ending::Answered(429);
+        let refusals = is_refused.then(|| http.gate.refused(self.effect, sent_at));
         drop(permit);
         let renewable = signature.flight.is_some() && tries.refused.is_none();
         if failure.ending == Ending::Answered(401) && renewable {
@@ -218,7 +219,7 @@ impl<'a> Call<'a> {
             tries.again_at = Some(Instant::now());
             return Ok(None);
         }
-        match tries.after(self, failure)? {
+        match tries.after(self, failure, refusals)? {
             Next::PauseAll(until) => http.gate.pause(until),
             Next::Sleep(until) => {
                 // An interrupt is noticed at the gate.
@@ -406,10 +407,6 @@ pub(super) struct Tries {
     /// When no further connection is tried.
     reach_by: Instant,
     delays: Box<dyn Iterator<Item = Duration> + Send>,
-    /// Those after a 429.
-    quota_delays: Box<dyn Iterator<Item = Duration> + Send>,
-    /// When the first 429 came.
-    refused_at: Option<Instant>,
     /// Unknown as soon as one attempt may have taken effect.
     pub(super) fate: Fate,
     /// The token that was refused: it is renewed once.
@@ -438,8 +435,6 @@ impl Tries {
                 now + http.patience.reach
             },
             delays: Box::new(retry::delays(&http.patience)),
-            quota_delays: Box::new(retry::unending(&http.patience)),
-            refused_at: None,
             fate: Fate::NotDone,
             refused: None,
             last: None,
@@ -457,22 +452,13 @@ impl Tries {
         self.last.take().unwrap_or_else(interrupted)
     }
 
-    /// Until when a 429 is waited out: as long as a run waits where the server says how long that takes, else as long as a
-    /// quota takes; not at all where that was in vain a short while ago.
-    fn quota_deadline(&mut self, http: &Http, asked_wait: Option<Duration>) -> Instant {
-        let now = Instant::now();
-        let refused_at = *self.refused_at.get_or_insert(now);
-        if http.gate.is_hopeless() {
-            return now;
-        }
-        match asked_wait {
-            Some(_) => self.deadline,
-            None => refused_at + http.patience.quota,
-        }
-    }
-
     /// Decides what follows a failed attempt: another one, or the error.
-    fn after(&mut self, call: &Call<'_>, failure: Failure) -> Result<Next, ProviderError> {
+    fn after(
+        &mut self,
+        call: &Call<'_>,
+        failure: Failure,
+        refusals: Option<Refusals>,
+    ) -> Result<Next, ProviderError> {
         let verdict = retry::verdict(call.effect, failure.ending);
         let (Verdict::Again(fate) | Verdict::Final(fate)) = verdict;
         if fate == Fate::Unknown {
@@ -484,11 +470,10 @@ impl Tries {
             fate: self.fate,
             help: failure.help,
         };
-        let is_refused = failure.ending == Ending::Answered(429);
-        let random = if is_refused {
-            self.quota_delays.next()
-        } else {
-            self.delays.next()
+        let patience = &call.http.patience;
+        let random = match refusals {
+            Some(refusals) => Some(retry::quota_delay(patience, refusals.count)),
+            None => self.delays.next(),
         };
         let (Verdict::Again(_), Some(random)) = (verdict, random) else {
             return Err(error);
@@ -501,16 +486,14 @@ impl Tries {
             call.http.unreachable.store(true, Ordering::Relaxed);
             return Err(error);
         }
-        let deadline = if is_refused {
-            self.quota_deadline(call.http, failure.asked_wait)
-        } else {
-            self.deadline
+        let deadline = match refusals {
+            Some(refusals) => quota_deadline(patience, refusals, failure.asked_wait),
+            None => self.deadline,
         };
         let Some(until) = is_before(deadline) else {
-            if is_refused {
-                call.http
-                    .gate
-                    .give_up(Instant::now() + call.http.patience.quota);
+            if refusals.is_some() {
+                let until = Instant::now() + patience.quota;
+                call.http.gate.give_up(call.effect, until);
             }
             return Err(match failure.asked_wait {
                 None => error,
@@ -533,13 +516,31 @@ impl Tries {
         }
         self.last = Some(error);
         self.again_at = Some(until);
-        let overrun = failure.asked_wait.is_some() || is_refused;
+        let overrun = failure.asked_wait.is_some() || refusals.is_some();
         Ok(if overrun {
             Next::PauseAll(until)
         } else {
             Next::Sleep(until)
         })
     }
+}
+
+/// Until when refusals are waited out, counted from the first one since a request worked: as long as a run waits where the
+/// server says how long that takes, else as long as a quota takes; not at all where that was in vain a short while ago.
+fn quota_deadline(
+    patience: &Patience,
+    refusals: Refusals,
+    asked_wait: Option<Duration>,
+) -> Instant {
+    let now = Instant::now();
+    if refusals.is_hopeless() {
+        return now;
+    }
+    let longest = match asked_wait {
+        Some(_) => patience.total,
+        None => patience.quota,
+    };
+    refusals.since.unwrap_or(now) + longest
 }
 
 /// How one attempt failed.

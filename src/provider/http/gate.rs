@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::Kind;
+use super::retry::Effect;
 use crate::model::target::Limits;
 use crate::provider::connect::Interrupt;
 
@@ -44,8 +45,37 @@ struct Flow {
     worked: usize,
     /// When `allowed` was halved: refusals of what was sent before say nothing new.
     halved_at: Option<Instant>,
+    /// The refusals of reads and of writes, which a quota may count apart.
+    reads: Refusals,
+    writes: Refusals,
+}
+
+/// What was refused (429) since a request of its kind worked.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Refusals {
+    /// How often, with what was refused together counted as one.
+    pub(super) count: u32,
+    /// When the first one came.
+    pub(super) since: Option<Instant>,
     /// Until when a refusal is not waited out any more: it was tried, in vain.
     hopeless_until: Option<Instant>,
+}
+
+impl Refusals {
+    /// Whether refusals were waited out in vain a short while ago.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.hopeless_until
+            .is_some_and(|until| Instant::now() < until)
+    }
+}
+
+impl Flow {
+    fn refusals(&mut self, effect: Effect) -> &mut Refusals {
+        match effect {
+            Effect::Read => &mut self.reads,
+            Effect::Repeatable | Effect::Once => &mut self.writes,
+        }
+    }
 }
 
 /// The place of a request that is in flight; dropping it gives it back.
@@ -80,7 +110,8 @@ impl Gate {
                 surplus: 0,
                 worked: 0,
                 halved_at: None,
-                hopeless_until: None,
+                reads: Refusals::default(),
+                writes: Refusals::default(),
             }),
             interrupt,
         }
@@ -126,21 +157,28 @@ impl Gate {
     }
 
     /// Halves what may be in flight, once for all that was refused together: the server takes fewer than that.
-    pub(super) fn refused(&self, sent_at: Instant) {
+    /// Gives what was refused since a request of this effect worked.
+    pub(super) fn refused(&self, effect: Effect, sent_at: Instant) -> Refusals {
         let mut flow = self.flow();
-        if flow.halved_at.is_some_and(|halved| sent_at <= halved) {
-            return;
+        let now = Instant::now();
+        let is_new = flow.halved_at.is_none_or(|halved| sent_at > halved);
+        if is_new {
+            let fewer = flow.allowed / 2;
+            flow.halved_at = Some(now);
+            flow.allowed -= fewer;
+            flow.worked = 0;
+            flow.surplus += fewer - self.in_flight.forget_permits(fewer);
         }
-        let fewer = flow.allowed / 2;
-        flow.halved_at = Some(Instant::now());
-        flow.allowed -= fewer;
-        flow.worked = 0;
-        flow.surplus += fewer - self.in_flight.forget_permits(fewer);
+        let refusals = flow.refusals(effect);
+        refusals.count += u32::from(is_new || refusals.count == 0);
+        refusals.since.get_or_insert(now);
+        *refusals
     }
 
     /// Lets one more be in flight for each round of requests that worked, up to the target's limit.
-    pub(super) fn worked(&self) {
+    pub(super) fn worked(&self, effect: Effect) {
         let mut flow = self.flow();
+        *flow.refusals(effect) = Refusals::default();
         flow.worked += 1;
         if flow.allowed == flow.most || flow.worked < flow.allowed {
             return;
@@ -155,15 +193,8 @@ impl Gate {
     }
 
     /// Says that refusals were waited out in vain, so that the next ones are not before `until`.
-    pub(super) fn give_up(&self, until: Instant) {
-        self.flow().hopeless_until = Some(until);
-    }
-
-    /// Whether refusals were waited out in vain a short while ago.
-    pub(super) fn is_hopeless(&self) -> bool {
-        self.flow()
-            .hopeless_until
-            .is_some_and(|until| Instant::now() < until)
+    pub(super) fn give_up(&self, effect: Effect, until: Instant) {
+        self.flow().refusals(effect).hopeless_until = Some(until);
     }
 
     /// When the last pause ends or ended.
@@ -270,21 +301,42 @@ mod tests {
             held.push(gate.enter(Kind::Api, false).await.ok());
         }
         for _ in 0..8 {
-            gate.refused(sent_at);
+            gate.refused(Effect::Once, sent_at);
         }
         held.clear();
         assert_eq!(gate.in_flight.available_permits(), 4);
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_millis(1)).await;
-            gate.refused(Instant::now());
+            gate.refused(Effect::Once, Instant::now());
         }
         assert_eq!(gate.in_flight.available_permits(), 1);
         // 1 + 2 + 3 + ... successes for one more each time.
         for _ in 0..28 {
-            gate.worked();
+            gate.worked(Effect::Once);
         }
         assert_eq!(gate.in_flight.available_permits(), 8);
-        gate.worked();
+        gate.worked(Effect::Once);
         assert_eq!(gate.in_flight.available_permits(), 8);
+    }
+
+    #[tokio::test]
+    async fn refusals_add_up_until_a_request_of_their_kind_works() {
+        let (gate, _) = gate(0, 8);
+        let burst = Instant::now();
+        let first = gate.refused(Effect::Once, burst);
+        assert_eq!(gate.refused(Effect::Once, burst).count, 1);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let second = gate.refused(Effect::Repeatable, Instant::now());
+        assert_eq!((second.count, second.since), (2, first.since));
+        // A look that works says nothing of the quota of writes.
+        gate.worked(Effect::Read);
+        gate.give_up(Effect::Once, burst + Duration::from_hours(1));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let third = gate.refused(Effect::Once, Instant::now());
+        assert!(third.count == 3 && third.is_hopeless());
+        gate.worked(Effect::Once);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let anew = gate.refused(Effect::Once, Instant::now());
+        assert!(anew.count == 1 && anew.since > first.since && !anew.is_hopeless());
     }
 }

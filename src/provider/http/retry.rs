@@ -72,17 +72,22 @@ pub(crate) fn verdict(effect: Effect, ending: Ending) -> Verdict {
 
 /// The delays before each repetition if the server names none: full jitter below a ceiling that doubles.
 pub(crate) fn delays(patience: &Patience) -> impl Iterator<Item = Duration> + Send + use<> {
-    unending(patience).take(patience.attempts.saturating_sub(1) as usize)
-}
-
-/// The same without an end: a quota is waited out, however many tries that takes.
-pub(crate) fn unending(patience: &Patience) -> impl Iterator<Item = Duration> + Send + use<> {
     ExponentialBuilder::new()
         .with_min_delay(patience.first_delay)
         .with_max_delay(patience.longest_delay)
-        .without_max_times()
+        .with_max_times(patience.attempts.saturating_sub(1) as usize)
         .build()
         .map(|ceiling| ceiling.mul_f64(rand::random::<f64>()))
+}
+
+/// The delay after so many refusals without a request that worked. It has no end of its own: a quota is waited out,
+/// however many tries that takes.
+pub(crate) fn quota_delay(patience: &Patience, refusals: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(refusals.saturating_sub(1));
+    let ceiling = patience.first_delay.saturating_mul(doubled);
+    ceiling
+        .min(patience.longest_delay)
+        .mul_f64(rand::random::<f64>())
 }
 
 /// How long the server asks to wait, by the answer of this status: `Retry-After` in seconds or as a date, else OneLogin's
