@@ -74,8 +74,9 @@ impl Shortfall {
     /// What it means for the declarations that something is left alone.
     fn of_skip(reason: SkipReason) -> Self {
         match reason {
-            // Nobody declares it, or not here.
+            // Nobody declares it, or not here; a declared name that is live twice has a finding that says so.
             SkipReason::Unmanaged
+            | SkipReason::Duplicate
             | SkipReason::Matched
             | SkipReason::NoDelete
             | SkipReason::OtherSource
@@ -87,7 +88,6 @@ impl Shortfall {
             | SkipReason::Selection
             | SkipReason::UnreadTarget => Self::Asked,
             SkipReason::IncompleteManifests
-            | SkipReason::Duplicate
             | SkipReason::Inherited
             | SkipReason::RenameBlocked
             | SkipReason::DependencyFailed

@@ -32,11 +32,8 @@ async fn show(place: &cli::Place) -> Result<Exit, Stop> {
         }
         out.push('\n');
     }
-    let shown: String = out
-        .lines()
-        .map(|line| format!("{}\n", visible(line)))
-        .collect();
-    output::print(&shown)?;
+    let shown: Vec<_> = out.lines().map(visible).collect();
+    output::print(&format!("{}\n", shown.join("\n")))?;
     output::print(&format!(
         "Ours: {}. Inventory: {}\n",
         count(objects, "object"),

@@ -87,10 +87,6 @@ static NAMESPACE: LazyLock<Regex> =
 
 /// Reads a document, and says everything that is wrong with it by itself. `found` holds the findings of this document alone.
 #[expect(
-    clippy::too_many_lines,
-    reason = "one step of a document after the other, each of which may end it"
-)]
-#[expect(
     clippy::too_many_arguments,
     reason = "a document, where it is from, what checks it, and where findings go"
 )]
@@ -220,10 +216,6 @@ enum Identity {
     Other,
 }
 
-#[expect(
-    clippy::too_many_lines,
-    reason = "every way to be no manifest, as one list"
-)]
 fn identify(
     members: &Map<String, Value>,
     source: &Source,

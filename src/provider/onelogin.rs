@@ -100,7 +100,9 @@ impl Observe for OneLogin {
                 Ok(None)
             }
         };
-        let (scopes, clients) = futures::try_join!(scopes, clients)?;
+        // Both are waited for, so that what is said of two that fail does not depend on which was faster.
+        let (scopes, clients) = futures::join!(scopes, clients);
+        let (scopes, clients) = (scopes?, clients?);
         let (scopes, clients) = (
             scopes.as_ref().map(|list| list.as_slice()),
             clients.as_ref().map(|list| list.as_slice()),
