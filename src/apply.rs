@@ -16,8 +16,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::inventory::{InventoryError, Ledger};
-use crate::model::{Live, LiveIdentity, OpenIntent, Owned, PastRemoval, RemoteId, TargetId};
-use crate::plan::guard::{ApprovedChange, ApprovedPlan, ApprovedTarget};
+use crate::model::{Live, LiveIdentity, Owned, PastRemoval, RemoteId, TargetId};
+use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 use crate::plan::{Failure, SkipReason, TargetPlan};
 use crate::provider::{Interest, Interrupt, Provider, ProviderError};
 
@@ -183,21 +183,9 @@ struct SoFar {
     outcomes: BTreeMap<usize, Outcome>,
     /// Whether any write was sent.
     sent: bool,
-    /// Writes of earlier runs that no reading has settled.
-    open: Vec<OpenIntent>,
     /// What the window counts for changes whose fate is unknown.
     in_doubt: BTreeMap<usize, Vec<PastRemoval>>,
     error: Option<Failure>,
-}
-
-impl SoFar {
-    /// Whether an earlier run was about to make the same object, and no reading tells what became of that.
-    fn is_open(&self, change: ApprovedChange<'_>) -> bool {
-        let intent = change.planned().intent.as_ref();
-        let is_same =
-            |open: &OpenIntent| intent.is_some_and(|intent| intent.same_object(&open.intent));
-        self.open.iter().any(is_same)
-    }
 }
 
 impl TargetRun<'_> {
@@ -214,23 +202,17 @@ impl TargetRun<'_> {
     /// be overwritten by it.
     async fn learn(&self, so_far: &mut SoFar) {
         let ledger = self.run.ledger;
-        let mut owned = ledger.owned(self.identity).await;
         let may_record = self.approved.may_record();
-        let learned: Vec<_> = self
+        let learned = self
             .plan()
             .records
             .iter()
             .filter(|record| may_record || record.only_protects())
-            .cloned()
-            .collect();
-        let recorded = ledger.record(self.identity, &self.plan().target, learned.clone());
+            .cloned();
+        let recorded = ledger.record(self.identity, &self.plan().target, learned.collect());
         if let Err(error) = recorded.await {
             so_far.error = Some(inventory_failure(&error));
         }
-        for record in learned {
-            owned.record(record);
-        }
-        so_far.open = owned.intents;
     }
 
     fn finish(&self, so_far: &mut SoFar, index: usize, outcome: Outcome) {

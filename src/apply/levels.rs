@@ -47,8 +47,7 @@ impl TargetRun<'_> {
                 let is_met = self.plan().changes[index].depends_on.iter().all(met);
                 if let Some(change) = self.approved.change(index).filter(|_| is_met) {
                     so_far.sent = true;
-                    let was_open = so_far.is_open(change);
-                    flight.push(async move { (index, self.make(change, was_open).await) });
+                    flight.push(async move { (index, self.make(change).await) });
                 } else {
                     let outcome = Outcome::Skipped(SkipReason::DependencyFailed);
                     self.finish(so_far, index, outcome);

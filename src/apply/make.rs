@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Outcome, TargetRun, failure, outcome_words};
 use crate::inventory::{Answered, InventoryError, Sending};
-use crate::model::{PastRemoval, Record};
+use crate::model::{Intent, PastRemoval, Record};
 use crate::plan::guard::ApprovedChange;
 use crate::plan::{PlannedChange, SkipReason};
 use crate::provider::{Applied, Fate};
@@ -21,11 +21,7 @@ impl TargetRun<'_> {
     ///
     /// # Errors
     /// The inventory cannot be written: the run stops, since what follows could not be recorded either.
-    pub(super) async fn make(
-        &self,
-        change: ApprovedChange<'_>,
-        was_open: bool,
-    ) -> Result<Made, InventoryError> {
+    pub(super) async fn make(&self, change: ApprovedChange<'_>) -> Result<Made, InventoryError> {
         let planned = change.planned();
         if let Err(outcome) = self.look_at(change).await {
             let in_doubt = Vec::new();
@@ -43,10 +39,9 @@ impl TargetRun<'_> {
             entry: self.audit_entry(planned, "unknown", died),
         };
         let number = ledger.prepare(self.identity, target, sending).await?;
-        // What an earlier run sent may have been made all the same, and only a reading settles that.
-        let unmade = || match &planned.intent {
-            Some(intent) if !was_open => vec![intent.settled()],
-            _ => Vec::new(),
+        let unmade = || {
+            let intent = planned.intent.iter();
+            intent.map(Intent::came_to_nothing).collect()
         };
         let (outcome, records) = match self.work.provider.apply(change).await {
             // Somebody else made it meanwhile: it is not ours, and the next picture says what it is.

@@ -294,15 +294,20 @@ pub enum Record {
     },
     /// A write is about to be sent.
     Intent(OpenIntent),
-    /// The intent for a scope is settled, one way or the other.
+    /// Every intent for a scope is settled.
     SettledScope {
         /// Its name.
         name: ScopeName,
     },
-    /// The intent for an app is settled, one way or the other.
+    /// Every intent for an app is settled.
     SettledApp {
         /// The app.
         app: AppRef,
+    },
+    /// One write came to nothing. Others that were sent for its object may show yet.
+    CameToNothing {
+        /// What it was to do.
+        intent: Intent,
     },
     /// A removal that was sent turned out not to have been made: the window does not count it.
     NotRemoved(PastRemoval),
@@ -356,21 +361,10 @@ impl Intent {
         }
     }
 
-    /// Whether `other` is about the same object.
-    pub fn same_object(&self, other: &Self) -> bool {
-        (self.scope(), self.app()) == (other.scope(), other.app())
-    }
-
-    /// The step that says that its outcome is known, and that nothing came of it.
-    pub fn settled(&self) -> Record {
-        match self {
-            Self::CreateScope { name, .. }
-            | Self::UpdateScope { name, .. }
-            | Self::RenameScope { name, .. }
-            | Self::DeleteScope { name, .. } => Record::SettledScope { name: name.clone() },
-            Self::SetAppScopes { app, .. } | Self::DetachApp { app } => {
-                Record::SettledApp { app: app.clone() }
-            }
+    /// The step that says that nothing came of it.
+    pub fn came_to_nothing(&self) -> Record {
+        Record::CameToNothing {
+            intent: self.clone(),
         }
     }
 
@@ -473,13 +467,16 @@ impl Owned {
                     open.intent.tighten_app(&app, &by);
                 }
             }
-            Record::Intent(intent) => {
-                self.intents
-                    .retain(|open| !open.intent.same_object(&intent.intent));
-                self.intents.push(intent);
-            }
+            // An older one for the same object stays: what came of it may show yet.
+            Record::Intent(open) => self.intents.push(open),
             Record::SettledScope { name } => self.settle_scope(&name),
             Record::SettledApp { app } => self.settle_app(&app),
+            Record::CameToNothing { intent } => {
+                let mut open = self.intents.iter();
+                if let Some(last) = open.rposition(|open| open.intent == intent) {
+                    self.intents.remove(last);
+                }
+            }
             Record::RenameRepository { old, new } => self.move_repository(&old, &new),
             Record::Write => self.writes += 1,
             // Removals are kept beside what is owned.

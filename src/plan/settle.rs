@@ -11,10 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::TOMBSTONE;
 use crate::model::{
-    AppRef, DesiredTarget, Intent, Live, LiveApp, LiveAppScopes, LiveScope, OpenIntent, Owned,
-    OwnedApp, OwnedScope, Record, RemoteId, ScopeName,
+    AppRef, DesiredTarget, Intent, Live, LiveApp, LiveAppScopes, LiveScope, Owned, OwnedApp,
+    OwnedScope, Record, RemoteId, ScopeName,
 };
 
 /// The inventory as it should be, and the records that make it so.
@@ -24,9 +23,8 @@ pub fn settle<'a>(
     owned: &'a Owned,
     now: Timestamp,
 ) -> (Cow<'a, Owned>, Vec<Record>) {
-    let mut records = intents(live, owned, now);
     let mut owned = Cow::Borrowed(owned);
-    take(&records, &mut owned);
+    let mut records = intents(live, &mut owned, now);
     let moved = moved(desired, live, &owned);
     take(&moved, &mut owned);
     records.extend(moved);
@@ -92,9 +90,9 @@ pub(super) fn by_id(live: &Live) -> BTreeMap<&RemoteId, &ScopeName> {
         .collect()
 }
 
-/// How long an intent stays open while no reading shows what came of it: a list may lag, and what shows much later is more
-/// likely somebody else's.
-const OPEN: SignedDuration = TOMBSTONE;
+/// How long after a write a list may lag behind it. A later reading that shows nothing of it says that nothing came of it:
+/// what shows after that is somebody else's.
+const LAG: SignedDuration = SignedDuration::from_mins(10);
 
 /// What came of each intent, as far as this picture tells.
 ///
@@ -110,73 +108,98 @@ const OPEN: SignedDuration = TOMBSTONE;
 /// | delete, detach | gone | forgotten |
 /// | delete, detach | there | not made |
 ///
-/// What stays open does so for a day, or until a newer write to the same object.
-fn intents(live: &Live, owned: &Owned, now: Timestamp) -> Vec<Record> {
+/// What stays open does so until a reading that no longer lags. One object may have several: the write of each run that was
+/// killed. They are settled in the order in which they were recorded.
+fn intents(live: &Live, owned: &mut Cow<'_, Owned>, now: Timestamp) -> Vec<Record> {
     let apps = apps(live);
-    let seen = Seen { live, apps, owned };
-    let settle = |open: &OpenIntent| {
-        let found = seen.result(&open.intent);
-        if found.is_empty() && now.duration_since(open.at) > OPEN {
-            return vec![open.intent.settled()];
+    let mut records = Vec::new();
+    let mut still_open = Vec::new();
+    for open in owned.intents.clone() {
+        let seen = Seen {
+            live,
+            apps: &apps,
+            owned,
+        };
+        let is_late = now.duration_since(open.at) > LAG;
+        let came_of_it = seen.result(&open.intent);
+        if matches!(came_of_it, Shown::Nothing | Shown::Part(_)) && !is_late {
+            still_open.push(open.clone());
         }
-        let not_made = found.contains(&open.intent.settled());
-        let not_removed = open.removals.iter().filter(|_| not_made).cloned();
-        found
-            .into_iter()
-            .chain(not_removed.map(Record::NotRemoved))
-            .collect()
-    };
-    owned.intents.iter().flat_map(settle).collect()
+        let settled = match came_of_it {
+            Shown::Nothing if is_late => vec![open.intent.came_to_nothing()],
+            Shown::Nothing => Vec::new(),
+            Shown::Part(record) | Shown::All(record) => vec![record],
+            Shown::NotMade => std::iter::once(open.intent.came_to_nothing())
+                .chain(open.removals.into_iter().map(Record::NotRemoved))
+                .collect(),
+        };
+        take(&settled, owned);
+        records.extend(settled);
+    }
+    // To record an object settles everything that was open for it.
+    still_open.retain(|open| !owned.intents.contains(open));
+    let reopened: Vec<_> = still_open.into_iter().map(Record::Intent).collect();
+    take(&reopened, owned);
+    records.extend(reopened);
+    records
+}
+
+/// What a picture shows of an intent.
+enum Shown {
+    /// Nothing.
+    Nothing,
+    /// Some of what was to be added; the rest may follow.
+    Part(Record),
+    /// All of it, or enough to tell.
+    All(Record),
+    /// That it was not made.
+    NotMade,
 }
 
 /// What intents are held against.
 struct Seen<'a> {
     live: &'a Live,
-    apps: BTreeMap<&'a AppRef, &'a LiveAppScopes>,
+    apps: &'a BTreeMap<&'a AppRef, &'a LiveAppScopes>,
     owned: &'a Owned,
 }
 
 impl Seen<'_> {
-    /// What an intent turned out to have done; nothing while it stays open.
-    fn result(&self, intent: &Intent) -> Vec<Record> {
-        let record = match intent {
-            Intent::CreateScope { name, entry, .. } => self
+    fn result(&self, intent: &Intent) -> Shown {
+        let all = |record: Option<Record>| record.map_or(Shown::Nothing, Shown::All);
+        match intent {
+            Intent::CreateScope { name, entry, .. } => all(self
                 .scope(name)
                 .filter(|found| !self.is_owned(found) && shows(found, intent))
-                .map(|found| ours(found, entry.clone())),
-            Intent::UpdateScope { name, entry, .. } => {
-                let found = self.scope(name);
-                let found = found.filter(|found| found.remote_id == entry.remote_id);
-                found.and_then(|found| {
-                    if is_as_sent(found, intent) {
-                        return Some(ours(found, entry.clone()));
-                    }
-                    let known = self.owned.scopes.get(name).unwrap_or(entry);
-                    let known = with_roles_that_show(found, known, entry)?;
-                    Some(ours(found, known))
-                })
-            }
+                .map(|found| ours(found, entry.clone()))),
+            Intent::UpdateScope { name, entry, .. } => self
+                .scope(name)
+                .filter(|found| found.remote_id == entry.remote_id)
+                .map_or(Shown::Nothing, |found| self.updated(found, intent, entry)),
             Intent::RenameScope {
                 name,
                 entry,
                 replaces,
-            } => self
+            } => all(self
                 .scope(name)
                 .filter(|found| found.remote_id.is_some() && found.remote_id == entry.remote_id)
                 .map(|_| Record::Scope {
                     name: name.clone(),
                     entry: entry.clone(),
                     replaces: Some(replaces.clone()).filter(|old| old != name),
-                }),
-            Intent::SetAppScopes { app, scopes, entry } => self.apps.get(app).and_then(|found| {
-                let entry = if found.scopes == *scopes {
-                    entry.clone()
-                } else {
-                    with_scopes_that_show(found, self.owned.apps.get(app), entry)?
+                })),
+            Intent::SetAppScopes { app, scopes, entry } => {
+                let found = self.apps.get(app);
+                let record = |entry| Record::App {
+                    app: app.clone(),
+                    entry,
                 };
-                let app = app.clone();
-                Some(Record::App { app, entry })
-            }),
+                match found {
+                    None => Shown::Nothing,
+                    Some(found) if found.scopes == *scopes => Shown::All(record(entry.clone())),
+                    Some(found) => with_scopes_that_show(found, self.owned.apps.get(app), entry)
+                        .map_or(Shown::Nothing, |entry| Shown::Part(record(entry))),
+                }
+            }
             Intent::DeleteScope {
                 name,
                 live,
@@ -189,19 +212,26 @@ impl Seen<'_> {
                     }
                     None => self.live.scopes.contains_key(live),
                 };
-                Some(if is_there {
-                    intent.settled()
+                if is_there {
+                    Shown::NotMade
                 } else {
-                    Record::ForgetScope { name: name.clone() }
-                })
+                    Shown::All(Record::ForgetScope { name: name.clone() })
+                }
             }
-            Intent::DetachApp { app } => Some(if self.apps.contains_key(app) {
-                intent.settled()
-            } else {
-                Record::ForgetApp { app: app.clone() }
-            }),
-        };
-        record.into_iter().collect()
+            Intent::DetachApp { app } if self.apps.contains_key(app) => Shown::NotMade,
+            Intent::DetachApp { app } => Shown::All(Record::ForgetApp { app: app.clone() }),
+        }
+    }
+
+    /// What a scope shows of an update of it.
+    fn updated(&self, found: &LiveScope, intent: &Intent, entry: &OwnedScope) -> Shown {
+        if is_as_sent(found, intent) {
+            return Shown::All(ours(found, entry.clone()));
+        }
+        let known = self.owned.scopes.get(&found.name);
+        let known = known.filter(|known| known.remote_id == found.remote_id);
+        let known = with_roles_that_show(found, known.unwrap_or(entry), entry);
+        known.map_or(Shown::Nothing, |known| Shown::Part(ours(found, known)))
     }
 
     /// A live scope. Of two of one name nobody can tell which is the one that was written.

@@ -148,7 +148,7 @@ fn a_delete_that_a_reading_shows_not_to_have_been_made_does_not_count() {
     assert_eq!(stage.removals.0.len(), 1);
     assert_eq!(
         stage.world(&world).says(),
-        ["delete a", "= settled a", "= not removed"]
+        ["delete a", "= nothing came of deleteScope", "= not removed"]
     );
     stage.run(&world.clone().wants("a"), false);
     assert_eq!(stage.removals.0.len(), 0);

@@ -143,12 +143,16 @@ impl Book {
             self.deleted += 1;
         }
         // What is carried along comes back where somebody took it away in between, and is nobody's.
-        let is_declared = |fact: &&Fact| match fact {
-            Fact::Scope(_) => true,
-            Fact::Role(_, role) => ["r", "s"].contains(&role.as_str()),
-            Fact::Entry(_, scope) => OURS.contains(&scope.as_str()),
+        let is_added = |fact: &&Fact| match (fact, change) {
+            (Fact::Role(_, role), Change::UpdateScope { before, .. }) => {
+                !before.roles.contains(role)
+            }
+            (Fact::Entry(_, scope), Change::ReplaceAppScopes { before, .. }) => {
+                OURS.contains(&scope.as_str()) && !before.contains(scope)
+            }
+            _ => true,
         };
-        let made = after.difference(&self.now).filter(is_declared);
+        let made = after.difference(&self.now).filter(is_added);
         self.ours.extend(made.cloned());
         self.keep(after);
     }
@@ -163,6 +167,13 @@ impl Book {
         let made = after.difference(&self.now).filter(|fact| !is_ours(fact));
         self.theirs.extend(made.cloned());
         self.keep(after);
+    }
+
+    /// A run was planned from a picture that lags. An entry that it does not show, and that nobody asks for, is forgotten.
+    fn unseen(&mut self, shown: &Live) {
+        let shown = facts(shown);
+        self.ours
+            .retain(|fact| matches!(fact, Fact::Scope(_)) || shown.contains(fact));
     }
 
     fn keep(&mut self, after: BTreeSet<Fact>) {
@@ -476,6 +487,7 @@ fn live_through(dice: &[u8]) -> Result<(), String> {
         {
             planned_from.live = before.clone();
             lagged = true;
+            chaos.book().unseen(before);
         }
         chaos.book().begin(&stage.live);
         if chaos.dice.rarely(3) {

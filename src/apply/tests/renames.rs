@@ -529,3 +529,14 @@ fn what_is_learned_of_a_list_has_the_names_of_now() {
     stage.run_to_the_end(&world);
     assert_eq!(list(&stage), names("b c"));
 }
+
+#[test]
+fn no_rename_takes_a_name_that_another_manifest_holds() {
+    let world = World::onelogin()
+        .made("a")
+        .owns_so("c", Created, |entry| {
+            entry.source = crate::model::SourceFile::new(THERE).into();
+        })
+        .wants_so("c", was("a"));
+    assert_eq!(world.says(), ["conflict: c"]);
+}

@@ -8,7 +8,8 @@ use super::values::{entry_of, state};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Drift, Policy};
 use crate::model::{
-    Consumers, DesiredScope, Intent, LiveScope, Origin, OwnedScope, Record, Rename, ScopeName,
+    Consumers, DesiredScope, Intent, LiveScope, ManifestRef, Origin, OwnedScope, Record, Rename,
+    ScopeName,
 };
 use crate::plan::change::{Change, ScopeState};
 use crate::plan::rule::{Refusal, Rule, WayThrough};
@@ -112,8 +113,8 @@ impl Planner<'_, '_> {
                 SkipReason::RenameBlocked
             }
             Obstacle::Conflict => {
-                let holder = self.ownership.of_live.get(from).copied();
-                self.conflict(scope, holder.map(|(_, entry)| &entry.source));
+                let holder = holder(&self.context, &self.ownership, scope, from).cloned();
+                self.conflict(scope, holder.as_ref());
                 return;
             }
             Obstacle::Taken => {
@@ -231,13 +232,9 @@ pub(super) fn obstacle(
     reason: Reason,
 ) -> Option<Obstacle> {
     let target = &context.desired.target;
-    let holder = ownership
-        .of_live
-        .get(&live.name)
-        .map(|(_, entry)| &entry.source);
     let skip = if target.system().capabilities().rename == Rename::No {
         return Some(Obstacle::NoRename);
-    } else if context.holder(holder, &scope.source).is_some() {
+    } else if holder(context, ownership, scope, &live.name).is_some() {
         return Some(Obstacle::Conflict);
     } else if live.inherited {
         SkipReason::Inherited
@@ -255,4 +252,17 @@ pub(super) fn obstacle(
         return None;
     };
     Some(Obstacle::Skip(skip))
+}
+
+/// The manifest outside this run that holds what a rename takes: the live object, or the name that it is to have.
+fn holder<'a>(
+    context: &Context<'a>,
+    ownership: &Ownership<'a>,
+    scope: &DesiredScope,
+    from: &ScopeName,
+) -> Option<&'a ManifestRef> {
+    let object = ownership.of_live.get(from).map(|(_, entry)| *entry);
+    let name = context.owned.scopes.get(&scope.name);
+    let mut holders = object.into_iter().chain(name);
+    holders.find_map(|entry| context.holder(Some(&entry.source), &scope.source))
 }

@@ -350,8 +350,11 @@ fn a_creation_whose_record_was_lost_is_ours_if_something_of_it_shows() {
             !before.iter().any(|line| line.starts_with('=')),
             "{before:?}"
         );
-        world.owned.intents[0].at = in_hours(-25);
-        assert_eq!(world.says().last().unwrap(), "= settled a");
+        world.owned.intents[0].at = in_hours(-1);
+        assert_eq!(
+            world.says().last().unwrap(),
+            "= nothing came of createScope"
+        );
     }
 
     let mut twice = World::wso2().has_so("a", bound_to("r"));
@@ -390,7 +393,11 @@ fn an_update_whose_record_was_lost_counts_as_applied() {
     };
     assert_eq!(
         world.says(),
-        ["update a: description bindings", "= created a"]
+        [
+            "update a: description bindings",
+            "= created a",
+            "= still open"
+        ]
     );
     let crate::plan::change::Change::UpdateScope { after, .. } = &world.plan().changes[0].change
     else {

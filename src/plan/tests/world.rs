@@ -587,9 +587,14 @@ fn record(record: &Record) -> String {
         Record::TightenApp { app, .. } => format!("= tightened {app}"),
         Record::SettledScope { name } => format!("= settled {name}"),
         Record::SettledApp { app } => format!("= settled {app}"),
+        Record::Intent(_) => "= still open".to_owned(),
+        Record::CameToNothing { intent } => {
+            let value = serde_json::to_value(intent).unwrap();
+            format!("= nothing came of {}", value["intent"].as_str().unwrap())
+        }
         Record::Start => "= start".to_owned(),
         Record::NotRemoved(_) => "= not removed".to_owned(),
-        Record::Intent(_) | Record::Write => "= unexpected".to_owned(),
+        Record::Write => "= unexpected".to_owned(),
     }
 }
 
