@@ -19,6 +19,8 @@
 mod execute;
 mod judge;
 mod reading;
+#[cfg(test)]
+mod tests;
 mod wanted;
 
 pub(crate) use execute::{Execution, execute};

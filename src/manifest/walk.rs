@@ -159,6 +159,8 @@ impl Walk {
     /// A folder that the walk starts in.
     fn top(&mut self, folder: &Path) {
         let root = self.files.ground.roots.of(folder);
+        // It counts as looked at, though nothing may be left in it.
+        self.files.ground.folders.insert(root.folder.clone());
         // What lies above says what is passed over below, as far as the checkout reaches.
         let above: Vec<&Path> = folder
             .ancestors()
@@ -295,6 +297,7 @@ impl Walk {
         if !is_plain || !is_absent(path) || !root.is_checkout() {
             return Err(lost());
         }
+        self.files.ground.folders.insert(root.folder.clone());
         self.files
             .gone
             .push((lost(), root.file(&folder.join(rest))));

@@ -74,13 +74,8 @@ impl Systems {
                 .way(desired)
                 .and_then(|(credential, connect)| open(desired, &credential, &connect));
             let identity = desired.target.live_identity();
-            Reading {
-                desired: Arc::clone(desired),
-                identity: identity.map(|identity| self.placed(identity)),
-                picture: Picture::Suspended,
-                requests: 0,
-                connection,
-            }
+            let identity = identity.map(|identity| self.placed(identity));
+            Reading::of(desired, identity, connection)
         };
         targets.map(reading).collect()
     }
@@ -120,6 +115,21 @@ pub(crate) async fn read<P: Observe + ?Sized>(
 }
 
 impl<P: ?Sized> Reading<P> {
+    /// A target that nobody has looked at yet.
+    pub(super) fn of(
+        desired: &Arc<DesiredTarget>,
+        identity: Option<LiveIdentity>,
+        connection: Result<Box<P>, ProviderError>,
+    ) -> Self {
+        Self {
+            desired: Arc::clone(desired),
+            identity,
+            picture: Picture::Suspended,
+            requests: 0,
+            connection,
+        }
+    }
+
     /// The picture, where there is one of something that is there.
     pub(crate) fn live(&self) -> Option<&Live> {
         match &self.picture {

@@ -169,11 +169,13 @@ impl Book {
         self.keep(after);
     }
 
-    /// A run was planned from a picture that lags. An entry that it does not show, and that nobody asks for, is forgotten.
+    /// A run was planned from a picture that lags. An entry that it does not show, and that nobody asks for, is forgotten;
+    /// and where the name is the id, what it does not show is somebody else's once it is back and differs.
     fn unseen(&mut self, shown: &Live) {
         let shown = facts(shown);
+        let has_id = |fact: &Fact| matches!(fact, Fact::Scope(id) if !OURS.contains(&id.as_str()));
         self.ours
-            .retain(|fact| matches!(fact, Fact::Scope(_)) || shown.contains(fact));
+            .retain(|fact| has_id(fact) || shown.contains(fact));
     }
 
     fn keep(&mut self, after: BTreeSet<Fact>) {
@@ -477,6 +479,7 @@ fn live_through(dice: &[u8]) -> Result<(), String> {
         if chaos.dice.rarely(3) {
             chaos.disturb();
             stage.look();
+            disturbed = true;
         }
         if chaos.dice.often() {
             world = wish(&mut chaos.dice, system);

@@ -1,0 +1,3 @@
+//! Runs without a process: over manifests on disk, with systems and an inventory in memory.
+
+mod trees;
