@@ -36,7 +36,7 @@ pub use name::{
     ScopeName, TargetId,
 };
 pub use owned::{
-    Applied, Intent, OpenIntent, Origin, Owned, OwnedApp, OwnedScope, Record, Tightening,
+    Applied, Intent, OpenIntent, Origin, Owned, OwnedApp, OwnedScope, Record, Tightening, WantedBy,
 };
 pub use removal::{Counted, PastRemoval, Removal, Removals};
 pub use source::{InvalidRepository, ManifestRef, Repository, Source, SourceFile};

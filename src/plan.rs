@@ -49,7 +49,7 @@ use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Approval, Policy, Target};
 use crate::model::{
     AppRef, Counted, Coverage, DesiredTarget, Intent, Lineage, Live, LiveApp, LiveIdentity,
-    ManifestRef, Owned, OwnedApp, Record, RemoteId, Removal, Source, System, TargetId,
+    ManifestRef, Owned, OwnedApp, Record, RemoteId, Removal, Source, System, TargetId, WantedBy,
 };
 use access::Access;
 use change::Change;
@@ -431,6 +431,9 @@ impl TargetPlan {
 /// How long a vanished object's entry is kept.
 const TOMBSTONE: SignedDuration = SignedDuration::from_hours(24);
 
+/// How long a manifest that declared what another one held has it when that one lets go, without being read again.
+const WANTED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 /// Plans one target: what to do so that `live` becomes what `desired` says, as far as `owned` and the rules allow.
 pub fn plan_target(
     desired: &DesiredTarget,
@@ -506,6 +509,24 @@ impl Context<'_> {
     fn may_be_gone(&self, manifest: &ManifestRef) -> bool {
         let file = &manifest.file;
         file.is_standard_input() || self.options.coverage.of(file).may_hand_over()
+    }
+
+    /// What is to be recorded of a manifest that declares what another one holds; nothing where that is known.
+    fn want(&self, known: Option<&WantedBy>, source: &Source) -> Option<WantedBy> {
+        let (source, at) = (source.manifest(), self.options.now);
+        let is_known = known.is_some_and(|known| {
+            known.source == source && at.duration_since(known.at) < SignedDuration::from_hours(24)
+        });
+        (!is_known).then_some(WantedBy { source, at })
+    }
+
+    /// The manifest that has what its holder lets go of: one that this run does not read, and that declared it lately.
+    fn heir<'w>(&self, wanted: Option<&'w WantedBy>) -> Option<&'w ManifestRef> {
+        let is_open = |wanted: &&WantedBy| {
+            self.options.now.duration_since(wanted.at) < WANTED_FOR
+                && !self.may_be_gone(&wanted.source)
+        };
+        wanted.filter(is_open).map(|wanted| &wanted.source)
     }
 
     fn held(&self, until: Option<Timestamp>) -> bool {

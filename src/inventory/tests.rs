@@ -35,6 +35,7 @@ fn made(name: &str) -> Record {
             renamed_from: std::collections::BTreeSet::new(),
             parked_for: None,
             vanished_at: None,
+            wanted_by: None,
         },
         replaces: None,
     }

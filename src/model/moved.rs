@@ -24,6 +24,9 @@ impl Owned {
         };
         let scope = |entry: &mut OwnedScope| {
             entry.source = moved(&entry.source);
+            if let Some(wanted) = &mut entry.wanted_by {
+                wanted.source = moved(&wanted.source);
+            }
             for manifests in entry
                 .applied
                 .roles
@@ -33,7 +36,12 @@ impl Owned {
                 *manifests = manifests.iter().map(moved).collect();
             }
         };
-        let app = |entry: &mut OwnedApp| entry.source = moved(&entry.source);
+        let app = |entry: &mut OwnedApp| {
+            entry.source = moved(&entry.source);
+            if let Some(wanted) = &mut entry.wanted_by {
+                wanted.source = moved(&wanted.source);
+            }
+        };
         self.scopes.values_mut().for_each(scope);
         self.apps.values_mut().for_each(app);
         for intent in &mut self.intents {

@@ -96,6 +96,9 @@ pub struct OwnedScope {
     /// When it was first missing live: a tombstone, which goes after a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vanished_at: Option<Timestamp>,
+    /// The manifest outside the holder's runs that declares it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted_by: Option<WantedBy>,
 }
 
 /// An app scope set of ours.
@@ -117,6 +120,19 @@ pub struct OwnedApp {
     /// When it was first missing live: a tombstone, which goes after a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vanished_at: Option<Timestamp>,
+    /// The manifest outside the holder's runs that declares it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted_by: Option<WantedBy>,
+}
+
+/// A manifest that declares what another one holds: it has it when the holder lets go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WantedBy {
+    /// The manifest.
+    pub source: ManifestRef,
+    /// When a run last read it.
+    pub at: Timestamp,
 }
 
 /// What a manifest says that only protects more. Any run that reads it takes it, whatever else that run may do, since it
@@ -292,6 +308,20 @@ pub enum Record {
         /// How.
         by: Tightening,
     },
+    /// A manifest declares a scope that another one holds.
+    WantScope {
+        /// Its name.
+        name: ScopeName,
+        /// The manifest.
+        by: WantedBy,
+    },
+    /// A manifest declares an app's set that another one holds.
+    WantApp {
+        /// The app.
+        app: AppRef,
+        /// The manifest.
+        by: WantedBy,
+    },
     /// A write is about to be sent.
     Intent(OpenIntent),
     /// Every intent for a scope is settled.
@@ -330,7 +360,11 @@ impl Record {
     pub fn only_protects(&self) -> bool {
         matches!(
             self,
-            Self::TightenScope { .. } | Self::TightenApp { .. } | Self::NotRemoved(_)
+            Self::TightenScope { .. }
+                | Self::TightenApp { .. }
+                | Self::WantScope { .. }
+                | Self::WantApp { .. }
+                | Self::NotRemoved(_)
         )
     }
 }
@@ -399,7 +433,17 @@ impl OwnedScope {
             .flatten();
         contributors
             .chain([&self.source])
+            .chain(self.wanted_by.iter().map(|wanted| &wanted.source))
             .map(|manifest| &manifest.file)
+    }
+}
+
+impl OwnedApp {
+    /// The files that it comes from.
+    fn files(&self) -> impl Iterator<Item = &SourceFile> {
+        let wanted = self.wanted_by.iter().map(|wanted| &wanted.source);
+        let manifests = std::iter::once(&self.source).chain(wanted);
+        manifests.map(|manifest| &manifest.file)
     }
 }
 
@@ -410,11 +454,11 @@ impl Owned {
             Intent::CreateScope { entry, .. }
             | Intent::UpdateScope { entry, .. }
             | Intent::RenameScope { entry, .. } => entry.files().collect::<Vec<_>>(),
-            Intent::SetAppScopes { entry, .. } => vec![&entry.source.file],
+            Intent::SetAppScopes { entry, .. } => entry.files().collect(),
             Intent::DeleteScope { .. } | Intent::DetachApp { .. } => Vec::new(),
         });
         let scopes = self.scopes.values().flat_map(OwnedScope::files);
-        let apps = self.apps.values().map(|entry| &entry.source.file);
+        let apps = self.apps.values().flat_map(OwnedApp::files);
         scopes.chain(apps).chain(intents)
     }
 
@@ -424,9 +468,12 @@ impl Owned {
         match record {
             Record::Scope {
                 name,
-                entry,
+                mut entry,
                 replaces,
             } => {
+                let before = self.scopes.get(replaces.as_ref().unwrap_or(&name));
+                let wanted = before.and_then(|before| before.wanted_by.clone());
+                entry.wanted_by = wanted.filter(|wanted| wanted.source != entry.source);
                 if let Some(old) = replaces {
                     self.scopes.remove(&old);
                     // The lists were applied with the scope, whatever it is called.
@@ -443,7 +490,10 @@ impl Owned {
                 self.settle_deletion(&name);
                 self.scopes.remove(&name);
             }
-            Record::App { app, entry } => {
+            Record::App { app, mut entry } => {
+                let before = self.apps.get(&app);
+                let wanted = before.and_then(|before| before.wanted_by.clone());
+                entry.wanted_by = wanted.filter(|wanted| wanted.source != entry.source);
                 self.settle_app(&app);
                 self.apps.insert(app, entry);
             }
@@ -465,6 +515,16 @@ impl Owned {
                 }
                 for open in &mut self.intents {
                     open.intent.tighten_app(&app, &by);
+                }
+            }
+            Record::WantScope { name, by } => {
+                if let Some(entry) = self.scopes.get_mut(&name) {
+                    entry.wanted_by = Some(by);
+                }
+            }
+            Record::WantApp { app, by } => {
+                if let Some(entry) = self.apps.get_mut(&app) {
+                    entry.wanted_by = Some(by);
                 }
             }
             // An older one for the same object stays: what came of it may show yet.

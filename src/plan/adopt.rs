@@ -236,6 +236,7 @@ fn adopted_scope(
             .unwrap_or_default(),
         parked_for: before.and_then(|entry| entry.parked_for.clone()),
         vanished_at: None,
+        wanted_by: None,
     }
 }
 
@@ -281,5 +282,6 @@ fn adopted_app(app: &DesiredApp, live: &LiveAppScopes, before: Option<&OwnedApp>
             .hold_until
             .max(before.and_then(|entry| entry.hold_until)),
         vanished_at: None,
+        wanted_by: None,
     }
 }

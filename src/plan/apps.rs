@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Drift, Policy};
 use crate::model::{
     AppIdentity, AppRef, Counted, DeletionPolicy, DesiredApp, ForeignScopes, Intent, LiveApp,
-    LiveAppScopes, ManifestRef, Origin, OwnedApp, Record, Removal, ScopeName, Tightening,
+    LiveAppScopes, Origin, OwnedApp, Record, Removal, ScopeName, Tightening,
 };
 
 mod checks;
@@ -197,26 +197,26 @@ impl<'a> Planner<'_, 'a> {
         });
     }
 
-    fn conflict(
-        &mut self,
-        desired: &DesiredApp,
-        object: &ObjectRef,
-        holder: Option<&ManifestRef>,
-    ) -> bool {
+    fn conflict(&mut self, desired: &DesiredApp, app: &AppRef, object: &ObjectRef) -> bool {
+        let holder = self.owned.get(app).map(|entry| &entry.source);
         let refusal = self
             .context
             .conflict(|| object.clone(), holder, &desired.source);
         let is_held = refusal.is_some();
         self.plan.refusals.extend(refusal);
+        if is_held && let Some(entry) = self.owned.get(app) {
+            let by = self.context.want(entry.wanted_by.as_ref(), &desired.source);
+            let app = app.clone();
+            let record = by.map(|by| Record::WantApp { app, by });
+            self.plan.records.extend(record);
+        }
         is_held
     }
 
     fn attach(&mut self, desired: &DesiredApp) {
         let object = ObjectRef::app(&desired.app, None);
         let owned = self.owned.get(&desired.app).cloned();
-        if !self.check(desired, None)
-            || self.conflict(desired, &object, owned.as_ref().map(|entry| &entry.source))
-        {
+        if !self.check(desired, None) || self.conflict(desired, &desired.app, &object) {
             return;
         }
         if desired.scopes.is_empty() {
@@ -239,6 +239,7 @@ impl<'a> Planner<'_, 'a> {
             applied: after.clone(),
             hold_until: desired.hold_until,
             vanished_at: None,
+            wanted_by: None,
         };
         self.plan.changes.push(PlannedChange {
             object,
@@ -281,9 +282,7 @@ impl<'a> Planner<'_, 'a> {
         let app = &live.app;
         let object = ObjectRef::app(app, live.name.as_deref());
         let owned = self.owned.get(app).cloned();
-        if !self.check(desired, Some(live))
-            || self.conflict(desired, &object, owned.as_ref().map(|entry| &entry.source))
-        {
+        if !self.check(desired, Some(live)) || self.conflict(desired, app, &object) {
             return;
         }
         let goal = self.goal(desired, live, owned.as_ref());
@@ -331,6 +330,7 @@ impl<'a> Planner<'_, 'a> {
             applied,
             hold_until: desired.hold_until,
             vanished_at: None,
+            wanted_by: None,
         };
         Goal {
             is_settled: owned.is_some() || resolved.withheld.is_empty(),
@@ -528,12 +528,21 @@ impl<'a> Planner<'_, 'a> {
             }
             let target = &self.context.desired.target.id;
             let coverage = &self.context.options.coverage;
-            let moved_to = coverage.app_moved_to(target, &app, &entry.source);
+            let mut moved_to = coverage.app_moved_to(target, &app, &entry.source);
             let kept = if !self.context.covers(&entry.source) {
                 Some(SkipReason::OtherSource)
             } else if let Some(reason) = self.context.removal_gate() {
                 Some(reason)
             } else if moved_to.is_some() {
+                Some(SkipReason::Moved)
+            } else if let Some(heir) = self.context.heir(entry.wanted_by.as_ref()) {
+                moved_to = Some(&heir.file);
+                let entry = OwnedApp {
+                    source: heir.clone(),
+                    ..entry.clone()
+                };
+                let app = app.clone();
+                self.plan.records.push(Record::App { app, entry });
                 Some(SkipReason::Moved)
             } else if entry.deletion_policy == DeletionPolicy::Orphan || !can_detach {
                 self.plan

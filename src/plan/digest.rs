@@ -119,6 +119,7 @@ impl<'a> CoveredScope<'a> {
             renamed_from,
             parked_for,
             vanished_at,
+            wanted_by: _,
         } = entry;
         let Applied {
             display_name,
@@ -150,6 +151,7 @@ impl<'a> CoveredApp<'a> {
             applied,
             hold_until,
             vanished_at,
+            wanted_by: _,
         } = entry;
         Self {
             origin: *origin,

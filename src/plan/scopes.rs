@@ -18,8 +18,8 @@ use super::{
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Adoption, Drift, Policy};
 use crate::model::{
-    Capabilities, Counted, DeletionPolicy, DesiredScope, Intent, LiveScope, ManifestRef, Origin,
-    OwnedScope, Record, RoleName, ScopeName, Tightening,
+    Capabilities, Counted, DeletionPolicy, DesiredScope, Intent, LiveScope, Origin, OwnedScope,
+    Record, RoleName, ScopeName, Tightening,
 };
 
 mod claims;
@@ -230,8 +230,8 @@ impl Planner<'_, '_> {
 
     fn create(&mut self, scope: &DesiredScope) {
         let name = &scope.name;
-        let owned = self.context.owned.scopes.get(name);
-        if self.conflict(scope, owned.map(|entry| &entry.source)) {
+        let owned = self.context.owned.scopes.get_key_value(name);
+        if self.conflict(scope, owned) {
             return;
         }
         if self.context.held(scope.hold_until) {
@@ -298,11 +298,19 @@ impl Planner<'_, '_> {
     }
 
     /// Says so where another manifest holds the object, and whether it does.
-    fn conflict(&mut self, scope: &DesiredScope, holder: Option<&ManifestRef>) -> bool {
+    /// Whether another manifest holds an object that this one declares: then it is left alone, and what wants it is known.
+    fn conflict(&mut self, scope: &DesiredScope, entry: Owner<'_>) -> bool {
+        let holder = entry.map(|(_, entry)| &entry.source);
         let object = || ObjectRef::scope(&scope.name, None);
         let refusal = self.context.conflict(object, holder, &scope.source);
         let is_held = refusal.is_some();
         self.plan.refusals.extend(refusal);
+        if is_held && let Some((name, entry)) = entry {
+            let by = self.context.want(entry.wanted_by.as_ref(), &scope.source);
+            let name = name.clone();
+            let record = by.map(|by| Record::WantScope { name, by });
+            self.plan.records.extend(record);
+        }
         is_held
     }
 
@@ -329,7 +337,7 @@ impl Planner<'_, '_> {
 
     /// A declared scope that is live under its name.
     fn present(&mut self, scope: &DesiredScope, live: &LiveScope, owner: Owner<'_>) {
-        if self.conflict(scope, owner.map(|(_, entry)| &entry.source)) {
+        if self.conflict(scope, owner) {
             return;
         }
         let goal = self.goal(scope, live, owner);

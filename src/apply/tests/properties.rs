@@ -223,6 +223,7 @@ fn owned_scope(dice: &mut Dice<'_>, world: &mut World, name: &ScopeName, names: 
         renamed_from: BTreeSet::new(),
         parked_for: parked.then(|| dice.pick(names)),
         vanished_at: None,
+        wanted_by: None,
     };
     world.owned.scopes.insert(name.clone(), entry);
 }
@@ -330,6 +331,7 @@ fn app(dice: &mut Dice<'_>, world: &mut World, n: u64, names: &[ScopeName]) {
             applied: dice.some(names),
             hold_until: hold(dice),
             vanished_at: None,
+            wanted_by: None,
         };
         world.owned.apps.insert(app.clone(), entry);
     }

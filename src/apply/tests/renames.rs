@@ -538,5 +538,5 @@ fn no_rename_takes_a_name_that_another_manifest_holds() {
             entry.source = crate::model::SourceFile::new(THERE).into();
         })
         .wants_so("c", was("a"));
-    assert_eq!(world.says(), ["conflict: c"]);
+    assert_eq!(world.says(), ["conflict: c", "= c wanted by here/all.yaml"]);
 }

@@ -34,9 +34,22 @@ impl Planner<'_, '_> {
                 continue;
             };
             if let Some(reason) = self.why_kept(live, entry_name, entry) {
-                let moved_to = self.moved_to(entry_name, entry).map(ToString::to_string);
+                let heir = self.context.heir(entry.wanted_by.as_ref());
+                let moved_to = self.moved_to(entry_name, entry);
+                let moved_to = moved_to.or(heir.map(|heir| &heir.file));
                 let moved_to = moved_to.filter(|_| reason == SkipReason::Moved);
-                self.skip(name, reason, moved_to.into_iter().collect());
+                let entries = moved_to.map(ToString::to_string).into_iter().collect();
+                if let Some(heir) = heir.filter(|_| reason == SkipReason::Moved) {
+                    self.plan.records.push(Record::Scope {
+                        name: entry_name.clone(),
+                        entry: OwnedScope {
+                            source: heir.clone(),
+                            ..entry.clone()
+                        },
+                        replaces: None,
+                    });
+                }
+                self.skip(name, reason, entries);
                 if reason == SkipReason::Orphaned {
                     self.plan.records.push(Record::ForgetScope {
                         name: entry_name.clone(),
@@ -92,7 +105,9 @@ impl Planner<'_, '_> {
             Some(SkipReason::OtherSource)
         } else if let Some(reason) = self.context.removal_gate() {
             Some(reason)
-        } else if self.moved_to(entry_name, entry).is_some() {
+        } else if self.moved_to(entry_name, entry).is_some()
+            || self.context.heir(entry.wanted_by.as_ref()).is_some()
+        {
             Some(SkipReason::Moved)
         } else if self.context.held(entry.hold_until) {
             Some(SkipReason::Held)

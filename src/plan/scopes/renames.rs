@@ -8,8 +8,7 @@ use super::values::{entry_of, state};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Drift, Policy};
 use crate::model::{
-    Consumers, DesiredScope, Intent, LiveScope, ManifestRef, Origin, OwnedScope, Record, Rename,
-    ScopeName,
+    Consumers, DesiredScope, Intent, LiveScope, Origin, OwnedScope, Record, Rename, ScopeName,
 };
 use crate::plan::change::{Change, ScopeState};
 use crate::plan::rule::{Refusal, Rule, WayThrough};
@@ -113,8 +112,8 @@ impl Planner<'_, '_> {
                 SkipReason::RenameBlocked
             }
             Obstacle::Conflict => {
-                let holder = holder(&self.context, &self.ownership, scope, from).cloned();
-                self.conflict(scope, holder.as_ref());
+                let holder = holder(self.context, &self.ownership, scope, from);
+                self.conflict(scope, holder);
                 return;
             }
             Obstacle::Taken => {
@@ -254,15 +253,15 @@ pub(super) fn obstacle(
     Some(Obstacle::Skip(skip))
 }
 
-/// The manifest outside this run that holds what a rename takes: the live object, or the name that it is to have.
+/// What a rename takes and a manifest outside this run holds: the live object, or the name that it is to have.
 fn holder<'a>(
     context: &Context<'a>,
     ownership: &Ownership<'a>,
     scope: &DesiredScope,
     from: &ScopeName,
-) -> Option<&'a ManifestRef> {
-    let object = ownership.of_live.get(from).map(|(_, entry)| *entry);
-    let name = context.owned.scopes.get(&scope.name);
-    let mut holders = object.into_iter().chain(name);
-    holders.find_map(|entry| context.holder(Some(&entry.source), &scope.source))
+) -> Option<(&'a ScopeName, &'a OwnedScope)> {
+    let object = ownership.of_live.get(from).copied();
+    let name = context.owned.scopes.get_key_value(&scope.name);
+    let mut entries = object.into_iter().chain(name);
+    entries.find(|(_, entry)| context.holder(Some(&entry.source), &scope.source).is_some())
 }

@@ -46,6 +46,7 @@ impl Planner<'_, '_> {
             renamed_from: BTreeSet::new(),
             parked_for: None,
             vanished_at: None,
+            wanted_by: None,
         }
     }
 
@@ -298,6 +299,7 @@ pub(super) fn entry_of(
         renamed_from,
         parked_for: None,
         vanished_at: None,
+        wanted_by: None,
     }
 }
 

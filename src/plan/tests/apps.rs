@@ -372,10 +372,11 @@ fn the_first_holder_keeps_a_list() {
         entry.source = crate::model::SourceFile::new(THERE).into();
     };
     let mut world = a_client(ForeignScopes::Remove).owns_app_so(&client(7), "r w", theirs);
-    assert_eq!(world.says(), ["conflict: 7"]);
+    let told = ["conflict: 7", "= 7 wanted by here/all.yaml"];
+    assert_eq!(world.says(), told);
     world.live.apps.clear();
     count_consumers(&mut world.live);
-    assert_eq!(world.says(), ["conflict: 7"]);
+    assert_eq!(world.says(), told);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::model::target::Adoption::{Always, Equal, Never};
 use crate::model::target::Drift;
 use crate::model::{
     DeletionPolicy, DesiredScope, Intent, LiveScope, OpenIntent, Origin, RemoteId, RoleName,
-    SourceFile, System,
+    SourceFile, System, WantedBy,
 };
 use crate::plan::{NewInventory, Rule};
 
@@ -201,8 +201,9 @@ fn the_first_holder_keeps_an_object_and_another_one_is_told_so() {
         |entry: &mut crate::model::OwnedScope| entry.source = SourceFile::new(THERE).into();
     let held = |system| World::of(system).wants("a").owns_so("a", Created, theirs);
     for system in WITH_SCOPES {
-        assert_eq!(held(system).has("a").says(), ["conflict: a"]);
-        assert_eq!(held(system).says(), ["conflict: a"]);
+        let told = ["conflict: a", "= a wanted by here/all.yaml"];
+        assert_eq!(held(system).has("a").says(), told);
+        assert_eq!(held(system).says(), told);
         let plan = held(system).has("a").plan();
         assert!(!plan.refusals[0].rule.is_liftable());
     }
@@ -210,7 +211,61 @@ fn the_first_holder_keeps_an_object_and_another_one_is_told_so() {
         .wants_so("b", was("a"))
         .has("a")
         .owns_so("a", Created, theirs);
-    assert_eq!(rename.says(), ["conflict: b"]);
+    assert_eq!(
+        rename.says(),
+        ["conflict: b", "= a wanted by here/all.yaml"]
+    );
+}
+
+#[test]
+fn what_another_manifest_asked_for_within_thirty_days_goes_to_it_when_its_holder_lets_go() {
+    let wanted = |file: &'static str, days: i64| {
+        World::onelogin()
+            .has("a")
+            .owns_so("a", Created, move |entry| {
+                entry.wanted_by = Some(WantedBy {
+                    source: SourceFile::new(file).into(),
+                    at: in_hours(-24 * days),
+                });
+            })
+    };
+    let world = wanted(THERE, 29);
+    assert_eq!(world.says(), ["moved: a (there/all.yaml)", "= created a"]);
+    let mut owned = world.owned.clone();
+    for record in world.plan().records {
+        owned.record(record);
+    }
+    let entry = owned.scopes.values().next().unwrap();
+    assert_eq!(entry.source.file, SourceFile::new(THERE));
+    assert_eq!(entry.wanted_by, None);
+    assert_eq!(wanted(THERE, 30).says(), ["delete a"]);
+    // This run read the other manifest, and it does not ask for it any more.
+    assert_eq!(wanted("here/other.yaml", 1).says(), ["delete a"]);
+}
+
+#[test]
+fn who_wants_a_scope_is_known_still_after_its_holder_changed_it() {
+    let theirs =
+        |entry: &mut crate::model::OwnedScope| entry.source = SourceFile::new(THERE).into();
+    let world = World::onelogin()
+        .wants("a")
+        .has("a")
+        .owns_so("a", Created, theirs);
+    let mut owned = world.owned.clone();
+    for record in world.plan().records {
+        owned.record(record);
+    }
+    let mut entry = owned.scopes[&name("a")].clone();
+    entry.wanted_by = None;
+    owned.record(crate::model::Record::Scope {
+        name: name("a"),
+        entry,
+        replaces: None,
+    });
+    let world = World { owned, ..world };
+    assert!(world.owned.scopes[&name("a")].wanted_by.is_some());
+    // It is told anew once a day.
+    assert_eq!(world.says(), ["conflict: a"]);
 }
 
 #[test]

@@ -302,6 +302,7 @@ impl World {
             renamed_from: BTreeSet::new(),
             parked_for: None,
             vanished_at: None,
+            wanted_by: None,
         };
         edit(&mut entry);
         self.owned.scopes.insert(name(scope), entry);
@@ -388,6 +389,7 @@ impl World {
             applied: names(applied),
             hold_until: None,
             vanished_at: None,
+            wanted_by: None,
         };
         edit(&mut entry);
         self.owned.apps.insert(app.clone(), entry);
@@ -587,6 +589,8 @@ fn record(record: &Record) -> String {
         Record::TightenApp { app, .. } => format!("= tightened {app}"),
         Record::SettledScope { name } => format!("= settled {name}"),
         Record::SettledApp { app } => format!("= settled {app}"),
+        Record::WantScope { name, by } => format!("= {name} wanted by {}", by.source.file),
+        Record::WantApp { app, by } => format!("= {app} wanted by {}", by.source.file),
         Record::Intent(_) => "= still open".to_owned(),
         Record::CameToNothing { intent } => {
             let value = serde_json::to_value(intent).unwrap();

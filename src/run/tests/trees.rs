@@ -326,9 +326,14 @@ impl Life {
                 .collect(),
         };
         let loaded = manifest::load(&all, &options).ok()?;
-        let found: Vec<String> = loaded.diagnostics.iter().map(|d| d.message.clone()).collect();
+        let found: Vec<String> = loaded
+            .diagnostics
+            .iter()
+            .map(|d| d.message.clone())
+            .collect();
         let report = carry_out(loaded, &self.memory, &self.store);
-        self.story.push(format!("run over {paths:?}: {report}, {found:?}"));
+        self.story
+            .push(format!("run over {paths:?}: {report}, {found:?}"));
         Some(!report.is_empty())
     }
 
@@ -381,14 +386,25 @@ impl Life {
         }
     }
 
+    /// What a file says counts once it was read, but for what several of a run declare: that is an error of all of them.
     fn learn(&mut self, paths: &[Key]) {
         let disk = &self.disk;
         self.known
             .retain(|key, _| disk.files.contains_key(key) || !is_inside(paths, key));
-        for (key, (says, shape)) in &disk.files {
-            if *shape == Shape::Plain && disk.reads(paths, key) {
-                self.known.insert(key.clone(), says.clone());
-            }
+        let read = disk
+            .files
+            .iter()
+            .filter(|(key, (_, shape))| *shape == Shape::Plain && disk.reads(paths, key));
+        let read: Vec<(&Key, &BTreeSet<Thing>)> =
+            read.map(|(key, (says, _))| (key, says)).collect();
+        let is_alone = |thing: &Thing| {
+            let is_role = matches!(thing, Thing::Role(_));
+            is_role || read.iter().filter(|(_, says)| says.contains(thing)).count() == 1
+        };
+        for (key, says) in &read {
+            let known = self.known.entry((*key).clone()).or_default();
+            known.retain(|thing| says.contains(thing));
+            known.extend(says.iter().filter(|thing| is_alone(thing)).cloned());
         }
     }
 

@@ -81,6 +81,7 @@ fn recorded(file: &SourceFile) -> Owned {
             renamed_from: std::collections::BTreeSet::default(),
             parked_for: None,
             vanished_at: None,
+            wanted_by: None,
         },
     );
     owned
