@@ -26,7 +26,9 @@ use table::Table;
 const ROUNDS: usize = 7;
 /// How long the sandbox takes for an answer where writes are measured.
 const LATENCY_MS: u64 = 50;
-const IN_FLIGHT: u64 = 8;
+/// How many requests are in flight by default.
+const IN_FLIGHT: u64 = 10;
+const FEW_CREATES: u64 = 100;
 const CREATES: u64 = 1_000;
 const DOCUMENTS: usize = 10_000;
 
@@ -76,7 +78,9 @@ fn bench() -> Outcome<()> {
             empty.run("plan", "10000 creates")?,
         );
 
-        let (sync, writes) = creates()?;
+        let (few, _) = creates(FEW_CREATES)?;
+        table.add("sync, 100 creates at 50 ms", few);
+        let (sync, writes) = creates(CREATES)?;
         table.add("sync, 1000 creates at 50 ms", sync);
         table.add("  its writes", writes);
 
@@ -93,6 +97,7 @@ fn bench() -> Outcome<()> {
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let ideal = (LATENCY_MS * CREATES / IN_FLIGHT) as f64;
     table.goal("start-up, --version", 10.0);
+    table.goal("sync, 100 creates at 50 ms", 1000.0);
     table.goal("sync, 1000 creates at 50 ms", 1.15 * ideal);
     table.goal("  its writes", 1.15 * ideal);
     let parsing = table.median("parse of 10000 documents");
@@ -103,12 +108,12 @@ fn bench() -> Outcome<()> {
     Ok(())
 }
 
-/// A run that creates a thousand scopes, each answered after the latency; and the part of it that writes, from the first
+/// A run that creates so many scopes, each answered after the latency; and the part of it that writes, from the first
 /// request to the last answer.
-fn creates() -> Outcome<(Sample, Sample)> {
-    let site = Site::start(0, usize::try_from(CREATES)?)?;
+fn creates(count: u64) -> Outcome<(Sample, Sample)> {
+    let site = Site::start(0, usize::try_from(count)?)?;
     site.latency(LATENCY_MS)?;
-    let sync = site.run("sync", &format!("{CREATES} created"))?;
+    let sync = site.run("sync", &format!("{count} created"))?;
     let writes = Sample {
         milliseconds: site.writing(LATENCY_MS)?,
         peak_mib: None,

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::IN_FLIGHT;
 use super::measure::{self, BINARY, Outcome, Sample};
 
 /// The sandbox runs in another process, on a port that the system picks, and ends with this.
@@ -128,8 +127,7 @@ fn world(scopes: usize) -> String {
 fn manifests(url: &str, scopes: usize) -> String {
     let mut text = format!(
         "apiVersion: scopeward.dev/v1alpha1\nkind: Target\nmetadata: {{ name: bench }}\nspec:\n  \
-         oneLogin: {{ url: \"{url}\", authorizationServer: {{ id: 31415 }} }}\n  credentialsRef: {{ name: bench }}\n  \
-         limits: {{ requestsPerSecond: 0, maxInFlight: {IN_FLIGHT} }}\n"
+         oneLogin: {{ url: \"{url}\", authorizationServer: {{ id: 31415 }} }}\n  credentialsRef: {{ name: bench }}\n"
     );
     for n in 0..scopes {
         let _ = write!(

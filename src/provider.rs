@@ -24,6 +24,7 @@ mod wso2;
 pub use connect::{Connect, Interrupt, Patience};
 pub use credential::{Credential, CredentialStore, SecretDocument};
 pub use error::{Cause, Fate, ProviderError};
+pub(crate) use seen::are_known;
 
 use http::Access;
 

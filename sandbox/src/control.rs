@@ -7,7 +7,7 @@
 //! | `GET log?since=N` | the requests after number N, as JSON lines |
 //! | `GET state`, `PUT state` | the world, in the form of its file |
 //! | `POST drift` | a change behind the reconciler's back |
-//! | `GET faults`, `PUT faults`, `DELETE faults` | the fault plan; `?waitHolding=1` answers once a request is held |
+//! | `GET faults`, `PUT faults`, `DELETE faults` | the fault plan; `?waitHolding=N` answers once so many requests are held |
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use super::world::World;
 /// Where the control calls stand.
 pub(super) const ROOT: &str = "/__sandbox";
 
-/// How long `?waitHolding=1` waits.
+/// How long `?waitHolding=N` waits.
 const HOLD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Answers one control call.
@@ -151,12 +151,13 @@ async fn drift(shared: &Shared, body: &Bytes) -> http::Response<AnswerBody> {
 }
 
 async fn faults(shared: &Shared, query: Option<&str>) -> http::Response<AnswerBody> {
-    let waits = parameter(query, "waitHolding").is_some_and(|value| value != "0");
-    if waits
-        && tokio::time::timeout(HOLD_PATIENCE, shared.faults().wait_holding())
-            .await
-            .is_err()
-    {
+    let count = match parameter(query, "waitHolding").map(str::parse) {
+        None => 0,
+        Some(Ok(count)) => count,
+        Some(Err(_)) => 1,
+    };
+    let held = shared.faults().wait_holding(count);
+    if tokio::time::timeout(HOLD_PATIENCE, held).await.is_err() {
         return json(StatusCode::REQUEST_TIMEOUT, &shared.faults().report());
     }
     json(StatusCode::OK, &shared.faults().report())

@@ -288,12 +288,12 @@ impl Faults {
             .await;
     }
 
-    /// Waits until at least one request is held.
-    pub(super) async fn wait_holding(&self) {
+    /// Waits until at least so many requests are held.
+    pub(super) async fn wait_holding(&self, count: usize) {
         let _ = self
             .holding
             .subscribe()
-            .wait_for(|holding| *holding > 0)
+            .wait_for(|holding| *holding >= count)
             .await;
     }
 
@@ -539,7 +539,7 @@ mod tests {
         let faults = faults(json!({ "rules": [{ "fault": { "hold": {} } }] }));
         let verdict = faults.decide(&WRITE);
         tokio::join!(faults.hold(&verdict), async {
-            faults.wait_holding().await;
+            faults.wait_holding(1).await;
             assert_eq!(faults.report()["holding"], 1);
             faults.replace(FaultPlan::default());
         });
@@ -552,7 +552,7 @@ mod tests {
         let verdict = faults.decide(&WRITE);
         tokio::select! {
             () = faults.hold(&verdict) => unreachable!("nothing ends the plan"),
-            () = faults.wait_holding() => {}
+            () = faults.wait_holding(1) => {}
         }
         assert_eq!(faults.report()["holding"], 0);
     }

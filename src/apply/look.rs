@@ -13,13 +13,11 @@
 use std::collections::BTreeSet;
 
 use super::{Outcome, SoFar, TargetRun, failure};
-use crate::model::{
-    AppRef, Consumers, Live, LiveApp, LiveAppScopes, LiveScope, RemoteId, Reread, ScopeName,
-};
+use crate::model::{AppRef, Live, LiveApp, LiveAppScopes, LiveScope, RemoteId, Reread, ScopeName};
 use crate::plan::change::{Change, Level, ScopeState};
 use crate::plan::guard::ApprovedChange;
 use crate::plan::{PlannedChange, SkipReason};
-use crate::provider::Interest;
+use crate::provider::{Interest, are_known};
 
 impl TargetRun<'_> {
     /// Looks at what a level's changes rest on, once for all of them, and takes out what moved.
@@ -117,11 +115,9 @@ impl TargetRun<'_> {
 fn rests(planned: &PlannedChange, live: &Live) -> bool {
     holds(&planned.change, live)
         && match &planned.change {
-            // Those that the plan knew of are ours, or somebody approved that they lose it.
             Change::DeleteScope { before, .. } => {
                 let now = live.scopes.get(&before.name);
-                let now = now.map_or(&Consumers::Unknown, |now| &now.consumers);
-                *now == Consumers::Unknown || now.facts().is_subset(&planned.facts)
+                now.is_none_or(|now| are_known(&now.consumers, &planned.facts))
             }
             _ => true,
         }

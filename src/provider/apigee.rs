@@ -12,8 +12,8 @@
 //! looked at, just before, go along.
 //!
 //! ```text
-//! observe: apps --one--> GET app            --keys--> products --one--> GET product
-//!               --more-> listing, then GET            --more-> listing, then GET
+//! observe: one app   -> GET app, then its products: one by GET, more by listing
+//!          several   -> lists of apps, developers and products side by side, then GET for what is missing
 //!          one key, to see whether it moved -> GET key
 //! ```
 
@@ -36,9 +36,11 @@ use crate::plan::guard::ApprovedChange;
 mod api;
 mod auth;
 mod convert;
+mod listing;
 mod observe;
 
 use convert::{ApigeeApp, AppGroupKeyBody, Beside, KeyBody};
+use observe::Products;
 
 /// One organization.
 #[derive(Debug)]
@@ -86,6 +88,7 @@ pub(super) fn open(
 #[async_trait]
 impl Observe for Apigee {
     async fn observe(&self, interest: &Interest) -> Result<Live, ProviderError> {
+        let mut products = Products::default();
         let mut apps = match interest.apps.as_slice() {
             // Whether a key has moved since it was read: the key itself says so in the fewest bytes.
             [
@@ -101,10 +104,17 @@ impl Observe for Apigee {
                 };
                 BTreeMap::from([(only.clone(), self.read_key(&app, key).await?.of)])
             }
+            // What several keys may hold, the list of products tells, and it takes the time that the apps take anyway.
+            several @ [_, _, ..] if interest.allowed => {
+                let (apps, listed) = futures::join!(self.read_apps(several), self.list_products());
+                let apps = apps?;
+                products = listed?;
+                apps
+            }
             apps => self.read_apps(apps).await?,
         };
         if interest.allowed {
-            self.read_allowed(&mut apps).await?;
+            self.read_allowed(&mut apps, products).await?;
         }
         Ok(Live {
             identity: self.target.live_identity_with(0),

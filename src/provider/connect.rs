@@ -42,6 +42,9 @@ pub struct Patience {
     /// For a server that takes no more requests (429) and does not say for how long: a quota of a minute is waited out.
     /// Where it was in vain, the requests that follow try once.
     pub quota: Duration,
+    /// The most between two tries while a quota is waited out: a server that refuses some requests and takes others is
+    /// tried often enough to come across the others.
+    pub quota_delay: Duration,
     /// For one request with all its repetitions and pauses. A server that asks for a longer pause is not waited for.
     pub total: Duration,
     /// For reaching the server at all: after this no further connection is tried. Where it was in vain, the requests that
@@ -60,6 +63,7 @@ impl Default for Patience {
             request: Duration::from_mins(1),
             attempts: 7,
             quota: Duration::from_secs(90),
+            quota_delay: Duration::from_secs(5),
             total: Duration::from_mins(3),
             // A second attempt that times out fits in, so that a dead host costs about twenty seconds.
             reach: Duration::from_secs(12),

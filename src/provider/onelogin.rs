@@ -27,7 +27,7 @@ use super::{
     Requests,
 };
 use crate::model::target::{AuthorizationServer, Endpoint};
-use crate::model::{AppRef, Live, RemoteId, ScopeName, Target};
+use crate::model::{AppRef, Consumers, Live, RemoteId, ScopeName, Target};
 use crate::plan::change::{Change, ScopeState};
 use crate::plan::guard::ApprovedChange;
 
@@ -137,9 +137,8 @@ impl Apply for OneLogin {
             }
             Change::DeleteScope { id, before } => {
                 let id = self.id_of(id.as_ref(), &before.name)?;
-                self.api.delete_scope(server, id, &before.name).await?;
-                self.ids().remove(&before.name);
-                Ok(Applied::done())
+                let planned = &change.planned().facts;
+                self.delete(server, id, before, planned).await
             }
             Change::AttachApp { app, after } => self.attach(server, app, after).await,
             Change::ReplaceAppScopes {
@@ -255,6 +254,42 @@ impl OneLogin {
         }
         ids.insert(after.name.clone(), Some(id));
         Ok(applied)
+    }
+
+    /// Deletes a scope, which whoever holds it loses: before it is sent again, both lists are looked at.
+    async fn delete(
+        &self,
+        server: u64,
+        id: u64,
+        before: &ScopeState,
+        planned: &BTreeSet<String>,
+    ) -> Result<Applied, ProviderError> {
+        let now = Instant::now();
+        let scopes_at = self.scopes.read_at().await.unwrap_or(now);
+        let clients_at = self.clients.read_at().await.unwrap_or(now);
+        let deleted = settle_replace(
+            self.api.http(),
+            Some(scopes_at.min(clients_at)),
+            || self.api.delete_scope(server, id, &before.name),
+            |since| async move {
+                let (scopes, clients) = futures::join!(
+                    self.scopes.since(since, || self.api.scopes(server, false)),
+                    self.clients
+                        .since(since, || self.api.clients(server, false)),
+                );
+                let (scopes, clients) = (scopes?, clients?);
+                let seen = see_deleted(&scopes.of, &clients.of, id, before, planned);
+                Ok((scopes.at.min(clients.at), seen))
+            },
+        )
+        .await
+        .map_err(api::explain)?;
+        if deleted == Applied::Moved {
+            return Ok(Applied::Moved);
+        }
+        self.ids().remove(&before.name);
+        // Whoever did it: it is gone.
+        Ok(Applied::done())
     }
 
     /// Replaces or takes away the list of a client, which `see` compares with the clients as they are.
@@ -464,6 +499,32 @@ fn see_scope(
     seen::value(&live.value.as_str(), &before.name.as_str(), &name.as_str())
         .and(seen::value(&live.description(), &was, &description))
         .seen()
+}
+
+/// How a scope stands that is to go, by what it is and by who holds it.
+fn see_deleted(
+    scopes: &[Scope],
+    clients: &[Client],
+    id: u64,
+    before: &ScopeState,
+    planned: &BTreeSet<String>,
+) -> Seen {
+    let Some(live) = scopes.iter().find(|scope| scope.id == id) else {
+        return Seen::AsWanted;
+    };
+    let holds = |client: &&Client| client.scopes.iter().any(|scope| scope.id == id);
+    let holders = clients.iter().filter(holds).map(|client| AppRef::OneLogin {
+        app_id: client.app_id,
+    });
+    let was = before.description.as_deref().unwrap_or_default();
+    if live.value == before.name.as_str()
+        && live.description() == was
+        && seen::are_known(&Consumers::Apps(holders.collect()), planned)
+    {
+        Seen::AsBefore
+    } else {
+        Seen::Moved { ours: false }
+    }
 }
 
 /// The description that an update sends. A scope that has none, and is to have none, gets its name for one, as when it is

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::Consumers;
+
 /// What a look shows of an object that is to be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seen {
@@ -14,6 +16,12 @@ pub(crate) enum Seen {
         /// It holds some of what the change was to bring all the same, so that a write whose answer was lost may be in it.
         ours: bool,
     },
+}
+
+/// Whether all who use a scope are among those that its delete was planned with: they are ours, or somebody approved that
+/// they lose it. Where a system cannot tell who uses it, so it is.
+pub(crate) fn are_known(consumers: &Consumers, planned: &BTreeSet<String>) -> bool {
+    *consumers == Consumers::Unknown || consumers.facts().is_subset(planned)
 }
 
 /// How a live value stands to what it was and to what it is to be.

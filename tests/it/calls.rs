@@ -367,6 +367,150 @@ fn a_keys_list_is_read_just_before_it_is_replaced() {
     );
 }
 
+/// What a sync is counted as, whose first two writes are refused with this status.
+fn refused_twice(case: &Case, code: u16) -> Vec<String> {
+    let refused = json!({ "status": { "code": code, "body": "{}", "retryAfter": "0" } });
+    case.fail(json!([{ "write": true, "times": 2, "fault": refused }]));
+    case.forget_requests();
+    case.sync(&[]).exits(DONE);
+    case.heal();
+    case.counted()
+}
+
+/// The lines of a count, with those of a write that worked the third time.
+fn third_time(reads: &[String], write: &str, code: u16, done: u16) -> Vec<String> {
+    let tries = [format!("2 x {write} {code}"), format!("1 x {write} {done}")];
+    let mut lines = [reads, &tries].concat();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn what_is_sent_again_to_onelogin_is_looked_at_each_time() {
+    const SCOPE: &str = "/api/2/api_authorizations/{id}/scopes/{scope_id}";
+    const CLIENT: &str = "/api/2/api_authorizations/{id}/clients/{app_id}";
+    let a = |text| scope("onelogin", "a", &format!("description: {text}"));
+    let b = scope("onelogin", "b", "description: B");
+    let reads = |clients: u8, scopes: u8| {
+        [
+            format!("1 x {ONELOGIN_TOKEN}"),
+            format!("{clients} x {ONELOGIN_CLIENTS}"),
+            format!("{scopes} x {ONELOGIN_SCOPES}"),
+        ]
+    };
+    for code in [429, 503] {
+        let case = Case::of([one_login("")]);
+        case.write("a.yaml", a("A"));
+        case.write("b.yaml", &b);
+        case.write("app.yaml", app(1, "[a]", ""));
+        case.first_sync();
+
+        // Planned, before the updates, twice again, verified.
+        case.write("a.yaml", a("New"));
+        let put = format!("PUT {SCOPE}");
+        let expected = third_time(&reads(2, 5), &put, code, 200);
+        assert_eq!(refused_twice(&case, code), expected, "an update, {code}");
+
+        // Planned, before the level of lists, twice again, verified.
+        case.write("app.yaml", app(1, "[a, b]", ""));
+        let put = format!("PUT {CLIENT}");
+        let expected = third_time(&reads(5, 2), &put, code, 200);
+        assert_eq!(refused_twice(&case, code), expected, "a list, {code}");
+
+        // Planned, before the deletes, twice again with who holds it, verified.
+        case.write("app.yaml", app(1, "[a]", ""));
+        case.sync(&[]).exits(DONE);
+        case.remove("b.yaml");
+        let delete = format!("DELETE {SCOPE}");
+        let expected = third_time(&reads(5, 5), &delete, code, 204);
+        assert_eq!(refused_twice(&case, code), expected, "a delete, {code}");
+    }
+}
+
+#[test]
+fn what_is_sent_again_to_wso2_is_looked_at_each_time() {
+    const SCOPE: &str = "/api/auth/scope-registration/v1.0/scopes/{name}";
+    const SHARED: &str = "/api/am/publisher/scopes/{scopeId}";
+    let of_registration = |lists: u8| [format!("{lists} x {REGISTRATION}")];
+    let of_publisher = |lists: u8| [format!("{lists} x {PUBLISHER}")];
+    for code in [429, 503] {
+        let case = Case::of([wso2("")]);
+        let a = |roles| scope("wso2", "a", &format!("description: A, bindings: {roles}"));
+        case.write("a.yaml", a("[x]"));
+        case.write("b.yaml", scope("wso2", "b", "description: B"));
+        case.first_sync();
+        case.write("a.yaml", a("[x, z]"));
+        let expected = third_time(&of_registration(5), &format!("PUT {SCOPE}"), code, 200);
+        assert_eq!(refused_twice(&case, code), expected, "roles, {code}");
+        // Nobody tells who uses it, so that nothing is looked at before the first try.
+        case.remove("b.yaml");
+        let expected = third_time(&of_registration(4), &format!("DELETE {SCOPE}"), code, 204);
+        assert_eq!(refused_twice(&case, code), expected, "a delete, {code}");
+
+        let case = Case::of([publisher("")]);
+        let a = |text| {
+            scope(
+                "publisher",
+                "a",
+                &format!("displayName: D, description: {text}"),
+            )
+        };
+        case.write("a.yaml", a("A"));
+        case.write(
+            "b.yaml",
+            scope("publisher", "b", "displayName: D, description: B"),
+        );
+        case.first_sync();
+        case.write("a.yaml", a("New"));
+        let expected = third_time(&of_publisher(5), &format!("PUT {SHARED}"), code, 200);
+        assert_eq!(refused_twice(&case, code), expected, "shared, {code}");
+        case.remove("b.yaml");
+        let expected = third_time(&of_publisher(5), &format!("DELETE {SHARED}"), code, 200);
+        assert_eq!(
+            refused_twice(&case, code),
+            expected,
+            "a shared delete, {code}"
+        );
+    }
+}
+
+#[test]
+fn a_keys_list_that_is_sent_again_is_read_each_time() {
+    const KEY: &str =
+        "/v1/organizations/{organization}/developers/{developer}/apps/{app}/keys/{key}";
+    const APP: &str = "GET /v1/organizations/{organization}/developers/{developer}/apps/{app} 200";
+    const PRODUCT: &str = "GET /v1/organizations/{organization}/apiproducts/{product} 200";
+    for code in [429, 503] {
+        let case = shops(1, 1, "X");
+        case.first_sync();
+        let manifests = case.read("apps.yaml");
+        case.write(
+            "apps.yaml",
+            manifests.replace("scopes: [READ]", "scopes: [READ, WRITE]"),
+        );
+        let reads = [
+            format!("2 x {APP}"),
+            format!("2 x {PRODUCT}"),
+            format!("3 x GET {KEY} 200"),
+        ];
+        let expected = third_time(&reads, &format!("PUT {KEY}"), code, 200);
+        assert_eq!(refused_twice(&case, code), expected, "{code}");
+    }
+}
+
+#[test]
+fn a_storm_of_refusals_loses_no_creation_and_makes_none_twice() {
+    let case = Case::of([one_login("")]);
+    case.write("scopes.yaml", many("onelogin", 100, ""));
+    let refused = json!({ "status": { "code": 429, "body": "{}", "retryAfter": "0" } });
+    case.fail(json!([{ "percent": 60, "fault": refused }]));
+    let ran = case.sync(&["--new-inventory"]).exits(DONE);
+    case.heal();
+    let made = "100 x POST /api/2/api_authorizations/{id}/scopes 200".to_owned();
+    assert!(case.counted().contains(&made), "{ran}");
+    assert_eq!((case.scopes().len(), case.owned().len()), (100, 100));
+}
+
 #[test]
 fn onelogins_calls_are_those_of_its_documents() {
     let case = Case::of([one_login(

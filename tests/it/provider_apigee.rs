@@ -317,7 +317,7 @@ async fn five_hundred_apps_are_three_lists() {
         assert_eq!(
             place.counted().await,
             [
-                format!("1 x {PRODUCT} 200"),
+                format!("1 x {PRODUCTS} 200"),
                 format!("1 x {APPS} 200"),
                 format!("1 x {DEVELOPERS} 200")
             ]
@@ -328,32 +328,30 @@ async fn five_hundred_apps_are_three_lists() {
 
 #[tokio::test]
 async fn a_listing_is_left_when_asking_costs_less() {
-    let [one, two, three, four] =
-        [1, 2, 3, 4].map(|count| (2400..2400 + count).collect::<Vec<usize>>());
+    let [one, two, three] = [1, 2, 3].map(|count| (2400..2400 + count).collect::<Vec<usize>>());
     let developers = format!("1 x {DEVELOPERS} 200");
     let listed = |pages: usize| format!("{pages} x {APPS} 200");
     let asked = |apps: usize| format!("{apps} x {APP} 200");
     // 2,500 apps are three pages, and the wanted ones are on the last. X says how many there are; on Edge as many pages
-    // are taken to come as were read. Where the listing does not name owners, a page of developers has to be earned too.
+    // are taken to come as were read. That the listing names owners is not known before it is read, so that a page of
+    // developers has to be earned too.
     #[rustfmt::skip]
     let table = [
         (Edition::Edge, false, &one, vec![asked(1)]),
         (Edition::Edge, false, &two, vec![asked(2)]),
-        (Edition::Edge, false, &three, vec![listed(2), asked(3)]),
-        (Edition::Edge, false, &four, vec![listed(3), developers.clone()]),
+        (Edition::Edge, false, &three, vec![listed(3), developers.clone()]),
         (Edition::X, false, &one, vec![asked(1)]),
-        (Edition::X, false, &two, vec![listed(1), asked(2)]),
-        (Edition::X, false, &three, vec![listed(1), asked(3)]),
-        (Edition::X, false, &four, vec![listed(3), developers.clone()]),
-        (Edition::X, true, &two, vec![listed(1), asked(2)]),
-        (Edition::X, true, &three, vec![listed(3)]),
+        (Edition::X, false, &two, vec![asked(2)]),
+        (Edition::X, false, &three, vec![listed(3), developers.clone()]),
+        (Edition::X, true, &two, vec![asked(2)]),
+        (Edition::X, true, &three, vec![listed(3), developers.clone()]),
         // Those on the first page are seen when it is read.
         (Edition::Edge, false, &vec![0, 1, 2], vec![listed(1), developers.clone()]),
-        (Edition::Edge, false, &vec![0, 2400, 2401, 2402], vec![listed(3), developers.clone()]),
-        (Edition::X, false, &vec![0, 1], vec![listed(1), developers.clone()]),
+        (Edition::Edge, false, &vec![0, 2400, 2401], vec![listed(2), developers.clone(), asked(2)]),
+        (Edition::X, false, &vec![0, 1], vec![asked(2)]),
         (Edition::X, false, &vec![0, 1, 2400], vec![listed(1), developers.clone(), asked(1)]),
-        (Edition::X, true, &vec![0, 1], vec![listed(1)]),
-        (Edition::X, true, &vec![0, 1, 2400], vec![listed(1), asked(1)]),
+        (Edition::X, false, &vec![0, 2400, 2401], vec![listed(1), developers.clone(), asked(2)]),
+        (Edition::X, true, &vec![0, 1, 2400], vec![listed(1), developers.clone(), asked(1)]),
     ];
     for (edition, tells_emails) in [
         (Edition::Edge, false),
@@ -387,6 +385,103 @@ async fn a_listing_is_left_when_asking_costs_less() {
     }
 }
 
+/// Developers `d0000@example.com` and so on, each with an app of the same name.
+fn namesakes(count: usize) -> Value {
+    let developers = (0..count).map(|n| {
+        json!({ "email": format!("d{n:04}@example.com"), "apps": [
+            { "name": "shop", "keys": [key(&format!("key-{n:04}"), &["orders"], &["READ"])] } ] })
+    });
+    json!({ "developers": developers.collect::<Vec<_>>() })
+}
+
+fn shop_of(n: usize) -> AppRef {
+    let owner = AppOwner::Developer(format!("d{n:04}@example.com"));
+    of(owner, "shop", None)
+}
+
+#[tokio::test]
+async fn apps_of_one_name_are_told_apart_by_the_list_of_developers() {
+    for edition in EDITIONS {
+        let place = place(edition, namesakes(1200)).await;
+        let apps: Vec<_> = (50..1150).map(shop_of).collect();
+        let interest = Interest {
+            apps: apps.clone(),
+            ..Interest::default()
+        };
+        let live = look(&place, edition).observe(&interest).await.unwrap();
+        for (n, app) in (50..1150).zip(&apps) {
+            let AppRef::Apigee { key: Some(key), .. } = &present(&live, app).app else {
+                panic!("no key")
+            };
+            assert_eq!(key.as_str(), format!("key-{n:04}"));
+        }
+        assert_eq!(
+            place.counted().await,
+            [format!("2 x {APPS} 200"), format!("2 x {DEVELOPERS} 200")],
+            "{edition:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn whoever_takes_no_second_page_of_developers_is_asked_for_the_rest_of_the_apps() {
+    for (switch, status) in [("refuse", 400), ("expandOnly", 200)] {
+        let mut world = namesakes(1003);
+        world["switches"] = json!({ "expandWithCount": switch });
+        let place = place(Edition::X, world).await;
+        // The addresses of the last three are on the second page.
+        let apps: Vec<_> = (990..1003).map(shop_of).collect();
+        let interest = Interest {
+            apps: apps.clone(),
+            ..Interest::default()
+        };
+        let live = look(&place, Edition::X).observe(&interest).await.unwrap();
+        for app in &apps {
+            present(&live, app);
+        }
+        let counted = place.counted().await;
+        let developers = format!(" x {DEVELOPERS} {status}");
+        assert!(
+            counted.iter().any(|line| line.ends_with(&developers)),
+            "{counted:?}"
+        );
+        assert!(counted.contains(&format!("3 x {APP} 200")), "{counted:?}");
+    }
+}
+
+#[tokio::test]
+async fn apps_developers_and_products_are_asked_for_side_by_side() {
+    for edition in EDITIONS {
+        let place = place(edition, many(5)).await;
+        place
+            .fail(json!([{ "method": "GET", "fault": { "hold": {} } }]))
+            .await;
+        let provider = look(&place, edition);
+        let apps = named(0..5);
+        let interest = Interest {
+            apps,
+            allowed: true,
+            ..Interest::default()
+        };
+        let reading = provider.observe(&interest);
+        let all_are_held = async {
+            place.wait_until_held(3).await;
+            place.fail(json!([])).await;
+        };
+        let (live, ()) = tokio::join!(reading, all_are_held);
+        assert_eq!(live.unwrap().apps.len(), 5);
+        assert_eq!(
+            place.counted().await,
+            [
+                format!("1 x {PRODUCTS} 200"),
+                format!("1 x {APPS} 200"),
+                format!("1 x {DEVELOPERS} 200")
+            ],
+            "{edition:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_revoked_key_that_the_listing_hides_is_asked_for() {
     let world = ann(&json!([
@@ -408,7 +503,7 @@ async fn a_revoked_key_that_the_listing_hides_is_asked_for() {
     assert_eq!(
         place.counted().await,
         [
-            format!("1 x {PRODUCT} 200"),
+            format!("1 x {PRODUCTS} 200"),
             format!("1 x {APPS} 200"),
             format!("1 x {DEVELOPERS} 200"),
             format!("2 x {APP} 200"),
@@ -459,7 +554,7 @@ async fn every_kind_of_owner_is_found_in_the_listing() {
         assert_eq!(
             place.counted().await,
             [
-                format!("1 x {PRODUCT} 200"),
+                format!("1 x {PRODUCTS} 200"),
                 format!("1 x {APPS} 200"),
                 format!("1 x {DEVELOPERS} 200")
             ],
@@ -714,7 +809,7 @@ async fn writes_to_one_app_go_one_after_another() {
     let [first, second] =
         ["a", "b"].map(|key| replace(anns("shop", Some(key)), scopes([]), scopes(["READ"])));
     let ended = async {
-        place.wait_until_held().await;
+        place.wait_until_held(1).await;
         let writes = || async {
             place
                 .log()
@@ -981,6 +1076,7 @@ async fn whoever_may_not_list_asks_for_each_object() {
             [
                 format!("1 x {PRODUCTS} {code}"),
                 format!("1 x {APPS} {code}"),
+                format!("1 x {DEVELOPERS} 200"),
                 format!("2 x {PRODUCT} 200"),
                 format!("3 x {APP} 200"),
             ]
@@ -1002,6 +1098,12 @@ async fn endless(pages: Vec<Value>) -> wiremock::MockServer {
     Mock::given(method("GET"))
         .and(path("/v1/organizations/acme/apps"))
         .respond_with(listing)
+        .mount(&server)
+        .await;
+    let ann = json!([{ "email": "ann@example.com", "developerId": "ann" }]);
+    Mock::given(method("GET"))
+        .and(path("/v1/organizations/acme/developers"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(ann))
         .mount(&server)
         .await;
     server
@@ -1037,7 +1139,8 @@ async fn a_listing_without_an_end_is_left() {
         };
         let live = provider.observe(&interest).await.unwrap();
         assert_eq!(live.apps.len(), 10);
-        assert_eq!(provider.requests().total, read + 10, "{edition:?}");
+        // The pages, the developers, and each app.
+        assert_eq!(provider.requests().total, read + 1 + 10, "{edition:?}");
     }
 }
 

@@ -105,10 +105,10 @@ impl Place {
         .await;
     }
 
-    /// Returns when a request is held by a fault.
-    pub(crate) async fn wait_until_held(&self) {
-        self.control(reqwest::Method::GET, "faults?waitHolding=1", None)
-            .await;
+    /// Returns when so many requests are held by faults.
+    pub(crate) async fn wait_until_held(&self, count: usize) {
+        let call = format!("faults?waitHolding={count}");
+        self.control(reqwest::Method::GET, &call, None).await;
     }
 }
 
@@ -173,6 +173,7 @@ pub(crate) fn connect() -> Connect {
         patience: Patience {
             attempts: 3,
             quota: Duration::from_mins(1),
+            quota_delay: Duration::from_millis(1),
             first_delay: Duration::from_millis(1),
             longest_delay: Duration::from_millis(1),
             ..Patience::default()

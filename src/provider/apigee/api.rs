@@ -63,6 +63,15 @@ pub(super) fn apps_query(edition: Edition, cursor: &Cursor) -> Query<'_> {
 
 /// The query of a page of the organization's products, whole.
 pub(super) fn products_query(cursor: &Cursor) -> Query<'_> {
+    expanded_query(cursor)
+}
+
+/// The query of a page of the organization's developers, whole.
+pub(super) fn developers_query(cursor: &Cursor) -> Query<'_> {
+    expanded_query(cursor)
+}
+
+fn expanded_query(cursor: &Cursor) -> Query<'_> {
     let mut query = vec![("expand", "true")];
     if let Cursor::From(name) | Cursor::Token(name) = cursor {
         query.extend([("count", "1000"), ("startKey", name.as_str())]);
@@ -82,16 +91,12 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Whether to read another page: only while the pages still to come are fewer than the objects not yet seen, each of
-    /// which can be asked for by one request instead.
+    /// How many pages are still to come. One is worth its request only while those are fewer than the objects not yet seen,
+    /// each of which can be asked for by one request instead.
     ///
     /// Edge does not say how many pages there are. As many are taken to come as were read already, so that the listing
     /// never costs more than twice what asking would have cost.
-    pub(super) fn worth_another_page(&self, unseen: usize) -> bool {
-        self.pages_to_come() < unseen
-    }
-
-    fn pages_to_come(&self) -> usize {
+    pub(super) fn pages_to_come(&self) -> usize {
         match self.total.map(usize::try_from) {
             Some(Ok(total)) => total.saturating_sub(self.rows).div_ceil(PAGE).max(1),
             Some(Err(_)) => usize::MAX,
@@ -194,7 +199,7 @@ mod tests {
         ];
         for (progress, unseen, worth) in table {
             assert_eq!(
-                progress.worth_another_page(unseen),
+                progress.pages_to_come() < unseen,
                 worth,
                 "{progress:?} {unseen}"
             );

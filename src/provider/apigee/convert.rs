@@ -299,35 +299,39 @@ pub(super) enum Choice {
 }
 
 impl WireApp {
-    /// Whether this is that app, as far as the answer tells: `None` where only the developer's id is given (Edge), and that
-    /// is not what the manifest names.
-    pub(super) fn is(&self, app: &ApigeeApp) -> Option<bool> {
-        if self.name.as_deref() != Some(app.name.as_str()) {
-            return Some(false);
-        }
-        let group = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let (company, app_group) = (group(&self.company_name), group(&self.app_group));
-        match &app.owner {
-            AppOwner::Company(name) => Some(company.as_ref() == Some(name)),
-            // The group's name, bare or as the last part of its resource name.
-            AppOwner::AppGroup(name) => {
-                Some(app_group.is_some_and(|group| group.rsplit('/').next() == Some(name)))
-            }
-            AppOwner::Developer(_) if company.is_some() || app_group.is_some() => Some(false),
-            AppOwner::Developer(name) => {
-                if self.developer_id.as_ref() == Some(name) {
-                    return Some(true);
-                }
-                // X holds e-mail addresses in lower case; another spelling is settled by asking for the app.
-                self.developer_email.as_ref().map(|email| email == name)
-            }
-        }
+    /// Its name, or none.
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
     }
 
-    /// Whether the answer names the owner rather than a developer's id alone.
-    pub(super) fn tells_its_owner(&self) -> bool {
-        let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        is_given(&self.developer_email) || is_given(&self.company_name) || is_given(&self.app_group)
+    /// Its owner, by every name that the answer gives: a developer has an id and an address, and either may be left out.
+    pub(super) fn owners(&self) -> Vec<AppOwner> {
+        let company = given(self.company_name.as_ref()).cloned();
+        // The group's name, bare or as the last part of its resource name.
+        let group = given(self.app_group.as_ref()).and_then(|group| group.rsplit('/').next());
+        let groups: Vec<_> = company
+            .map(AppOwner::Company)
+            .into_iter()
+            .chain(group.map(|group| AppOwner::AppGroup(group.to_owned())))
+            .collect();
+        if !groups.is_empty() {
+            return groups;
+        }
+        let names = [&self.developer_id, &self.developer_email];
+        let names = names.into_iter().filter_map(|name| given(name.as_ref()));
+        names.cloned().map(AppOwner::Developer).collect()
+    }
+
+    /// The id of the developer whose address the answer leaves out.
+    pub(super) fn untold_developer(&self) -> Option<&str> {
+        let others = [&self.developer_email, &self.company_name, &self.app_group];
+        if others
+            .into_iter()
+            .any(|name| given(name.as_ref()).is_some())
+        {
+            return None;
+        }
+        given(self.developer_id.as_ref()).map(String::as_str)
     }
 
     /// The key that a reference means, as the model sees it.
@@ -373,6 +377,11 @@ impl WireApp {
         }
         Choice::Key(Box::new(scopes))
     }
+}
+
+/// A text that says something.
+fn given(text: Option<&String>) -> Option<&String> {
+    text.filter(|text| !text.is_empty())
 }
 
 /// Several keys, shortened, as a list for people.
@@ -600,38 +609,25 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_app_is_matched_by_its_owner() {
-        let owners = |name: &str| {
-            [
-                AppOwner::Developer(name.to_owned()),
-                AppOwner::Company(name.to_owned()),
-                AppOwner::AppGroup(name.to_owned()),
-            ]
-            .map(|owner| ApigeeApp {
-                owner,
-                name: "shop".to_owned(),
-            })
-        };
+    fn a_listed_app_is_known_by_every_name_of_its_owner() {
+        let developer = |name: &str| AppOwner::Developer(name.to_owned());
+        let company = || vec![AppOwner::Company("o".to_owned())];
+        let group = || vec![AppOwner::AppGroup("o".to_owned())];
         #[rustfmt::skip]
         let table = [
-            (r#""developerEmail":"o""#, [Some(true), Some(false), Some(false)]),
-            (r#""developerEmail":"p""#, [Some(false), Some(false), Some(false)]),
-            (r#""developerId":"o""#, [Some(true), Some(false), Some(false)]),
-            (r#""developerId":"7""#, [None, Some(false), Some(false)]),
-            (r#""companyName":"o""#, [Some(false), Some(true), Some(false)]),
-            (r#""appGroup":"o""#, [Some(false), Some(false), Some(true)]),
-            (r#""appGroup":"organizations/acme/appgroups/o""#, [Some(false), Some(false), Some(true)]),
-            (r#""appGroup":"p""#, [Some(false), Some(false), Some(false)]),
+            (r#""developerEmail":"o""#, vec![developer("o")], None),
+            (r#""developerId":"7""#, vec![developer("7")], Some("7")),
+            (r#""developerId":"7","developerEmail":"","companyName":"""#, vec![developer("7")], Some("7")),
+            (r#""developerId":"7","developerEmail":"o""#, vec![developer("7"), developer("o")], None),
+            (r#""companyName":"o","developerId":"7""#, company(), None),
+            (r#""appGroup":"o""#, group(), None),
+            (r#""appGroup":"organizations/acme/appgroups/o""#, group(), None),
+            (r#""status":"approved""#, vec![], None),
         ];
-        for (owner, expected) in table {
+        for (owner, names, untold) in table {
             let listed = app(&format!(r#"{{"name":"shop",{owner}}}"#));
-            assert_eq!(owners("o").map(|app| listed.is(&app)), expected, "{owner}");
-            let other = app(&format!(r#"{{"name":"Shop",{owner}}}"#));
-            assert_eq!(
-                owners("o").map(|app| other.is(&app)),
-                [Some(false); 3],
-                "{owner}"
-            );
+            assert_eq!(listed.owners(), names, "{owner}");
+            assert_eq!(listed.untold_developer(), untold, "{owner}");
         }
     }
 

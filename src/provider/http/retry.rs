@@ -86,7 +86,7 @@ pub(crate) fn quota_delay(patience: &Patience, refusals: u32) -> Duration {
     let doubled = 2_u32.saturating_pow(refusals.saturating_sub(1));
     let ceiling = patience.first_delay.saturating_mul(doubled);
     ceiling
-        .min(patience.longest_delay)
+        .min(patience.quota_delay)
         .mul_f64(rand::random::<f64>())
 }
 
@@ -167,6 +167,20 @@ mod tests {
             for (delay, ceiling) in delays.iter().zip([1, 2, 4, 4]) {
                 assert!(*delay <= Duration::from_secs(ceiling), "{delay:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_quota_is_tried_often_while_it_is_waited_out() {
+        let patience = Patience::default();
+        for _ in 0..50 {
+            let mut waited = Duration::ZERO;
+            let tries = (1..).take_while(|&refusals| {
+                waited += quota_delay(&patience, refusals);
+                waited < patience.quota
+            });
+            // Of a server that refuses three of five, so many in a row are one in thirty thousand.
+            assert!(tries.count() >= 20);
         }
     }
 

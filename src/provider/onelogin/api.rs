@@ -228,17 +228,11 @@ impl Api {
     }
 
     /// Deletes a scope; one that is gone is deleted.
-    pub(super) async fn delete_scope(
-        &self,
-        server: u64,
-        id: u64,
-        name: &ScopeName,
-    ) -> Result<(), ProviderError> {
+    pub(super) fn delete_scope(&self, server: u64, id: u64, name: &ScopeName) -> Call<'_> {
         let doing = format!("delete scope \"{name}\"");
         let (server, id) = (server.to_string(), id.to_string());
         let call = self.http.delete(&path(&server, &["scopes", &id]), doing);
-        send(call.expecting(&[404])).await?;
-        Ok(())
+        call.expecting(&[404])
     }
 
     /// Makes an app a client.

@@ -132,26 +132,41 @@ pub(super) struct RestsOn<'a> {
     pub(super) id: Option<&'a RemoteId>,
     /// What it is.
     pub(super) before: &'a ScopeState,
-    /// What it will be; `None` where it goes.
-    pub(super) after: Option<&'a ScopeState>,
+    /// What it is to be.
+    pub(super) then: Then<'a>,
+}
+
+/// What a scope is to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Then<'a> {
+    /// This.
+    Becomes(&'a ScopeState),
+    /// Gone; these are known to use it.
+    Goes(&'a BTreeSet<String>),
 }
 
 /// How a scope stands that is to be written to.
 pub(super) fn see((scopes, duplicates): &Scopes, rests_on: &RestsOn<'_>) -> Seen {
-    let RestsOn { id, before, after } = *rests_on;
+    let RestsOn { id, before, then } = *rests_on;
     let moved = Seen::Moved { ours: false };
-    let live = match scopes.get(&before.name) {
-        None if after.is_none() => return Seen::AsWanted,
-        None => return moved,
-        Some(_) if duplicates.contains(&before.name) => return moved,
-        Some(live) if id.is_some_and(|id| live.remote_id.as_ref() != Some(id)) => return moved,
-        Some(live) => live,
-    };
-    let Some(after) = after else {
-        return match difference(live, before) {
-            None => Seen::AsBefore,
-            Some(_) => moved,
-        };
+    let live = scopes.get(&before.name);
+    if live.is_some() && duplicates.contains(&before.name) {
+        return moved;
+    }
+    // One of the same name and another id is another one.
+    let live = live.filter(|live| id.is_none_or(|id| live.remote_id.as_ref() == Some(id)));
+    let (live, after) = match (live, then) {
+        (None, Then::Goes(_)) => return Seen::AsWanted,
+        (None, Then::Becomes(_)) => return moved,
+        (Some(live), Then::Becomes(after)) => (live, after),
+        (Some(live), Then::Goes(planned)) => {
+            let is_as_before = difference(live, before).is_none();
+            return if is_as_before && seen::are_known(&live.consumers, planned) {
+                Seen::AsBefore
+            } else {
+                moved
+            };
+        }
     };
     let roles = |roles: &[RoleName]| roles.iter().cloned().collect::<BTreeSet<_>>();
     let text = |text: &Option<String>| text.clone().unwrap_or_default();

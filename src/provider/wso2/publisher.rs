@@ -1,11 +1,11 @@
 //! The shared scopes of API Manager's Publisher: a scope is addressed by a UUID that only the list tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::convert::{PublisherBody, RestsOn, Scopes, WireScope};
+use super::convert::{PublisherBody, RestsOn, Scopes, Then, WireScope};
 use super::{List, convert, is_conflict, refused, same_name, unsupported};
 use crate::model::system::System;
 use crate::model::{Live, LiveScope, RemoteId, ScopeName, Target};
@@ -87,7 +87,10 @@ impl Apply for Publisher {
             Change::UpdateScope { id, before, after } => {
                 self.update(id.as_ref(), before, after).await
             }
-            Change::DeleteScope { id, before } => self.delete(id.as_ref(), &before.name).await,
+            Change::DeleteScope { id, before } => {
+                let planned = &change.planned().facts;
+                self.delete(id.as_ref(), before, planned).await
+            }
             _ => return Err(unsupported(&change)),
         }
         .map_err(|error| self.explained(error))
@@ -169,7 +172,7 @@ impl Publisher {
         let rests_on = RestsOn {
             id: Some(&id),
             before,
-            after: Some(after),
+            then: Then::Becomes(after),
         };
         self.list(&list)
             .write(&self.last, &rests_on, || {
@@ -182,21 +185,26 @@ impl Publisher {
     async fn delete(
         &self,
         id: Option<&RemoteId>,
-        name: &ScopeName,
+        before: &ScopeState,
+        planned: &BTreeSet<String>,
     ) -> Result<Applied, ProviderError> {
+        let name = &before.name;
         let doing = format!("delete scope `{name}`");
         self.may_write(&doing)?;
         let id = self.id(id, name, &doing)?;
         let path = [&self.scopes()[..], &[id.as_str()]].concat();
-        let deleted = self
-            .http
-            .delete(&path, doing)
-            .expecting(&[404])
-            .send()
-            .await;
-        match deleted {
-            // 404: it is gone already.
-            Ok(_) => {
+        let list = self.scopes();
+        let rests_on = RestsOn {
+            id: Some(&id),
+            before,
+            then: Then::Goes(planned),
+        };
+        // 404: it is gone already.
+        let call = || self.http.delete(&path, doing.as_str()).expecting(&[404]);
+        match self.list(&list).write(&self.last, &rests_on, call).await {
+            Ok(Applied::Moved) => Ok(Applied::Moved),
+            // Whoever did it: it is gone.
+            Ok(Applied::Done { .. } | Applied::Found) => {
                 self.ids().remove(name);
                 Ok(Applied::done())
             }

@@ -1,10 +1,10 @@
 //! Scope registration v1.0: a scope's name is its id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 
-use super::convert::{RestsOn, Scopes};
+use super::convert::{RestsOn, Scopes, Then};
 use super::{List, convert, is_conflict, refused, same_name, unsupported};
 use crate::model::system::System;
 use crate::model::{Live, ScopeName, Target};
@@ -57,7 +57,9 @@ impl Apply for Registration {
                 before,
                 after,
             } => self.update(before, after).await,
-            Change::DeleteScope { id: _, before } => self.delete(before).await,
+            Change::DeleteScope { id: _, before } => {
+                self.delete(before, &change.planned().facts).await
+            }
             _ => Err(unsupported(&change)),
         }
     }
@@ -104,7 +106,7 @@ impl Registration {
         let rests_on = RestsOn {
             id: None,
             before,
-            after: Some(after),
+            then: Then::Becomes(after),
         };
         self.list()
             .write(&self.last, &rests_on, || {
@@ -115,7 +117,11 @@ impl Registration {
 
     /// Deletes a scope. The name is all that tells it from one that somebody makes anew, so that what is sent again is
     /// looked at first.
-    async fn delete(&self, before: &ScopeState) -> Result<Applied, ProviderError> {
+    async fn delete(
+        &self,
+        before: &ScopeState,
+        planned: &BTreeSet<String>,
+    ) -> Result<Applied, ProviderError> {
         let name = &before.name;
         let doing = format!("delete scope `{name}`");
         addressable(&doing, name)?;
@@ -123,7 +129,7 @@ impl Registration {
         let rests_on = RestsOn {
             id: None,
             before,
-            after: None,
+            then: Then::Goes(planned),
         };
         // 404: it is gone already.
         let call = || self.http.delete(&path, doing.as_str()).expecting(&[404]);

@@ -37,7 +37,7 @@ const ROLES: [&str; 2] = ["r", "s"];
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Thing {
     Scope(&'static str),
-    /// A role of the scope that is always declared.
+    /// A role of the scope that is always declared; the manifests of each repository may ask for it.
     Role(&'static str),
 }
 
@@ -203,7 +203,7 @@ impl Disk {
             let path = self.on_disk(key);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             match shape {
-                Shape::Plain => fs::write(path, yaml(things)).unwrap(),
+                Shape::Plain => fs::write(path, yaml(key.0, things)).unwrap(),
                 Shape::Broken => fs::write(path, "scopeward.dev/v1alpha1: [").unwrap(),
                 Shape::DeadLink => std::os::unix::fs::symlink("nowhere", path).unwrap(),
             }
@@ -258,7 +258,7 @@ fn base(system: System) -> String {
     text
 }
 
-fn yaml(things: &BTreeSet<Thing>) -> String {
+fn yaml(repository: usize, things: &BTreeSet<Thing>) -> String {
     // A file that says nothing is one of ours all the same.
     let mut text = "# scopeward.dev/\n".to_owned();
     for thing in things {
@@ -266,7 +266,7 @@ fn yaml(things: &BTreeSet<Thing>) -> String {
             Thing::Scope(name) => document("Scope", name, &format!("name: {name}, description: d")),
             Thing::Role(role) => {
                 let spec = format!("scopeRef: {{ name: base }}, roles: [{role}]");
-                document("ScopeBinding", role, &spec)
+                document("ScopeBinding", &format!("{role}{repository}"), &spec)
             }
         };
     }
@@ -397,14 +397,17 @@ impl Life {
             .filter(|(key, (_, shape))| *shape == Shape::Plain && disk.reads(paths, key));
         let read: Vec<(&Key, &BTreeSet<Thing>)> =
             read.map(|(key, (says, _))| (key, says)).collect();
-        let is_alone = |thing: &Thing| {
-            let is_role = matches!(thing, Thing::Role(_));
-            is_role || read.iter().filter(|(_, says)| says.contains(thing)).count() == 1
+        let is_alone = |(of, _): &Key, thing: &Thing| {
+            let anywhere = matches!(thing, Thing::Scope(_));
+            let like_it = read.iter().filter(|((repository, _), says)| {
+                says.contains(thing) && (anywhere || repository == of)
+            });
+            like_it.count() == 1
         };
         for (key, says) in &read {
             let known = self.known.entry((*key).clone()).or_default();
             known.retain(|thing| says.contains(thing));
-            known.extend(says.iter().filter(|thing| is_alone(thing)).cloned());
+            known.extend(says.iter().filter(|thing| is_alone(key, thing)).cloned());
         }
     }
 
