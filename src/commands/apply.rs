@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::output::Outputs;
 use super::session::{self, Session};
-use super::{Exit, Stop, hint, output, signal};
+use super::{Exit, Stop, hint, inventory, output, signal};
 use crate::apply::{Progress, Report, RunResult};
 use crate::cli::{self, Format, Planning};
 use crate::diagnostic::Diagnostic;
@@ -32,18 +32,19 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     let started_at = Timestamp::now();
     let outputs = Outputs::open(&planning.output).await?;
     let session = Session::start(&planning.reach).await?;
-    let inventory = open_inventory(&session.inventory_path, &run_id).await?;
+    let ledger = open_inventory(&session.inventory_path, &run_id).await?;
     interrupt_on_signal(session.systems.interrupt.clone());
+    inventory::rename_roots(&session.loaded, ledger.as_ref()).await?;
 
     let new_inventory = if planning.new_inventory {
         NewInventory::Allow
     } else {
         NewInventory::Refuse
     };
-    let snapshot = inventory.snapshot().await;
+    let snapshot = ledger.snapshot().await;
     let judging = session.judging(mode, new_inventory, planning, &snapshot);
     let readings = session.systems.providers(&session.wanted);
-    let (readings, approved) = plan(&session, readings, inventory.as_ref(), &judging).await;
+    let (readings, approved) = plan(&session, readings, ledger.as_ref(), &judging).await;
     let learned = session.show_learned(&approved, &readings, &snapshot, &judging.coverage);
     let verb = match mode {
         Mode::Apply => "apply",
@@ -57,15 +58,15 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     show(&session, &outputs, &approved, &text)?;
     let asked = asks && approved.has_runs();
     let confirmed = if asked {
-        let ledger = (inventory.as_ref(), &judging);
-        confirm(&session, &outputs, (readings, approved), ledger, &text).await
+        let judged_by = (ledger.as_ref(), &judging);
+        confirm(&session, &outputs, (readings, approved), judged_by, &text).await
     } else {
         Ok((readings, approved))
     };
     let (readings, approved) = match confirmed {
         Ok(confirmed) => confirmed,
         Err(stop) => {
-            close(inventory).await?;
+            close(ledger).await?;
             return Err(stop);
         }
     };
@@ -76,13 +77,13 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
         run_id,
         who: who(),
         started_at,
-        ledger: inventory.as_ref(),
+        ledger: ledger.as_ref(),
         systems: &session.systems,
         progress: &progress,
     };
     let work = run::execute(execution, &session.wanted, &readings, &judging, approved);
     let report = with_progress(work, &progress, total).await;
-    let closed = close(inventory).await;
+    let closed = close(ledger).await;
     finish(session, &report, closed, learned, planning, outputs, &text).await
 }
 

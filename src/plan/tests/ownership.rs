@@ -473,10 +473,13 @@ fn a_list_whose_record_was_lost_counts_as_applied() {
     let intent = open(before.plan().changes[0].intent.clone().unwrap());
     let mut after = before.clone().has_key(&key("k"), "r", "r w x");
     after.owned.intents.push(intent.clone());
-    assert_eq!(after.says(), ["= created shop / k"]);
+    assert_eq!(after.says(), ["= created shop (ann@example.com) / k"]);
     let mut not = before;
     not.owned.intents.push(intent.clone());
-    assert_eq!(not.says(), ["replace shop / k [r w] with [r]"]);
+    assert_eq!(
+        not.says(),
+        ["replace shop (ann@example.com) / k [r w] with [r]"]
+    );
     // The manifest leaves the key out, and the picture has the app under that reference.
     let mut keyless_world = World::apigee()
         .wants_app(&keyless(), "r")
@@ -484,7 +487,10 @@ fn a_list_whose_record_was_lost_counts_as_applied() {
     let live = after.live.apps[&key("k")].clone();
     keyless_world.live.apps.insert(keyless(), live);
     keyless_world.owned.intents.push(intent);
-    assert_eq!(keyless_world.says(), ["= created shop / k"]);
+    assert_eq!(
+        keyless_world.says(),
+        ["= created shop (ann@example.com) / k"]
+    );
 }
 
 #[test]
