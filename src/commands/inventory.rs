@@ -1,12 +1,10 @@
 //! `inventory`: what is ours, for people; and another name for a repository that moved.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Exit, Stop, apply, hint, output, session};
+use super::{Exit, Stop, hint, ledger, output, session};
 use crate::cli::{self, Inventory};
-use crate::inventory::{Ledger, Snapshot};
-use crate::manifest::Loaded;
+use crate::inventory::Snapshot;
 use crate::model::{ManifestRef, Origin, Owned, Record};
 use crate::render::{count, visible};
 
@@ -99,14 +97,14 @@ fn of(manifest: &ManifestRef) -> String {
 
 async fn rename_repository(args: &cli::RenameRepository) -> Result<Exit, Stop> {
     let path = session::inventory_path(&args.place).await?;
-    let ledger = apply::open_inventory(&path, &uuid::Uuid::new_v4().to_string()).await?;
+    let ledger = ledger::open(&path, &uuid::Uuid::new_v4().to_string()).await?;
     let record = Record::RenameRepository {
         old: args.old.clone(),
         new: args.new.clone(),
         below: String::new(),
     };
-    let renamed = rename(ledger.as_ref(), &record).await?;
-    apply::close(ledger).await?;
+    let renamed = ledger::rename(ledger.as_ref(), &record).await?;
+    ledger::close(ledger).await?;
     if renamed.is_empty() {
         let show = hint::inventory_command("show", &args.place);
         return Err(Stop::failed(format!(
@@ -128,68 +126,4 @@ async fn rename_repository(args: &cli::RenameRepository) -> Result<Exit, Stop> {
         visible(&path.display().to_string())
     ))?;
     Ok(Exit::Done)
-}
-
-/// Gives what is recorded of a repository its new name, and says how many entries that are on each target.
-async fn rename(ledger: &dyn Ledger, record: &Record) -> Result<BTreeMap<String, u64>, Stop> {
-    let mut renamed = BTreeMap::new();
-    for (identity, target, owned) in ledger.snapshot().await.identities() {
-        let count = concerned(owned, record);
-        if count == 0 {
-            continue;
-        }
-        let recorded = ledger.record(identity, target, vec![record.clone()]).await;
-        recorded.map_err(|error| Stop::failed(super::sentence(&error)))?;
-        renamed.insert(target.to_string(), count);
-    }
-    Ok(renamed)
-}
-
-/// How many entries a repository's new name is about.
-fn concerned(owned: &Owned, record: &Record) -> u64 {
-    let Record::RenameRepository { old, below, .. } = record else {
-        return 0;
-    };
-    let of_it = owned.manifests().filter(|manifest| {
-        manifest.file.repository() == Some(old) && manifest.file.below(below).is_some()
-    });
-    of_it.count() as u64
-}
-
-/// Gives roots that were recorded by their paths the names that they have got since.
-pub(super) async fn rename_roots(loaded: &Loaded, ledger: &dyn Ledger) -> Result<(), Stop> {
-    let snapshot = ledger.snapshot().await;
-    for record in loaded.renamed(snapshot.recorded().map(|(_, owned)| owned)) {
-        if !rename(ledger, &record).await?.is_empty() {
-            say_renamed(&record);
-        }
-    }
-    Ok(())
-}
-
-/// The same for a run that only looks: nothing is recorded.
-pub(super) fn with_renamed_roots(loaded: &Loaded, mut snapshot: Snapshot) -> Snapshot {
-    for record in loaded.renamed(snapshot.recorded().map(|(_, owned)| owned)) {
-        let concerned = snapshot
-            .identities()
-            .filter(|(_, _, owned)| concerned(owned, &record) > 0);
-        let identities: Vec<_> = concerned.map(|(identity, ..)| identity.clone()).collect();
-        if !identities.is_empty() {
-            say_renamed(&record);
-        }
-        for identity in identities {
-            snapshot.learn(&identity, record.clone());
-        }
-    }
-    snapshot
-}
-
-fn say_renamed(record: &Record) {
-    if let Record::RenameRepository { old, new, below } = record {
-        let folder = std::path::Path::new(old.as_str()).join(below);
-        output::line(&format!(
-            "note: what the inventory knew by the folder {} is of the repository {new} from here on",
-            folder.display()
-        ));
-    }
 }

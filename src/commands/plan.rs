@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::output::Outputs;
 use super::session::{self, Session};
-use super::{Exit, Stop, hint, inventory, output};
+use super::{Exit, Stop, hint, ledger, output};
 use crate::apply::has_errors;
 use crate::cli::{self, Format};
 use crate::inventory::Snapshot;
@@ -23,7 +23,7 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
     let snapshot = tokio::task::spawn_blocking(move || Snapshot::read(&path)).await;
     let snapshot = snapshot.map_err(|error| Stop::failed(error.to_string()))?;
     let snapshot = snapshot.map_err(|error| session::inventory_stop(&error))?;
-    let snapshot = inventory::with_renamed_roots(&session.loaded, snapshot);
+    let snapshot = ledger::with_renamed_roots(&session.loaded, snapshot);
 
     let readings = session.systems.observers(&session.wanted);
     let readings = run::read(&session.systems, readings).await;
