@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Exit, Stop, hint, ledger, output, session};
+use super::{Exit, Stop, hint, ledger, output};
 use crate::cli::{self, Inventory};
 use crate::inventory::Snapshot;
 use crate::model::{ManifestRef, Origin, Owned, Record};
@@ -16,11 +16,11 @@ pub(super) async fn run(command: Inventory) -> Result<Exit, Stop> {
 }
 
 async fn show(place: &cli::Place) -> Result<Exit, Stop> {
-    let path = session::inventory_path(place).await?;
+    let path = ledger::inventory_path(place).await?;
     let read = path.clone();
     let snapshot = tokio::task::spawn_blocking(move || Snapshot::read(&read)).await;
     let snapshot = snapshot.map_err(|error| Stop::failed(error.to_string()))?;
-    let snapshot = snapshot.map_err(|error| session::inventory_stop(&error))?;
+    let snapshot = snapshot.map_err(|error| ledger::inventory_stop(&error))?;
     let mut out = String::new();
     let mut objects = 0;
     for (identity, target, owned) in snapshot.identities() {
@@ -96,7 +96,7 @@ fn of(manifest: &ManifestRef) -> String {
 }
 
 async fn rename_repository(args: &cli::RenameRepository) -> Result<Exit, Stop> {
-    let path = session::inventory_path(&args.place).await?;
+    let path = ledger::inventory_path(&args.place).await?;
     let ledger = ledger::open(&path, &uuid::Uuid::new_v4().to_string()).await?;
     let record = Record::RenameRepository {
         old: args.old.clone(),

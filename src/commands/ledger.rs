@@ -1,13 +1,14 @@
 //! The inventory of a verb that records something: opened, known by what its repositories are called now, and closed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{Stop, output, session};
-use crate::inventory::{FileLedger, Ledger, Snapshot};
-use crate::manifest::Loaded;
+use super::{Stop, output, sentence};
+use crate::cli;
+use crate::inventory::{FileLedger, InventoryError, Ledger, Snapshot};
+use crate::manifest::{self, Loaded};
 use crate::model::{Owned, Record};
 
 /// Opens the inventory for writing, on a thread that may block.
@@ -22,14 +23,14 @@ pub(super) async fn open(path: &Path, run_id: &str) -> Result<Box<dyn Ledger>, S
     let opened = tokio::task::spawn_blocking(move || FileLedger::open(&path, &holder)).await;
     let opened = opened
         .map_err(|error| Stop::failed(error.to_string()))?
-        .map_err(|error| session::inventory_stop(&error))?;
+        .map_err(|error| inventory_stop(&error))?;
     Ok(Box::new(opened))
 }
 
 /// Closes the inventory.
 pub(super) async fn close(ledger: Box<dyn Ledger>) -> Result<(), Stop> {
     let closed = ledger.close().await;
-    closed.map_err(|error| session::inventory_stop(&error))
+    closed.map_err(|error| inventory_stop(&error))
 }
 
 /// Who runs this, for the lock and the audit log.
@@ -109,4 +110,60 @@ fn say_renamed(record: &Record) {
             folder.display()
         ));
     }
+}
+
+/// The file of an inventory.
+pub(super) async fn inventory_path(place: &cli::Place) -> Result<PathBuf, Stop> {
+    let Some(text) = &place.inventory else {
+        let folder = own_folder(&place.paths, place.sandbox).await;
+        return Ok(folder.join("inventory.json"));
+    };
+    for later in ["configmap:", "s3://", "gs://", "az://"] {
+        if text.starts_with(later) {
+            return Err(Stop::usage(format!(
+                "--inventory {text}: inventories at `{later}` are not supported yet; `file:PATH` is"
+            )));
+        }
+    }
+    match text.strip_prefix("file:") {
+        Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
+        _ => Err(Stop::usage(format!(
+            "--inventory {text}: `file:PATH` is needed"
+        ))),
+    }
+}
+
+/// The end of a run that has no inventory.
+pub(super) fn inventory_stop(error: &InventoryError) -> Stop {
+    let stop = Stop::failed(sentence(error));
+    match error {
+        InventoryError::Read { .. } | InventoryError::Write { .. } => stop.help(
+            "give the right to read and write there, or name another place with --inventory file:PATH",
+        ),
+        InventoryError::Malformed { .. } | InventoryError::Locked { .. } => stop,
+    }
+}
+
+/// The folder of what is kept. What a sandbox keeps has one of its own, so that nobody who starts afresh loses a real
+/// inventory.
+pub(super) async fn own_folder(paths: &[String], sandbox: bool) -> PathBuf {
+    let mut folder = root_of(paths).await.join(".scopeward");
+    if sandbox {
+        folder.push("sandbox");
+    }
+    folder
+}
+
+/// The folder that `.scopeward/` stands in: the one above the first PATH that holds `.git`, else the working folder.
+/// Standard input stands where the run does. Relative where that is the working folder itself, for people.
+async fn root_of(paths: &[String]) -> PathBuf {
+    let first = paths.iter().find(|path| *path != "-");
+    let first = first.cloned().unwrap_or_else(|| ".".to_owned());
+    let found = tokio::task::spawn_blocking(move || {
+        let here = std::env::current_dir().and_then(|here| here.canonicalize());
+        let base = manifest::base_folder(Path::new(&first));
+        base.filter(|base| here.is_ok_and(|here| *base != here))
+    })
+    .await;
+    found.ok().flatten().unwrap_or_default()
 }

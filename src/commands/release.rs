@@ -1,6 +1,6 @@
 //! `release`: what the inventory holds for a manifest is not ours any more; the live object stays as it is.
 
-use super::{Exit, Stop, hint, ledger, output, session};
+use super::{Exit, Stop, hint, ledger, output};
 use crate::cli;
 use crate::model::{ManifestRef, ScopeName, TargetId};
 use crate::plan::adopt::release;
@@ -8,7 +8,7 @@ use crate::render::{count, visible};
 
 pub(super) async fn run(args: cli::Release) -> Result<Exit, Stop> {
     let place = &args.place;
-    let path = session::inventory_path(place).await?;
+    let path = ledger::inventory_path(place).await?;
     let ledger = ledger::open(&path, &uuid::Uuid::new_v4().to_string()).await?;
     let snapshot = ledger.snapshot().await;
     let is_chosen = |target: &TargetId| {
