@@ -7,8 +7,8 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use jiff::Timestamp;
 use scopeward::model::{
     Applied, Consumers, Covered, DeletionPolicy, DesiredRoles, DesiredScope, DesiredTarget, Live,
-    LiveIdentity, LiveScope, Origin, Owned, OwnedScope, RemoteId, ScopeName, Source, SourceFile,
-    Target, TargetId,
+    LiveIdentity, LiveScope, Origin, Owned, OwnedScope, RemoteId, ScopeName, ScopeState, Source,
+    SourceFile, Target, TargetId,
     target::{
         Adoption, Approval, AuthorizationServer, Drift, Endpoint, Limits, Policy, Thresholds, Tls,
     },
@@ -80,15 +80,17 @@ fn world(count: usize) -> (DesiredTarget, Live, Owned) {
         live.insert(
             name.clone(),
             LiveScope {
-                name: name.clone(),
-                remote_id: Some(RemoteId::new(n.to_string())),
-                display_name: None,
-                description: if n % 2 == 0 {
-                    description.clone()
-                } else {
-                    Some("else".to_owned())
+                state: ScopeState {
+                    name: name.clone(),
+                    display_name: None,
+                    description: if n % 2 == 0 {
+                        description.clone()
+                    } else {
+                        Some("else".to_owned())
+                    },
+                    roles: Vec::new(),
                 },
-                roles: Vec::new(),
+                remote_id: Some(RemoteId::new(n.to_string())),
                 inherited: false,
                 consumers: Consumers::Apps(BTreeSet::new()),
             },
@@ -109,6 +111,7 @@ fn world(count: usize) -> (DesiredTarget, Live, Owned) {
                 renamed_from: BTreeSet::new(),
                 parked_for: None,
                 vanished_at: None,
+                wanted_by: None,
             },
         );
     }

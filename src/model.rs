@@ -9,6 +9,7 @@
 //! | [`target`] | how a live system is reached, and what may be done there: [`Target`] |
 //! | [`system`] | what a system can hold: [`System`], its [`Capabilities`] and limits |
 //! | [`desired`] | what manifests say should exist: [`Desired`] |
+//! | [`state`] | what a scope holds, wherever it stands: [`ScopeState`] |
 //! | [`live`] | what a provider saw: [`Live`] |
 //! | [`owned`] | what we made, adopted or found equal, and last applied: [`Owned`] |
 //! | [`source`] | where a wish comes from: [`Repository`], [`SourceFile`], [`ManifestRef`] |
@@ -23,6 +24,7 @@ pub mod name;
 pub mod owned;
 pub mod removal;
 pub mod source;
+pub mod state;
 pub mod system;
 pub mod target;
 
@@ -40,5 +42,6 @@ pub use owned::{
 };
 pub use removal::{Counted, PastRemoval, Removal, Removals};
 pub use source::{InvalidRepository, ManifestRef, Repository, Source, SourceFile};
+pub use state::ScopeState;
 pub use system::{Capabilities, Rename, Reread, System};
 pub use target::Target;

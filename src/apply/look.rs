@@ -13,8 +13,10 @@
 use std::collections::BTreeSet;
 
 use super::{Outcome, SoFar, TargetRun, failure};
-use crate::model::{AppRef, Live, LiveApp, LiveAppScopes, LiveScope, RemoteId, Reread, ScopeName};
-use crate::plan::change::{Change, Level, ScopeState};
+use crate::model::{
+    AppRef, Live, LiveApp, LiveAppScopes, LiveScope, RemoteId, Reread, ScopeName, ScopeState,
+};
+use crate::plan::change::{Change, Level};
 use crate::plan::guard::ApprovedChange;
 use crate::plan::{PlannedChange, SkipReason};
 use crate::provider::{Interest, are_known};
@@ -193,8 +195,8 @@ pub(super) fn find<'l>(
 
 fn is(now: &LiveScope, state: &ScopeState) -> bool {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    now.name == state.name
-        && text(&now.description) == text(&state.description)
-        && now.display_name == state.display_name
-        && now.roles.iter().collect::<BTreeSet<_>>() == state.roles.iter().collect()
+    now.state.name == state.name
+        && text(&now.state.description) == text(&state.description)
+        && now.state.display_name == state.display_name
+        && now.state.roles.iter().collect::<BTreeSet<_>>() == state.roles.iter().collect()
 }

@@ -224,8 +224,8 @@ fn adopted_scope(
         deletion_policy: scope.deletion_policy,
         protected: scope.protected || before.is_some_and(|entry| entry.protected),
         applied: Applied {
-            display_name: live.display_name.clone(),
-            description: live.description.clone(),
+            display_name: live.state.display_name.clone(),
+            description: live.state.description.clone(),
             roles: roles_as_applied(scope, live, before),
         },
         hold_until: scope
@@ -261,7 +261,7 @@ pub(super) fn roles_as_applied(
         None if scope.roles.whole => Some((role.clone(), [scope.source.manifest()].into())),
         None => None,
     };
-    Some(live.roles.iter().filter_map(own).collect())
+    Some(live.state.roles.iter().filter_map(own).collect())
 }
 
 fn adopted_app(app: &DesiredApp, live: &LiveAppScopes, before: Option<&OwnedApp>) -> OwnedApp {

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::{Change, ScopeState};
+use super::change::Change;
 use super::rule::{Named, Refusal, Rule, WayThrough};
 use super::sets::Resolved;
 use super::{
@@ -19,7 +19,7 @@ use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Adoption, Drift, Policy};
 use crate::model::{
     Capabilities, Counted, DeletionPolicy, DesiredScope, Intent, LiveScope, Origin, OwnedScope,
-    Record, RoleName, ScopeName, Tightening,
+    Record, RoleName, ScopeName, ScopeState, Tightening,
 };
 
 mod claims;
@@ -28,7 +28,7 @@ mod renames;
 pub(super) mod values;
 
 use claims::{Claims, Ownership};
-use values::{entry_of, role_removals, stand_in, state};
+use values::{entry_of, role_removals, stand_in};
 
 /// What the planning of scopes tells that of apps and of deletions.
 pub(super) struct Scopes {
@@ -271,10 +271,7 @@ impl Planner<'_, '_> {
             scope.previous_names.iter().cloned().collect(),
         );
         let intent = Intent::CreateScope {
-            name: name.clone(),
-            display_name: after.display_name.clone(),
-            description: after.description.clone(),
-            roles: after.roles.iter().cloned().collect(),
+            state: after.clone(),
             entry: entry.clone(),
         };
         let change = self.push(PlannedChange {
@@ -326,10 +323,10 @@ impl Planner<'_, '_> {
         }
         vec![Refusal::of(
             Rule::Takeover,
-            &ObjectRef::scope(&live.name, live.remote_id.as_ref()),
+            &ObjectRef::scope(&live.state.name, live.remote_id.as_ref()),
             format!(
                 "{} is live and not ours, so this run does not {what}",
-                live.name
+                live.state.name
             ),
             WayThrough::Adopt(Named::of(ObjectKind::Scope, &scope.source)),
         )]
@@ -341,7 +338,7 @@ impl Planner<'_, '_> {
             return;
         }
         let goal = self.goal(scope, live, owner);
-        let differs = state(live) != goal.after;
+        let differs = live.state != goal.after;
         if differs && let Some(reason) = self.why_left(scope, live) {
             return self.skip(&scope.name, reason, Vec::new());
         }
@@ -422,16 +419,13 @@ impl Planner<'_, '_> {
         let mut refusals = self.takeover_unless(owner.is_some(), scope, live, "change it");
         refusals.extend(self.role_refusals(scope, live, &roles, &after));
         let intent = Intent::UpdateScope {
-            name: name.clone(),
-            display_name: after.display_name.clone(),
-            description: after.description.clone(),
-            roles: after.roles.iter().cloned().collect(),
+            state: after.clone(),
             entry: entry.clone(),
         };
         self.push(PlannedChange {
             change: Change::UpdateScope {
                 id: live.remote_id.clone(),
-                before: state(live),
+                before: live.state.clone(),
                 after,
             },
             object: ObjectRef::scope(name, live.remote_id.as_ref()),

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use super::{Applied, Apply, Cause, Interest, Observe, ProviderError, Requests};
 use crate::model::{
     AppRef, Consumers, Live, LiveApp, LiveAppScopes, LiveScope, RemoteId, Rename, RoleName,
-    ScopeName, System,
+    ScopeName, ScopeState, System,
 };
-use crate::plan::change::{Change, ScopeState};
+use crate::plan::change::Change;
 use crate::plan::guard::ApprovedChange;
 
 /// A system in memory. Clones are the same one.
@@ -89,7 +89,7 @@ impl Observe for Memory {
         let tells = can.detach && (interest.consumers || !interest.apps.is_empty());
         for scope in live.scopes.values_mut() {
             if tells {
-                scope.consumers = Consumers::Apps(holders(&live.apps, &scope.name));
+                scope.consumers = Consumers::Apps(holders(&live.apps, &scope.state.name));
             }
         }
         if !interest.scopes {
@@ -183,7 +183,7 @@ impl State {
             let name = self.find(id, &before.name).ok();
             let live = name.and_then(|name| self.live.scopes.get(&name));
             live.is_some_and(|live| {
-                live.name == before.name && same(live, &held(system, before, id.cloned()))
+                live.state.name == before.name && same(live, &held(system, before, id.cloned()))
             })
         };
         let list = |app: &AppRef| {
@@ -286,7 +286,7 @@ impl State {
             Some(id) => scopes.find(|scope| scope.remote_id.as_ref() == Some(id)),
             None => self.live.scopes.get(name),
         };
-        let found = found.map(|scope| scope.name.clone());
+        let found = found.map(|scope| scope.state.name.clone());
         found.ok_or_else(|| not_found(&format!("there is no scope {name}")))
     }
 }
@@ -348,11 +348,13 @@ fn held(system: System, state: &ScopeState, remote_id: Option<RemoteId>) -> Live
     let mut roles: Vec<RoleName> = roles.into_iter().filter(|_| can.roles).collect();
     roles.retain(|role| seen.insert(role.clone()));
     LiveScope {
-        name,
+        state: ScopeState {
+            name,
+            display_name: display_name.filter(|_| can.display_name),
+            description: description.filter(|text| !text.is_empty()),
+            roles,
+        },
         remote_id,
-        display_name: display_name.filter(|_| can.display_name),
-        description: description.filter(|text| !text.is_empty()),
-        roles,
         inherited: false,
         consumers: if system == System::Wso2Publisher {
             Consumers::Usages(0)
@@ -364,9 +366,9 @@ fn held(system: System, state: &ScopeState, remote_id: Option<RemoteId>) -> Live
 
 /// Whether two scopes hold the same, whatever the order of their roles. No description and an empty one are the same.
 fn same(a: &LiveScope, b: &LiveScope) -> bool {
-    let text = |scope: &LiveScope| scope.description.clone().unwrap_or_default();
-    let roles = |scope: &LiveScope| scope.roles.iter().cloned().collect::<BTreeSet<_>>();
-    text(a) == text(b) && a.display_name == b.display_name && roles(a) == roles(b)
+    let text = |scope: &LiveScope| scope.state.description.clone().unwrap_or_default();
+    let roles = |scope: &LiveScope| scope.state.roles.iter().cloned().collect::<BTreeSet<_>>();
+    text(a) == text(b) && a.state.display_name == b.state.display_name && roles(a) == roles(b)
 }
 
 fn conflict(message: &str) -> Cause {

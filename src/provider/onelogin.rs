@@ -27,8 +27,8 @@ use super::{
     Requests,
 };
 use crate::model::target::{AuthorizationServer, Endpoint};
-use crate::model::{AppRef, Consumers, Live, RemoteId, ScopeName, Target};
-use crate::plan::change::{Change, ScopeState};
+use crate::model::{AppRef, Consumers, Live, RemoteId, ScopeName, ScopeState, Target};
+use crate::plan::change::Change;
 use crate::plan::guard::ApprovedChange;
 
 mod api;

@@ -27,8 +27,8 @@ use super::oauth::TokenAnswer;
 use super::{Applied, Cause, Connect, Credential, Provider, ProviderError};
 use crate::model::system::System;
 use crate::model::target::{Endpoint, Wso2Api};
-use crate::model::{LiveScope, ScopeName, Target};
-use crate::plan::change::{Change, ScopeState};
+use crate::model::{LiveScope, ScopeName, ScopeState, Target};
+use crate::plan::change::Change;
 
 mod convert;
 mod publisher;

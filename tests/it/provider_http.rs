@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use scopeward::model::target::{AuthorizationServer, Endpoint, Limits, Thresholds, Tls};
 use scopeward::model::{
-    AppRef, Consumers, LiveApp, RemoteId, ScopeName, Source, SourceFile, Target, TargetId,
+    AppRef, Consumers, LiveApp, RemoteId, ScopeName, ScopeState, Source, SourceFile, Target,
+    TargetId,
 };
-use scopeward::plan::change::{Change, ScopeState};
+use scopeward::plan::change::Change;
 use scopeward::provider::{
     self, Applied, Cause, Connect, Credential, Fate, Interest, Interrupt, Observe, Patience,
     Provider, ProviderError, Requests,

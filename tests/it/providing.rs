@@ -6,8 +6,7 @@ use std::time::Duration;
 use scopeward::model::target::{
     Adoption, Approval, Drift, Endpoint, Limits, Policy, Target, Thresholds, Tls,
 };
-use scopeward::model::{RoleName, ScopeName, Source, SourceFile, TargetId};
-use scopeward::plan::change::ScopeState;
+use scopeward::model::{RoleName, ScopeName, ScopeState, Source, SourceFile, TargetId};
 use scopeward::provider::{
     Connect, Credential, Observe, Patience, Provider, ProviderError, observer, provider,
 };

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::claims::Claim;
-use super::values::state;
 use super::{Planner, Scopes};
 use crate::model::{
     AppRef, Consumers, Counted, DeletionPolicy, Intent, LiveApp, LiveScope, OwnedScope, Record,
@@ -92,7 +91,7 @@ impl Planner<'_, '_> {
     ) -> Option<SkipReason> {
         let desired = &self.context.desired.scopes;
         let is_wanted = |name: &ScopeName| desired.contains_key(name);
-        if self.context.live.duplicates.contains(&live.name) {
+        if self.context.live.duplicates.contains(&live.state.name) {
             Some(SkipReason::Duplicate)
         } else if live.inherited {
             Some(SkipReason::Inherited)
@@ -222,7 +221,7 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
         plan.changes.push(PlannedChange {
             change: Change::DeleteScope {
                 id: live.remote_id.clone(),
-                before: state(live),
+                before: live.state.clone(),
             },
             object,
             manifest: None,

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Planner;
 use super::claims::{self, Claim, Obstacle, Ownership};
-use super::values::{entry_of, state};
+use super::values::entry_of;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Drift, Policy};
 use crate::model::{
     Consumers, DesiredScope, Intent, LiveScope, Origin, OwnedScope, Record, Rename, ScopeName,
+    ScopeState,
 };
-use crate::plan::change::{Change, ScopeState};
+use crate::plan::change::Change;
 use crate::plan::rule::{Refusal, Rule, WayThrough};
 use crate::plan::words::count;
 use crate::plan::{Context, ObjectRef, PlannedChange, Reason, SkipReason};
@@ -57,7 +58,7 @@ impl Planner<'_, '_> {
             };
             entry.tighten(&super::tightening(goal));
             let replaces = owner.map_or(first, |(old, _)| old).clone();
-            let before = state(live);
+            let before = live.state.clone();
             let after = ScopeState {
                 name: temporary.clone(),
                 ..before.clone()
@@ -89,7 +90,7 @@ impl Planner<'_, '_> {
 
     /// Whether a live scope is ours to rename.
     pub(super) fn may_rename(&self, live: &LiveScope) -> bool {
-        let owner = self.ownership.of_live.get(&live.name);
+        let owner = self.ownership.of_live.get(&live.state.name);
         owner.is_some_and(|(_, entry)| entry.origin.may_remove())
     }
 
@@ -148,7 +149,7 @@ impl Planner<'_, '_> {
         let (parked, after_parking) = self.parked.get(from).cloned().unzip();
         let before = ScopeState {
             name: parked.clone().unwrap_or_else(|| from.clone()),
-            ..state(live)
+            ..live.state.clone()
         };
         let may = self.may_rename(live);
         let refusals = self.takeover_unless(may, scope, live, "rename it");
@@ -233,11 +234,11 @@ pub(super) fn obstacle(
     let target = &context.desired.target;
     let skip = if target.system().capabilities().rename == Rename::No {
         return Some(Obstacle::NoRename);
-    } else if holder(context, ownership, scope, &live.name).is_some() {
+    } else if holder(context, ownership, scope, &live.state.name).is_some() {
         return Some(Obstacle::Conflict);
     } else if live.inherited {
         SkipReason::Inherited
-    } else if context.live.duplicates.contains(&live.name) {
+    } else if context.live.duplicates.contains(&live.state.name) {
         SkipReason::Duplicate
     } else if context.held(scope.hold_until) {
         SkipReason::Held

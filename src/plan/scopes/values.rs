@@ -6,10 +6,9 @@ use super::Planner;
 use crate::model::target::{Adoption, Drift};
 use crate::model::{
     Applied, Counted, DeletionPolicy, DesiredScope, LiveScope, ManifestRef, Origin, OwnedScope,
-    RemoteId, Removal, RoleName, ScopeName,
+    RemoteId, Removal, RoleName, ScopeName, ScopeState,
 };
 use crate::plan::adopt::roles_as_applied;
-use crate::plan::change::ScopeState;
 use crate::plan::rule::{Named, Refusal, Rule, WayThrough};
 use crate::plan::sets::{Resolved, ThreeWay};
 use crate::plan::words::list;
@@ -56,7 +55,7 @@ impl Planner<'_, '_> {
         live: &LiveScope,
         entry: &OwnedScope,
     ) -> Resolved<RoleName> {
-        let live_roles: BTreeSet<RoleName> = live.roles.iter().cloned().collect();
+        let live_roles: BTreeSet<RoleName> = live.state.roles.iter().cloned().collect();
         let desired: BTreeSet<RoleName> = scope.roles.entries.keys().cloned().collect();
         let incomplete = (!scope.roles.may_shrink).then_some(SkipReason::IncompleteManifests);
         let last = last_roles(scope, entry);
@@ -114,19 +113,20 @@ impl Planner<'_, '_> {
             "description",
             &wanted,
             &entry.applied.description,
-            &live.description,
+            &live.state.description,
         );
         let display_name = if self.capabilities.display_name {
             text(
                 "displayName",
                 &scope.display_name,
                 &entry.applied.display_name,
-                &live.display_name,
+                &live.state.display_name,
             )
         } else {
-            live.display_name.clone()
+            live.state.display_name.clone()
         };
         let mut ordered: Vec<RoleName> = live
+            .state
             .roles
             .iter()
             .filter(|role| roles.after.contains(*role))
@@ -134,9 +134,9 @@ impl Planner<'_, '_> {
             .collect();
         let kept: BTreeSet<RoleName> = ordered.iter().cloned().collect();
         ordered.extend(roles.after.difference(&kept).cloned());
-        let writes = description != live.description
-            || display_name != live.display_name
-            || ordered != live.roles;
+        let writes = description != live.state.description
+            || display_name != live.state.display_name
+            || ordered != live.state.roles;
         // WSO2 breaks on a blank description: whoever writes the object has to give it one.
         if writes && description.as_deref().unwrap_or_default().trim().is_empty() {
             description = Some(stand_in(scope));
@@ -206,7 +206,7 @@ impl Planner<'_, '_> {
             let refusal = Refusal::of(Rule::FirstContact, &object, message, way);
             refusals.push(refusal.counted(0, texts.len() as u64));
         }
-        if after.roles.is_empty() && !live.roles.is_empty() {
+        if after.roles.is_empty() && !live.state.roles.is_empty() {
             let rule = if self.capabilities.empty_roles_open_to_all {
                 Rule::OpensToAll
             } else {
@@ -254,13 +254,13 @@ pub(super) fn is_another(live: &LiveScope, entry: &OwnedScope) -> bool {
     let other = |applied: &Option<String>, live: &Option<String>| {
         applied.is_some() && applied.as_deref() != Some(live.as_deref().unwrap_or_default())
     };
-    let live_roles: BTreeSet<&RoleName> = live.roles.iter().collect();
+    let live_roles: BTreeSet<&RoleName> = live.state.roles.iter().collect();
     let other_roles = roles
         .as_ref()
         .is_some_and(|roles| !roles.keys().eq(live_roles.iter().copied()));
     is_back
-        && (other(description, &live.description)
-            || other(display_name, &live.display_name)
+        && (other(description, &live.state.description)
+            || other(display_name, &live.state.display_name)
             || other_roles)
 }
 
@@ -300,15 +300,5 @@ pub(super) fn entry_of(
         parked_for: None,
         vanished_at: None,
         wanted_by: None,
-    }
-}
-
-/// The state of a live scope.
-pub(in crate::plan) fn state(live: &LiveScope) -> ScopeState {
-    ScopeState {
-        name: live.name.clone(),
-        display_name: live.display_name.clone(),
-        description: live.description.clone(),
-        roles: live.roles.clone(),
     }
 }

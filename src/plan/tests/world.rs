@@ -14,7 +14,7 @@ use crate::model::{
     AppOwner, AppRef, Applied, ConsumerKey, Consumers, Coverage, Covered, DeletionPolicy,
     DesiredApp, DesiredRoles, DesiredScope, DesiredTarget, ForeignScopes, Live, LiveApp,
     LiveAppScopes, LiveScope, ManifestRef, Origin, Owned, OwnedApp, OwnedScope, Record, RemoteId,
-    Removals, RoleName, ScopeName, Source, SourceFile, System, TargetId,
+    Removals, RoleName, ScopeName, ScopeState, Source, SourceFile, System, TargetId,
 };
 use crate::plan::change::Change;
 use crate::plan::guard::{ApprovedPlan, Limits as GuardLimits};
@@ -259,11 +259,13 @@ impl World {
 
     pub(crate) fn has_so(mut self, scope: &str, edit: impl FnOnce(&mut LiveScope)) -> Self {
         let mut live = LiveScope {
-            name: name(scope),
+            state: ScopeState {
+                name: name(scope),
+                display_name: None,
+                description: Some(scope.to_owned()),
+                roles: Vec::new(),
+            },
             remote_id: has_ids(self.system()).then(|| id(scope)),
-            display_name: None,
-            description: Some(scope.to_owned()),
-            roles: Vec::new(),
             inherited: false,
             consumers: match self.system() {
                 System::OneLogin => Consumers::Apps(BTreeSet::new()),
@@ -272,7 +274,7 @@ impl World {
             },
         };
         edit(&mut live);
-        self.live.scopes.insert(live.name.clone(), live);
+        self.live.scopes.insert(live.state.name.clone(), live);
         self
     }
 
@@ -426,7 +428,7 @@ pub(crate) fn count_consumers(live: &mut Live) {
     }
     for scope in live.scopes.values_mut() {
         if let Consumers::Apps(apps) = &mut scope.consumers {
-            *apps = holders.remove(&scope.name).unwrap_or_default();
+            *apps = holders.remove(&scope.state.name).unwrap_or_default();
         }
     }
 }
@@ -458,7 +460,7 @@ fn bound_in(file: &str) -> ManifestRef {
 
 /// Gives a live scope's roles.
 pub(crate) fn bound_to(text: &'static str) -> impl FnOnce(&mut LiveScope) {
-    move |scope| scope.roles = roles(text)
+    move |scope| scope.state.roles = roles(text)
 }
 
 /// Gives the roles that were last applied; those in capitals come from a file outside the run's paths.

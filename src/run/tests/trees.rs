@@ -286,7 +286,7 @@ fn things(live: &Live) -> BTreeSet<Thing> {
         .filter(|name| live.scopes.contains_key(&ScopeName::observed(*name)));
     let base = live.scopes.get(&ScopeName::observed("base"));
     let roles = ROLES.into_iter().filter(|role| {
-        base.is_some_and(|base| base.roles.iter().any(|held| held.as_str() == *role))
+        base.is_some_and(|base| base.state.roles.iter().any(|held| held.as_str() == *role))
     });
     scopes
         .map(Thing::Scope)
