@@ -42,6 +42,6 @@ pub use owned::{
 };
 pub use removal::{Counted, PastRemoval, Removal, Removals};
 pub use source::{InvalidRepository, ManifestRef, Repository, Source, SourceFile};
-pub use state::ScopeState;
+pub use state::{DisplayNames, ScopeState};
 pub use system::{Capabilities, Rename, Reread, System};
 pub use target::Target;

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
-    AppRef, DesiredTarget, Intent, Live, LiveApp, LiveAppScopes, LiveScope, Owned, OwnedApp,
-    OwnedScope, Record, RemoteId, ScopeName, ScopeState,
+    AppRef, DesiredTarget, DisplayNames, Intent, Live, LiveApp, LiveAppScopes, LiveScope, Owned,
+    OwnedApp, OwnedScope, Record, RemoteId, ScopeName, ScopeState,
 };
 
 /// The inventory as it should be, and the records that make it so.
@@ -225,7 +225,7 @@ impl Seen<'_> {
 
     /// What a scope shows of an update of it.
     fn updated(&self, found: &LiveScope, sent: &ScopeState, entry: &OwnedScope) -> Shown {
-        if is_as_sent(&found.state, sent) {
+        if found.state.holds(sent, DisplayNames::AsShown) {
             return Shown::All(ours(found, entry.clone()));
         }
         let known = self.owned.scopes.get(&found.state.name);
@@ -298,16 +298,7 @@ fn shows(found: &ScopeState, sent: &ScopeState) -> bool {
     let has_text = text.is_some() && text == found.description.as_ref();
     let has_roles =
         !sent.roles.is_empty() && sent.roles.iter().all(|role| found.roles.contains(role));
-    has_text || has_roles || is_as_sent(found, sent)
-}
-
-/// Whether a scope is just as it was sent.
-fn is_as_sent(found: &ScopeState, sent: &ScopeState) -> bool {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let roles = |state: &ScopeState| state.roles.iter().cloned().collect::<BTreeSet<_>>();
-    text(&sent.description) == text(&found.description)
-        && (sent.display_name.is_none() || sent.display_name == found.display_name)
-        && roles(sent) == roles(found)
+    has_text || has_roles || found.holds(sent, DisplayNames::AsShown)
 }
 
 /// Entries of apps that the picture has under another spelling: they go by that one.

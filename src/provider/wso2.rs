@@ -27,7 +27,7 @@ use super::oauth::TokenAnswer;
 use super::{Applied, Cause, Connect, Credential, Provider, ProviderError};
 use crate::model::system::System;
 use crate::model::target::{Endpoint, Wso2Api};
-use crate::model::{LiveScope, ScopeName, ScopeState, Target};
+use crate::model::{DisplayNames, LiveScope, ScopeName, ScopeState, Target};
 use crate::plan::change::Change;
 
 mod convert;
@@ -281,7 +281,7 @@ impl List<'_> {
         }
         Ok(match scopes.get(&wanted.name) {
             None => Found::Absent,
-            Some(live) => match convert::difference(live, wanted) {
+            Some(live) => match live.state.difference(wanted, DisplayNames::AsShown) {
                 None => Found::Equal(made(live)),
                 Some(how) => Found::Different(how.to_owned()),
             },

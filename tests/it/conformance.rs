@@ -53,7 +53,8 @@ impl Subject {
     /// What is there under a name.
     async fn find(&self, name: &str) -> Option<LiveScope> {
         let all = self.scopes().await;
-        all.into_iter().find(|scope| scope.state.name.as_str() == name)
+        all.into_iter()
+            .find(|scope| scope.state.name.as_str() == name)
     }
 
     async fn make(&self, change: Change) -> Option<RemoteId> {
@@ -381,8 +382,17 @@ async fn an_update_replaces_the_values_and_keeps_the_id() {
         subject.make(update(&before, after.clone())).await;
         let live = subject.find("a").await.unwrap();
         assert_eq!(live.remote_id, before.remote_id, "{}", subject.name);
-        assert_eq!(set(&live.state.roles), set(&after.roles), "{}", subject.name);
-        assert_eq!(live.state.description, after.description, "{}", subject.name);
+        assert_eq!(
+            set(&live.state.roles),
+            set(&after.roles),
+            "{}",
+            subject.name
+        );
+        assert_eq!(
+            live.state.description, after.description,
+            "{}",
+            subject.name
+        );
         let other = subject.find("b").await.unwrap();
         assert_eq!(
             other.state.description.as_deref(),
@@ -607,7 +617,12 @@ async fn texts_come_back_as_they_were_sent() {
             let after = subject.state(&name, text, &[]);
             subject.make(Change::CreateScope { after }).await;
             let live = subject.find(&name).await.unwrap();
-            assert_eq!(live.state.description.as_deref(), Some(*text), "{}", subject.name);
+            assert_eq!(
+                live.state.description.as_deref(),
+                Some(*text),
+                "{}",
+                subject.name
+            );
         }
     }
 }

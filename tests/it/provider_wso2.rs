@@ -232,7 +232,10 @@ async fn odd_names_address_the_scope_that_they_name() {
         assert_eq!(live.scopes.len(), names.len() - gone);
     }
     let left = provider.observe(&everything()).await.unwrap();
-    assert_eq!(left.scopes[&scope("a")].state.description.as_deref(), Some("d"));
+    assert_eq!(
+        left.scopes[&scope("a")].state.description.as_deref(),
+        Some("d")
+    );
 }
 
 #[tokio::test]
@@ -525,7 +528,10 @@ async fn a_publisher_update_without_a_display_name_shows_the_name() {
         .await
         .unwrap();
     let live = provider.observe(&everything()).await.unwrap();
-    assert_eq!(live.scopes[&scope("s")].state.display_name.as_deref(), Some("s"));
+    assert_eq!(
+        live.scopes[&scope("s")].state.display_name.as_deref(),
+        Some("s")
+    );
     let unknown = provider
         .make(&update(
             None,

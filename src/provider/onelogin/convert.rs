@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::api::{Client, Scope};
 use crate::model::{
     AppRef, Consumers, Live, LiveApp, LiveAppScopes, LiveIdentity, LiveScope, RemoteId, ScopeName,
-    ScopeState,
 };
 
 /// Names that a list holds more than once.
@@ -43,15 +42,8 @@ pub(super) fn live(
     let scopes = by_id
         .into_iter()
         .map(|scope| {
-            let name = ScopeName::observed(&scope.value);
-            let description = scope.description();
             let live = LiveScope {
-                state: ScopeState {
-                    display_name: None,
-                    description: (!description.is_empty()).then(|| description.to_owned()),
-                    roles: vec![],
-                    name: name.clone(),
-                },
+                state: scope.state(),
                 remote_id: Some(RemoteId::new(scope.id.to_string())),
                 inherited: scope.inherited(),
                 consumers: match &clients {
@@ -59,7 +51,7 @@ pub(super) fn live(
                     None => Consumers::Unknown,
                 },
             };
-            (name, live)
+            (live.state.name.clone(), live)
         })
         .collect();
     let apps = clients

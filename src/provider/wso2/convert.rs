@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::model::system::System;
-use crate::model::{Consumers, LiveScope, RemoteId, RoleName, ScopeName, ScopeState};
+use crate::model::{Consumers, DisplayNames, LiveScope, RemoteId, RoleName, ScopeName, ScopeState};
 use crate::provider::seen::{self, Seen};
 
 /// A list as answered. Fields that this program has no use for are skipped unread.
@@ -110,22 +110,6 @@ impl WireScope {
     }
 }
 
-/// How a live scope differs from one that was to be made, or `None` where it does not.
-pub(super) fn difference(live: &LiveScope, wanted: &ScopeState) -> Option<&'static str> {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let roles = |roles: &[RoleName]| roles.iter().cloned().collect::<BTreeSet<_>>();
-    if text(&live.state.description) != text(&wanted.description) {
-        return Some("its description is another one");
-    }
-    if roles(&live.state.roles) != roles(&wanted.roles) {
-        return Some("its roles are others");
-    }
-    match (&live.state.display_name, &wanted.display_name) {
-        (Some(is), Some(wanted)) if is != wanted => Some("its display name is another one"),
-        _ => None,
-    }
-}
-
 /// What a write to a scope rests on.
 #[derive(Debug)]
 pub(super) struct RestsOn<'a> {
@@ -161,7 +145,7 @@ pub(super) fn see((scopes, duplicates): &Scopes, rests_on: &RestsOn<'_>) -> Seen
         (None, Then::Becomes(_)) => return moved,
         (Some(live), Then::Becomes(after)) => (live, after),
         (Some(live), Then::Goes(planned)) => {
-            let is_as_before = difference(live, before).is_none();
+            let is_as_before = live.state.holds(before, DisplayNames::AsShown);
             return if is_as_before && seen::are_known(&live.consumers, planned) {
                 Seen::AsBefore
             } else {
@@ -169,30 +153,7 @@ pub(super) fn see((scopes, duplicates): &Scopes, rests_on: &RestsOn<'_>) -> Seen
             };
         }
     };
-    let roles = |roles: &[RoleName]| roles.iter().cloned().collect::<BTreeSet<_>>();
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    // A scope that has no display name is shown by its name.
-    let shown = |state: &ScopeState| match (&live.state.display_name, &state.display_name) {
-        (Some(_), None) => Some(state.name.to_string()),
-        (Some(_), Some(name)) => Some(name.clone()),
-        (None, _) => None,
-    };
-    seen::set(
-        &roles(&live.state.roles),
-        &roles(&before.roles),
-        &roles(&after.roles),
-    )
-    .and(seen::value(
-        &text(&live.state.description),
-        &text(&before.description),
-        &text(&after.description),
-    ))
-    .and(seen::value(
-        &live.state.display_name,
-        &shown(before),
-        &shown(after),
-    ))
-    .seen()
+    seen::scope(&live.state, before, after)
 }
 
 /// What scope registration is sent, on create and on update: the whole scope.
@@ -221,7 +182,7 @@ pub(super) struct PublisherBody<'a> {
 /// And what [`each_once`] refuses.
 pub(super) fn registration_body(state: &ScopeState) -> Result<RegistrationBody<'_>, String> {
     each_once(state)?;
-    let description = state.description.as_deref().unwrap_or_default();
+    let description = state.description();
     if description.trim().is_empty() {
         return Err(format!(
             "the scope `{}` has no description, and this API breaks a scope without one",
@@ -248,11 +209,7 @@ pub(super) fn publisher_body(state: &ScopeState) -> Result<PublisherBody<'_>, St
     }
     Ok(PublisherBody {
         name: &state.name,
-        display_name: state
-            .display_name
-            .as_deref()
-            .filter(|name| !name.is_empty())
-            .unwrap_or(state.name.as_str()),
+        display_name: state.shown_name(),
         description: state.description.as_deref(),
         bindings: &state.roles,
     })
@@ -388,37 +345,6 @@ mod tests {
         )
         .expect("a list");
         assert_eq!((list.rows(), list.total()), (0, 7));
-    }
-
-    #[test]
-    fn a_scope_is_recognized_by_all_that_was_to_be_made() {
-        let live = LiveScope {
-            state: ScopeState {
-                name: ScopeName::observed("s"),
-                display_name: None,
-                description: Some("d".to_owned()),
-                roles: ["a", "b"].map(RoleName::new).to_vec(),
-            },
-            remote_id: None,
-            inherited: false,
-            consumers: Consumers::Unknown,
-        };
-        assert_eq!(difference(&live, &state("s", Some("d"), &["b", "a"])), None);
-        assert!(difference(&live, &state("s", Some("e"), &["b", "a"])).is_some());
-        assert!(difference(&live, &state("s", Some("d"), &["a"])).is_some());
-        let shown = |name: &str| LiveScope {
-            state: ScopeState {
-                display_name: Some(name.to_owned()),
-                ..live.state.clone()
-            },
-            ..live.clone()
-        };
-        let wanted = ScopeState {
-            display_name: Some("S".to_owned()),
-            ..state("s", Some("d"), &["a", "b"])
-        };
-        assert_eq!(difference(&shown("S"), &wanted), None);
-        assert!(difference(&shown("T"), &wanted).is_some());
     }
 
     #[test]
