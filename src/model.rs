@@ -13,6 +13,7 @@
 //! | [`live`] | what a provider saw: [`Live`] |
 //! | [`owned`] | what we made, adopted or found equal, and last applied: [`Owned`] |
 //! | [`source`] | where a wish comes from: [`Repository`], [`SourceFile`], [`ManifestRef`] |
+//! | [`secret`] | what a Secret among the inputs holds: [`SecretDocument`] |
 //! | [`coverage`] | what a run can say of what was recorded before it: [`Coverage`] |
 //! | [`removal`] | what was taken away, as the guard counts: [`Removal`] |
 
@@ -23,6 +24,7 @@ mod moved;
 pub mod name;
 pub mod owned;
 pub mod removal;
+pub mod secret;
 pub mod source;
 pub mod state;
 pub mod system;
@@ -41,6 +43,7 @@ pub use owned::{
     Applied, Intent, OpenIntent, Origin, Owned, OwnedApp, OwnedScope, Record, Tightening, WantedBy,
 };
 pub use removal::{Counted, PastRemoval, Removal, Removals};
+pub use secret::SecretDocument;
 pub use source::{InvalidRepository, ManifestRef, Repository, Source, SourceFile};
 pub use state::{DisplayNames, ScopeState};
 pub use system::{Capabilities, Rename, Reread, System};

@@ -22,7 +22,7 @@ mod seen;
 mod wso2;
 
 pub use connect::{Connect, Interrupt, Patience};
-pub use credential::{Credential, CredentialStore, SecretDocument};
+pub use credential::{Credential, CredentialStore};
 pub use error::{Cause, Fate, ProviderError};
 pub(crate) use seen::are_known;
 

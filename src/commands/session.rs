@@ -15,7 +15,7 @@ use crate::manifest::{self, LoadError, Loaded};
 use crate::model::{Coverage, DesiredTarget, SourceFile};
 use crate::plan::guard::ApprovedPlan;
 use crate::plan::{Mode, NewInventory};
-use crate::provider::{CredentialStore, Interrupt, SecretDocument};
+use crate::provider::{CredentialStore, Interrupt};
 use crate::render;
 use crate::run::{self, Judging, Place, Reading, Systems, Wanted};
 
@@ -147,17 +147,7 @@ impl Session {
 /// Where credentials are looked for.
 fn credentials(reach: &Reach, loaded: &mut Loaded) -> CredentialStore {
     let documents = std::mem::take(&mut loaded.secrets);
-    let documents = documents.into_iter().map(|secret| SecretDocument {
-        namespace: secret.namespace,
-        name: secret.name,
-        keys: secret.keys,
-        file: secret.source.file.to_string(),
-    });
-    CredentialStore::new(
-        reach.credentials.clone(),
-        std::env::vars_os(),
-        documents.collect(),
-    )
+    CredentialStore::new(reach.credentials.clone(), std::env::vars_os(), documents)
 }
 
 /// Shows findings on standard error.

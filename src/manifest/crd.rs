@@ -8,8 +8,9 @@
 //! | [`ScopeBinding`] | roles for a scope, declared apart from it |
 //! | [`AppScopeSet`] | the full list of scopes that an app holds |
 //!
-//! The comments of these files, and those of the enums that the model shares with them, become the descriptions of the schemas, so they speak to the writer of a manifest. Absent is
-//! not managed, `[]` is wanted empty, and `null` is an error: no field is `nullable` in the schemas.
+//! The comments of these files, and of the model's enums that stand in them, become the descriptions of the schemas, so they
+//! speak to the writer of a manifest. Absent is not managed, `[]` is wanted empty, and `null` is an error: no field is
+//! `nullable` in the schemas.
 
 #![expect(
     clippy::doc_markdown,

@@ -11,11 +11,11 @@ use strum::{EnumString, IntoStaticStr, VariantNames};
 use super::chunk::Chunk;
 use super::crd::{self, AppScopeSetSpec, ScopeBindingSpec, ScopeSpec, TargetSpec};
 use super::schema::{Checker, Schema};
-use super::secret::SecretDocument;
+use super::secret;
 use super::suggest::nearest;
 use super::{Options, locate};
 use crate::diagnostic::{Code, Diagnostic, codes};
-use crate::model::{Source, SourceFile};
+use crate::model::{SecretDocument, Source, SourceFile};
 
 /// The kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
@@ -121,7 +121,7 @@ pub(super) fn read(
     name(members, &mut source);
     check_metadata(members.get("metadata"), &source, found);
     let Some(kind) = kind else {
-        let secret = SecretDocument::read(&value, &source, found);
+        let secret = secret::read(&value, &source, found);
         let secret = secret.filter(|_| found.is_empty());
         return Reading::Secret(source, secret.map(Box::new));
     };
@@ -193,7 +193,7 @@ pub(super) fn secret(
     let mut source = start(chunk, file);
     name(members, &mut source);
     check_metadata(members.get("metadata"), &source, found);
-    SecretDocument::read(value, &source, found).filter(|_| found.is_empty())
+    secret::read(value, &source, found).filter(|_| found.is_empty())
 }
 
 /// Where a document is, before anything of it is known.

@@ -43,10 +43,15 @@ fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
 
 fn document(namespace: &str, name: &str, key: &str, value: &str) -> SecretDocument {
     SecretDocument {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
+        source: Source {
+            file: SourceFile::new("secrets.yaml"),
+            document: 0,
+            line: 1,
+            kind: "Secret".to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        },
         keys: [(key.to_owned(), SecretString::from(value))].into(),
-        file: "secrets.yaml".to_owned(),
     }
 }
 
