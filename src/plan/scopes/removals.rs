@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::claims::Claim;
+use super::wishes::RenameWish;
 use super::{Planner, Scopes};
 use crate::model::{
     AppRef, Consumers, Counted, DeletionPolicy, Intent, LiveApp, LiveScope, OwnedScope, Record,
@@ -18,10 +18,10 @@ impl Planner<'_, '_> {
     pub(super) fn rest(mut self) -> Scopes {
         let desired = &self.context.desired.scopes;
         let sources: BTreeSet<ScopeName> = self
-            .claims
-            .held
+            .renames
+            .granted
             .values()
-            .map(|claim| claim.from.clone())
+            .map(|wish| wish.from.clone())
             .collect();
         let mut leaving = BTreeMap::new();
         for (name, live) in &self.context.live.scopes {
@@ -69,7 +69,7 @@ impl Planner<'_, '_> {
         }
         self.tombstones();
         let (mut renamed, mut entries) = (BTreeMap::new(), BTreeMap::new());
-        for (to, Claim { from, .. }) in &self.claims.held {
+        for (to, RenameWish { from, .. }) in &self.renames.granted {
             let owner = self.ownership.of_live.get(from);
             entries.insert(owner.map_or(from, |(name, _)| *name).clone(), to.clone());
             renamed.insert(from.clone(), to.clone());

@@ -1,10 +1,10 @@
-//! Carries out the claims that hold: renames in place, in chains and swaps.
+//! Carries out the wishes that are granted: renames in place, in chains and swaps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Planner;
-use super::claims::{self, Claim, Obstacle, Ownership};
 use super::values::entry_of;
+use super::wishes::{self, Obstacle, Ownership, RenameWish};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Drift, Policy};
 use crate::model::{
@@ -20,11 +20,11 @@ impl Planner<'_, '_> {
     /// Gives every cycle of renames a start: one object goes under a temporary name. It goes only if the others may go as
     /// well, so that none is left under that name for want of somebody's word.
     pub(super) fn cycles(&mut self) {
-        let cycles = claims::cycles(&self.claims.held);
+        let cycles = wishes::cycles(&self.renames.granted);
         if cycles.is_empty() {
             return;
         }
-        let mut known = claims::known_names(self.context);
+        let mut known = wishes::known_names(self.context);
         for cycle in cycles {
             let (Some(first), Some(last)) = (cycle.first(), cycle.last()) else {
                 continue;
@@ -34,12 +34,12 @@ impl Planner<'_, '_> {
             let Some(id) = live.remote_id.clone() else {
                 continue;
             };
-            let temporary = claims::temporary_name(first, &known);
+            let temporary = wishes::temporary_name(first, &known);
             known.insert(temporary.clone());
             let refusals = cycle
                 .iter()
                 .flat_map(|to| {
-                    let live = &live_scopes[&self.claims.held[to].from];
+                    let live = &live_scopes[&self.renames.granted[to].from];
                     let may = self.may_rename(live);
                     self.takeover_unless(may, &desired[to], live, "rename it")
                 })
@@ -95,8 +95,8 @@ impl Planner<'_, '_> {
     }
 
     /// A declared scope whose object is live under another name and may not be renamed: both places are left alone.
-    pub(super) fn stopped(&mut self, scope: &DesiredScope, claim: &Claim, obstacle: Obstacle) {
-        let (name, from) = (&scope.name, &claim.from);
+    pub(super) fn stopped(&mut self, scope: &DesiredScope, wish: &RenameWish, obstacle: Obstacle) {
+        let (name, from) = (&scope.name, &wish.from);
         self.keep.insert(from.clone());
         let reason = match obstacle {
             Obstacle::Skip(reason) => reason,
@@ -126,7 +126,7 @@ impl Planner<'_, '_> {
                     format!("{from} cannot be renamed to {name}: a scope of that name is live and not ours"),
                     WayThrough::ClearName {
                         name: name.to_string(),
-                        is_declared: claim.reason == Reason::RenamedFrom,
+                        is_declared: wish.reason == Reason::RenamedFrom,
                     },
                 ));
                 return;

@@ -20,7 +20,7 @@ impl Planner<'_, '_> {
     /// never taken again.
     pub(super) fn honoured(&self, scope: &DesiredScope, entry: &OwnedScope) -> BTreeSet<ScopeName> {
         let mut honoured = entry.renamed_from.clone();
-        if !self.claims.outbid.contains(&scope.name) {
+        if !self.renames.outbid.contains(&scope.name) {
             honoured.extend(scope.previous_names.iter().cloned());
         }
         honoured
