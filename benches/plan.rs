@@ -6,11 +6,11 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use jiff::Timestamp;
 use scopeward::model::{
-    Applied, Consumers, Covered, DeletionPolicy, DesiredRoles, DesiredScope, DesiredTarget, Live,
-    LiveIdentity, LiveScope, Origin, Owned, OwnedScope, RemoteId, ScopeName, ScopeState, Source,
-    SourceFile, Target, TargetId,
+    Consumers, Covered, DeletionPolicy, DesiredRoles, DesiredScope, DesiredTarget, LastApplied,
+    Live, LiveIdentity, LiveScope, Origin, Owned, OwnedScope, RemoteId, ScopeName, ScopeState,
+    Source, SourceFile, Target, TargetId,
     target::{
-        Adoption, Approval, AuthorizationServer, Drift, Endpoint, Limits, Policy, Thresholds, Tls,
+        Adoption, Approval, AuthorizationServer, Drift, Endpoint, Pace, Policy, Thresholds, Tls,
     },
 };
 use scopeward::plan::{Mode, NewInventory, PlanOptions, plan_target};
@@ -42,7 +42,7 @@ fn target() -> Target {
         suspend: false,
         approval: Approval::default(),
         approved_plan: None,
-        limits: Limits::default(),
+        pace: Pace::default(),
         safety: Thresholds::default(),
         tls: Tls::default(),
         adoption: Adoption::default(),
@@ -103,9 +103,9 @@ fn world(count: usize) -> (DesiredTarget, Live, Owned) {
                 source: SourceFile::new("scopes.yaml").into(),
                 deletion_policy: DeletionPolicy::Delete,
                 protected: false,
-                applied: Applied {
+                applied: LastApplied {
                     description,
-                    ..Applied::default()
+                    ..LastApplied::default()
                 },
                 hold_until: None,
                 renamed_from: BTreeSet::new(),

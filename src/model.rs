@@ -40,7 +40,8 @@ pub use name::{
     ScopeName, TargetId,
 };
 pub use owned::{
-    Applied, Intent, OpenIntent, Origin, Owned, OwnedApp, OwnedScope, Record, Tightening, WantedBy,
+    Intent, LastApplied, OpenIntent, Origin, Owned, OwnedApp, OwnedScope, Record, Tightening,
+    WantedBy,
 };
 pub use removal::{Counted, PastRemoval, Removal, Removals};
 pub use secret::SecretDocument;

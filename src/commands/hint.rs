@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::cli::{Inputs, Place, Planning, Reach};
+use crate::cli::{Inputs, InventoryLocation, Planning, Reach};
 use crate::render::Commands;
 
 /// What to say of going on: everything that decides what the run is about, with another verb or none of the flags of
@@ -36,7 +36,7 @@ pub(super) fn command(verb: &str, reach: &Reach) -> String {
     } = reach;
     let mut parts = vec![format!("scopeward {verb}")];
     if !paths.is_empty() {
-        parts.push(words(paths));
+        parts.push(arguments(paths));
     }
     let mut flag = |name: &str, value: &str| parts.push(format!("{name} {}", quoted(value)));
     for overlay in overlays {
@@ -66,13 +66,13 @@ pub(super) fn command(verb: &str, reach: &Reach) -> String {
 }
 
 /// The command line of a verb of `inventory` on the same one.
-pub(super) fn inventory_command(verb: &str, place: &Place) -> String {
-    let Place {
+pub(super) fn inventory_command(verb: &str, location: &InventoryLocation) -> String {
+    let InventoryLocation {
         paths,
         inventory,
         sandbox,
-    } = place;
-    let mut command = format!("scopeward inventory {verb} {}", words(paths));
+    } = location;
+    let mut command = format!("scopeward inventory {verb} {}", arguments(paths));
     if let Some(inventory) = inventory {
         command.push_str(" --inventory ");
         command.push_str(&quoted(inventory));
@@ -84,7 +84,7 @@ pub(super) fn inventory_command(verb: &str, place: &Place) -> String {
 }
 
 /// The PATHs of a run, as they were given.
-pub(super) fn words(paths: &[String]) -> String {
+pub(super) fn arguments(paths: &[String]) -> String {
     let paths: Vec<Cow<'_, str>> = paths.iter().map(|path| quoted(path)).collect();
     paths.join(" ")
 }

@@ -17,7 +17,7 @@ use crate::plan::guard::ApprovedPlan;
 use crate::plan::{Mode, NewInventory};
 use crate::provider::{CredentialStore, Interrupt};
 use crate::render;
-use crate::run::{self, Judging, Place, Reading, Systems, Wanted};
+use crate::run::{self, Judging, Reading, Realm, Systems, Wanted};
 
 /// Reads manifests, here and now: nothing else runs yet, and memory that is taken on another thread costs more (glibc
 /// grows its heap page by page).
@@ -48,7 +48,7 @@ impl Session {
     /// Reads the manifests, says what is wrong with them, and starts the sandbox where it is asked for.
     pub(super) async fn start(reach: &Reach) -> Result<Self, Stop> {
         let paths = inputs_paths(&reach.inputs);
-        let inventory_path = inventory_path(&cli::Place {
+        let inventory_path = inventory_path(&cli::InventoryLocation {
             paths: paths.clone(),
             inventory: reach.inventory.clone(),
             sandbox: reach.sandbox,
@@ -57,17 +57,17 @@ impl Session {
         let recorded = recorded(&paths, &inventory_path).await?;
         let mut loaded = load(&reach.inputs, recorded)?;
         findings(&loaded.diagnostics);
-        let place = if reach.sandbox {
-            Place::Sandbox
+        let realm = if reach.sandbox {
+            Realm::Sandbox
         } else {
-            Place::Live
+            Realm::Live
         };
-        let mut wanted = Wanted::new(&mut loaded, &reach.target, place)
+        let mut wanted = Wanted::new(&mut loaded, &reach.target, realm)
             .map_err(|error| Stop::usage(sentence(&error)))?;
         if wanted.targets.is_empty() && !wanted.is_invalid() {
             return Err(Stop::usage(format!(
                 "no Target is declared in {}, so there is no system to look at",
-                hint::words(&reach.inputs.paths)
+                hint::arguments(&reach.inputs.paths)
             ))
             .help("pass the files of the Targets too"));
         }
@@ -200,9 +200,9 @@ async fn recorded(paths: &[String], inventory: &Path) -> Result<BTreeSet<SourceF
 }
 
 /// The file of an inventory.
-pub(super) async fn inventory_path(place: &cli::Place) -> Result<PathBuf, Stop> {
-    let Some(text) = &place.inventory else {
-        let folder = own_folder(&place.paths, place.sandbox).await;
+pub(super) async fn inventory_path(location: &cli::InventoryLocation) -> Result<PathBuf, Stop> {
+    let Some(text) = &location.inventory else {
+        let folder = own_folder(&location.paths, location.sandbox).await;
         return Ok(folder.join("inventory.json"));
     };
     for later in ["configmap:", "s3://", "gs://", "az://"] {

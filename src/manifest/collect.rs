@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::coverage::Ground;
-use super::document::{self, Body, Document, Reading};
+use super::document::{self, Body, Document, ReadDocument};
 use super::schema::Checker;
 use super::{Loaded, Options, Texts, chunk, locate_all, resolve, yaml};
 use crate::diagnostic::{Diagnostic, Severity, codes};
@@ -227,23 +227,23 @@ impl Read {
         let mut found = Vec::new();
         let reading = document::read(value, chunk, file, &self.checker, options, &mut found);
         match reading {
-            Reading::Secret(source, document) => {
+            ReadDocument::Secret(source, document) => {
                 return self.secrets.push(PossibleSecret {
                     source,
                     document: document.filter(|_| parsed),
                     findings: found,
                 });
             }
-            Reading::Manifest(mut document) => {
+            ReadDocument::Manifest(mut document) => {
                 document.valid &= parsed;
                 self.complete &= document.valid;
                 self.documents.push(*document);
             }
-            Reading::Broken(source) => {
+            ReadDocument::Broken(source) => {
                 self.complete = false;
                 self.broken.push(source);
             }
-            Reading::Skipped => self.skipped += 1,
+            ReadDocument::Skipped => self.skipped += 1,
         }
         self.diagnostics.append(&mut found);
     }

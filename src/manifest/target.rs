@@ -7,7 +7,7 @@ use url::Url;
 use super::crd::{TargetSpec, Wso2ApiName};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{
-    AuthorizationServer, Endpoint, Limits, Thresholds, Tls, Wso2Api, canonical,
+    AuthorizationServer, Endpoint, Pace, Thresholds, Tls, Wso2Api, canonical,
 };
 use crate::model::{Source, Target, TargetId};
 
@@ -43,7 +43,7 @@ pub(super) fn read(
         suspend: spec.suspend,
         approval: spec.approval,
         approved_plan: spec.approved_plan.clone(),
-        limits: Limits {
+        pace: Pace {
             requests_per_second: spec.limits.requests_per_second,
             max_in_flight: spec.limits.max_in_flight as usize,
         },

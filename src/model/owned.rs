@@ -53,7 +53,7 @@ impl Origin {
 /// What was last applied to a scope.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Applied {
+pub struct LastApplied {
     /// The display name, where it was managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
@@ -84,7 +84,7 @@ pub struct OwnedScope {
     pub protected: bool,
     /// What was last applied.
     #[serde(default)]
-    pub applied: Applied,
+    pub applied: LastApplied,
     /// That of the last applied manifest: nothing is written to it before this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_until: Option<Timestamp>,

@@ -29,7 +29,7 @@ pub struct Target {
     /// `spec.approvedPlan`: the digest that `approval: Manual` waits for.
     pub approved_plan: Option<String>,
     /// Pace and concurrency.
-    pub limits: Limits,
+    pub pace: Pace,
     /// When the guard stops removals.
     pub safety: Thresholds,
     /// How the server's certificate is judged.
@@ -160,14 +160,14 @@ pub enum Drift {
 
 /// Pace and concurrency of the requests to one target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct Pace {
     /// Requests started per second; 0 is unlimited.
     pub requests_per_second: u32,
     /// Requests in flight at once, at least 1.
     pub max_in_flight: usize,
 }
 
-impl Default for Limits {
+impl Default for Pace {
     fn default() -> Self {
         Self {
             requests_per_second: 0,

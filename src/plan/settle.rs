@@ -115,7 +115,7 @@ fn intents(live: &Live, owned: &mut Cow<'_, Owned>, now: Timestamp) -> Vec<Recor
     let mut records = Vec::new();
     let mut still_open = Vec::new();
     for open in owned.intents.clone() {
-        let seen = Seen {
+        let seen = Evidence {
             live,
             apps: &apps,
             owned,
@@ -157,13 +157,13 @@ enum Shown {
 }
 
 /// What intents are held against.
-struct Seen<'a> {
+struct Evidence<'a> {
     live: &'a Live,
     apps: &'a BTreeMap<&'a AppRef, &'a LiveAppScopes>,
     owned: &'a Owned,
 }
 
-impl Seen<'_> {
+impl Evidence<'_> {
     fn result(&self, intent: &Intent) -> Shown {
         let all = |record: Option<Record>| record.map_or(Shown::Nothing, Shown::All);
         match intent {

@@ -298,7 +298,7 @@ impl CredentialStore {
         ))
     }
 
-    fn in_folder(&self, target: &Target, name: &str) -> Result<Option<Found>, ProviderError> {
+    fn in_folder(&self, target: &Target, name: &str) -> Result<Option<FoundKeys>, ProviderError> {
         let Some(folder) = self.folder.as_ref().map(|folder| folder.join(name)) else {
             return Ok(None);
         };
@@ -312,7 +312,11 @@ impl CredentialStore {
         Ok((!keys.is_empty()).then_some((keys, source)))
     }
 
-    fn in_environment(&self, target: &Target, name: &str) -> Result<Option<Found>, ProviderError> {
+    fn in_environment(
+        &self,
+        target: &Target,
+        name: &str,
+    ) -> Result<Option<FoundKeys>, ProviderError> {
         let mut keys = BTreeMap::new();
         for key in KEYS {
             let variable = variable(name, key);
@@ -351,7 +355,7 @@ impl CredentialStore {
         })
     }
 
-    fn in_documents(&self, target: &Target, name: &str) -> Option<Found> {
+    fn in_documents(&self, target: &Target, name: &str) -> Option<FoundKeys> {
         let document = self.document(target, name)?;
         Some((document.keys.clone(), document.to_string()))
     }
@@ -381,7 +385,7 @@ impl CredentialStore {
 }
 
 /// Keys, and where they were found.
-type Found = (BTreeMap<String, SecretString>, String);
+type FoundKeys = (BTreeMap<String, SecretString>, String);
 
 /// What every variable of a credential begins with.
 const PREFIX: &str = "SCOPEWARD_";

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use self::api::{Api, Client, Scope, Server};
 use super::http::{
-    Access, Answer, Call, Found, Http, Settled, SharedList, Unseen, settle_create, settle_replace,
+    Answer, Call, Found, Http, Purpose, Settled, SharedList, Unseen, settle_create, settle_replace,
 };
 use super::seen::{self, Seen};
 use super::{
@@ -41,7 +41,7 @@ pub(super) fn open(
     target: &Target,
     credential: &Credential,
     connect: &Connect,
-    access: Access,
+    purpose: Purpose,
 ) -> Result<Box<dyn Provider>, ProviderError> {
     let Endpoint::OneLogin { server, .. } = &target.endpoint else {
         let why = format!("it is {}, not OneLogin", target.system().label());
@@ -55,7 +55,7 @@ pub(super) fn open(
         ids: Mutex::default(),
         scopes: SharedList::default(),
         clients: SharedList::default(),
-        api: Api::new(Http::open(target, credential, connect, access, auth)?),
+        api: Api::new(Http::open(target, credential, connect, purpose, auth)?),
         target: target.clone(),
     }))
 }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::http::{
-    Access, Auth, Call, Dated, Found, Http, SharedList, Token, TokenCalls, TokenSource,
+    Auth, Call, Dated, Found, Http, Purpose, SharedList, Token, TokenCalls, TokenSource,
     settle_replace,
 };
 use super::oauth::TokenAnswer;
@@ -52,7 +52,7 @@ pub(super) fn open(
     target: &Target,
     credential: &Credential,
     connect: &Connect,
-    access: Access,
+    purpose: Purpose,
 ) -> Result<Box<dyn Provider>, ProviderError> {
     let Endpoint::Wso2 {
         url: _,
@@ -63,7 +63,7 @@ pub(super) fn open(
     else {
         unreachable!("the caller chose by the endpoint");
     };
-    let open = |auth| Http::open(target, credential, connect, access, auth);
+    let open = |auth| Http::open(target, credential, connect, purpose, auth);
     match api {
         Wso2Api::ScopeRegistration => {
             if tenant.is_some() {

@@ -209,7 +209,7 @@ fn owned_scope(dice: &mut Dice<'_>, world: &mut World, name: &ScopeName, names: 
         source: source_file(dice),
         deletion_policy: deletion(dice),
         protected: dice.rarely(8),
-        applied: crate::model::Applied {
+        applied: crate::model::LastApplied {
             display_name: None,
             description: text(dice),
             roles: dice.often().then(|| {

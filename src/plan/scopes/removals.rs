@@ -9,8 +9,8 @@ use crate::model::{
     Removal, ScopeName,
 };
 use crate::plan::change::Change;
+use crate::plan::prose::list;
 use crate::plan::rule::{Refusal, Rule, WayThrough};
-use crate::plan::words::list;
 use crate::plan::{Context, ObjectRef, PlannedChange, Reason, SkipReason, TOMBSTONE, TargetPlan};
 
 impl Planner<'_, '_> {

@@ -12,8 +12,8 @@ use crate::model::{
     ScopeState,
 };
 use crate::plan::change::Change;
+use crate::plan::prose::count;
 use crate::plan::rule::{Refusal, Rule, WayThrough};
-use crate::plan::words::count;
 use crate::plan::{Context, ObjectRef, PlannedChange, Reason, SkipReason};
 
 impl Planner<'_, '_> {

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Planner;
 use crate::model::target::{Adoption, Drift};
 use crate::model::{
-    Applied, Counted, DeletionPolicy, DesiredScope, LiveScope, ManifestRef, Origin, OwnedScope,
+    Counted, DeletionPolicy, DesiredScope, LastApplied, LiveScope, ManifestRef, Origin, OwnedScope,
     RemoteId, Removal, RoleName, ScopeName, ScopeState,
 };
 use crate::plan::adopt::roles_as_applied;
+use crate::plan::prose::list;
 use crate::plan::rule::{Named, Refusal, Rule, WayThrough};
 use crate::plan::sets::{Resolved, ThreeWay};
-use crate::plan::words::list;
 use crate::plan::{ObjectKind, ObjectRef, SkipReason};
 
 impl Planner<'_, '_> {
@@ -37,9 +37,9 @@ impl Planner<'_, '_> {
             source: scope.source.manifest(),
             deletion_policy: DeletionPolicy::default(),
             protected: false,
-            applied: Applied {
+            applied: LastApplied {
                 roles,
-                ..Applied::default()
+                ..LastApplied::default()
             },
             hold_until: None,
             renamed_from: BTreeSet::new(),
@@ -246,7 +246,7 @@ fn last_roles(scope: &DesiredScope, entry: &OwnedScope) -> Option<Roles> {
 /// Whether a live scope without an id is another one than the entry's, made anew under its name after that one vanished.
 pub(super) fn is_another(live: &LiveScope, entry: &OwnedScope) -> bool {
     let is_back = entry.vanished_at.is_some() && live.remote_id.is_none();
-    let Applied {
+    let LastApplied {
         display_name,
         description,
         roles,
@@ -290,7 +290,7 @@ pub(super) fn entry_of(
         source: scope.source.manifest(),
         deletion_policy: scope.deletion_policy,
         protected: scope.protected,
-        applied: Applied {
+        applied: LastApplied {
             display_name: scope.display_name.clone(),
             description: scope.description.clone(),
             roles,

@@ -7,17 +7,17 @@ use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use crate::model::target::{
-    Adoption, Approval, AuthorizationServer, Drift, Edition, Endpoint, Limits, Policy, Target,
+    Adoption, Approval, AuthorizationServer, Drift, Edition, Endpoint, Pace, Policy, Target,
     Thresholds, Tls, Wso2Api,
 };
 use crate::model::{
-    AppOwner, AppRef, Applied, ConsumerKey, Consumers, Coverage, Covered, DeletionPolicy,
-    DesiredApp, DesiredRoles, DesiredScope, DesiredTarget, ForeignScopes, Live, LiveApp,
+    AppOwner, AppRef, ConsumerKey, Consumers, Coverage, Covered, DeletionPolicy, DesiredApp,
+    DesiredRoles, DesiredScope, DesiredTarget, ForeignScopes, LastApplied, Live, LiveApp,
     LiveAppScopes, LiveScope, ManifestRef, Origin, Owned, OwnedApp, OwnedScope, Record, RemoteId,
     Removals, RoleName, ScopeName, ScopeState, Source, SourceFile, System, TargetId,
 };
 use crate::plan::change::Change;
-use crate::plan::guard::{ApprovedPlan, Limits as GuardLimits};
+use crate::plan::guard::{ApprovedPlan, Limits};
 use crate::plan::{Mode, NewInventory, Plan, PlanOptions, TargetPlan, plan_target};
 
 /// The file that everything comes from, unless a test says otherwise.
@@ -145,7 +145,7 @@ impl World {
             suspend: false,
             approval: Approval::Auto,
             approved_plan: None,
-            limits: Limits::default(),
+            pace: Pace::default(),
             safety: Thresholds::default(),
             tls: Tls::default(),
             adoption: Adoption::Equal,
@@ -295,7 +295,7 @@ impl World {
             source: source("Scope", scope).manifest(),
             deletion_policy: DeletionPolicy::Delete,
             protected: false,
-            applied: Applied {
+            applied: LastApplied {
                 display_name: None,
                 description: Some(scope.to_owned()),
                 roles: None,
@@ -611,7 +611,7 @@ pub(crate) fn judge(
     window: Removals,
     approve: bool,
 ) -> ApprovedPlan {
-    let limits = GuardLimits {
+    let limits = Limits {
         thresholds: world.desired.target.safety,
         window,
     };

@@ -2,7 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::model::target::{
-    Adoption, Approval, AuthorizationServer, Drift, Endpoint, Limits, Policy, Thresholds, Tls,
+    Adoption, Approval, AuthorizationServer, Drift, Endpoint, Pace, Policy, Thresholds, Tls,
 };
 use crate::model::{Source, SourceFile, TargetId};
 
@@ -26,7 +26,7 @@ fn target(credential: &str) -> Target {
         suspend: false,
         approval: Approval::default(),
         approved_plan: None,
-        limits: Limits::default(),
+        pace: Pace::default(),
         safety: Thresholds::default(),
         tls: Tls::default(),
         adoption: Adoption::default(),
