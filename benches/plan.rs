@@ -6,11 +6,11 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use jiff::Timestamp;
 use scopeward::model::{
-    Applied, Consumers, Covered, DeletionPolicy, DesiredRoles, DesiredScope, DesiredTarget, Live,
-    LiveIdentity, LiveScope, Origin, Owned, OwnedScope, RemoteId, ScopeName, Source, SourceFile,
-    Target, TargetId,
+    Consumers, Covered, DeletionPolicy, DesiredRoles, DesiredScope, DesiredTarget, LastApplied,
+    Live, LiveIdentity, LiveScope, Origin, Owned, OwnedScope, RemoteId, ScopeName, ScopeState,
+    Source, SourceFile, Target, TargetId,
     target::{
-        Adoption, Approval, AuthorizationServer, Drift, Endpoint, Limits, Policy, Thresholds, Tls,
+        Adoption, Approval, AuthorizationServer, Drift, Endpoint, Pace, Policy, Thresholds, Tls,
     },
 };
 use scopeward::plan::{Mode, NewInventory, PlanOptions, plan_target};
@@ -42,7 +42,7 @@ fn target() -> Target {
         suspend: false,
         approval: Approval::default(),
         approved_plan: None,
-        limits: Limits::default(),
+        pace: Pace::default(),
         safety: Thresholds::default(),
         tls: Tls::default(),
         adoption: Adoption::default(),
@@ -80,15 +80,17 @@ fn world(count: usize) -> (DesiredTarget, Live, Owned) {
         live.insert(
             name.clone(),
             LiveScope {
-                name: name.clone(),
-                remote_id: Some(RemoteId::new(n.to_string())),
-                display_name: None,
-                description: if n % 2 == 0 {
-                    description.clone()
-                } else {
-                    Some("else".to_owned())
+                state: ScopeState {
+                    name: name.clone(),
+                    display_name: None,
+                    description: if n % 2 == 0 {
+                        description.clone()
+                    } else {
+                        Some("else".to_owned())
+                    },
+                    roles: Vec::new(),
                 },
-                roles: Vec::new(),
+                remote_id: Some(RemoteId::new(n.to_string())),
                 inherited: false,
                 consumers: Consumers::Apps(BTreeSet::new()),
             },
@@ -101,14 +103,15 @@ fn world(count: usize) -> (DesiredTarget, Live, Owned) {
                 source: SourceFile::new("scopes.yaml").into(),
                 deletion_policy: DeletionPolicy::Delete,
                 protected: false,
-                applied: Applied {
+                applied: LastApplied {
                     description,
-                    ..Applied::default()
+                    ..LastApplied::default()
                 },
                 hold_until: None,
                 renamed_from: BTreeSet::new(),
                 parked_for: None,
                 vanished_at: None,
+                wanted_by: None,
             },
         );
     }

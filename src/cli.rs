@@ -201,7 +201,7 @@ pub struct Adopt {
 
 /// Where an inventory is.
 #[derive(Debug, Clone, Args)]
-pub struct Place {
+pub struct InventoryLocation {
     /// A file or folder of the repository whose inventory is meant.
     #[arg(value_name = "PATH", default_value = ".")]
     pub paths: Vec<String>,
@@ -218,7 +218,7 @@ pub struct Place {
 pub struct Release {
     /// Where.
     #[command(flatten)]
-    pub place: Place,
+    pub location: InventoryLocation,
     /// What this manifest holds, `Scope/orders-read`; with its namespace where one name is in several. Repeatable.
     #[arg(long, required = true, value_name = "KIND/[NAMESPACE/]NAME", value_parser = only)]
     pub only: Vec<Only>,
@@ -231,7 +231,7 @@ pub struct Release {
 #[derive(Debug, Subcommand)]
 pub enum Inventory {
     /// Lists what is ours, with the manifest that holds it.
-    Show(Place),
+    Show(InventoryLocation),
     /// Takes what was recorded of the manifests of one repository for another's: it moved.
     RenameRepository(RenameRepository),
 }
@@ -247,7 +247,7 @@ pub struct RenameRepository {
     pub new: crate::model::Repository,
     /// Where.
     #[command(flatten)]
-    pub place: Place,
+    pub location: InventoryLocation,
 }
 
 /// A manifest, as `--only` names it.

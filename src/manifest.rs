@@ -33,10 +33,10 @@ mod target;
 mod walk;
 mod yaml;
 
-pub use secret::SecretDocument;
-
 use crate::diagnostic::{Diagnostic, Severity, codes};
-use crate::model::{Coverage, Desired, Elsewhere, Owned, Record, Repository, SourceFile, TargetId};
+use crate::model::{
+    Coverage, Desired, Elsewhere, Owned, Record, Repository, SecretDocument, SourceFile, TargetId,
+};
 use collect::Declared;
 use coverage::Ground;
 

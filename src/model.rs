@@ -9,9 +9,11 @@
 //! | [`target`] | how a live system is reached, and what may be done there: [`Target`] |
 //! | [`system`] | what a system can hold: [`System`], its [`Capabilities`] and limits |
 //! | [`desired`] | what manifests say should exist: [`Desired`] |
+//! | [`state`] | what a scope holds, wherever it stands: [`ScopeState`] |
 //! | [`live`] | what a provider saw: [`Live`] |
 //! | [`owned`] | what we made, adopted or found equal, and last applied: [`Owned`] |
 //! | [`source`] | where a wish comes from: [`Repository`], [`SourceFile`], [`ManifestRef`] |
+//! | [`secret`] | what a Secret among the inputs holds: [`SecretDocument`] |
 //! | [`coverage`] | what a run can say of what was recorded before it: [`Coverage`] |
 //! | [`removal`] | what was taken away, as the guard counts: [`Removal`] |
 
@@ -22,7 +24,9 @@ mod moved;
 pub mod name;
 pub mod owned;
 pub mod removal;
+pub mod secret;
 pub mod source;
+pub mod state;
 pub mod system;
 pub mod target;
 
@@ -36,9 +40,12 @@ pub use name::{
     ScopeName, TargetId,
 };
 pub use owned::{
-    Applied, Intent, OpenIntent, Origin, Owned, OwnedApp, OwnedScope, Record, Tightening, WantedBy,
+    Intent, LastApplied, OpenIntent, Origin, Owned, OwnedApp, OwnedScope, Record, Tightening,
+    WantedBy,
 };
 pub use removal::{Counted, PastRemoval, Removal, Removals};
+pub use secret::SecretDocument;
 pub use source::{InvalidRepository, ManifestRef, Repository, Source, SourceFile};
+pub use state::{DisplayNames, ScopeState};
 pub use system::{Capabilities, Rename, Reread, System};
 pub use target::Target;

@@ -36,6 +36,7 @@ mod apps;
 pub mod change;
 pub mod digest;
 pub mod guard;
+pub(crate) mod prose;
 pub mod rule;
 mod scopes;
 mod sets;
@@ -43,7 +44,6 @@ pub mod settle;
 pub mod targets;
 #[cfg(test)]
 pub(crate) mod tests;
-pub(crate) mod words;
 
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Approval, Policy, Target};

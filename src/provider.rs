@@ -22,11 +22,11 @@ mod seen;
 mod wso2;
 
 pub use connect::{Connect, Interrupt, Patience};
-pub use credential::{Credential, CredentialStore, SecretDocument};
+pub use credential::{Credential, CredentialStore};
 pub use error::{Cause, Fate, ProviderError};
 pub(crate) use seen::are_known;
 
-use http::Access;
+use http::Purpose;
 
 use crate::model::target::Endpoint;
 use crate::model::{AppRef, Live, RemoteId, Target};
@@ -41,7 +41,7 @@ pub fn observer(
     credential: &Credential,
     connect: &Connect,
 ) -> Result<Box<dyn Observe>, ProviderError> {
-    let provider: Box<dyn Observe> = open(target, credential, connect, Access::Read)?;
+    let provider: Box<dyn Observe> = open(target, credential, connect, Purpose::Read)?;
     Ok(provider)
 }
 
@@ -54,19 +54,19 @@ pub fn provider(
     credential: &Credential,
     connect: &Connect,
 ) -> Result<Box<dyn Provider>, ProviderError> {
-    open(target, credential, connect, Access::Write)
+    open(target, credential, connect, Purpose::Write)
 }
 
 fn open(
     target: &Target,
     credential: &Credential,
     connect: &Connect,
-    access: Access,
+    purpose: Purpose,
 ) -> Result<Box<dyn Provider>, ProviderError> {
     match &target.endpoint {
-        Endpoint::OneLogin { .. } => onelogin::open(target, credential, connect, access),
-        Endpoint::Wso2 { .. } => wso2::open(target, credential, connect, access),
-        Endpoint::Apigee { .. } => apigee::open(target, credential, connect, access),
+        Endpoint::OneLogin { .. } => onelogin::open(target, credential, connect, purpose),
+        Endpoint::Wso2 { .. } => wso2::open(target, credential, connect, purpose),
+        Endpoint::Apigee { .. } => apigee::open(target, credential, connect, purpose),
     }
 }
 

@@ -17,7 +17,7 @@ use regex::{Captures, Regex};
 
 use crate::apply::{Outcome, TargetReport};
 use crate::plan::guard::ApprovedPlan;
-pub(crate) use crate::plan::words::count;
+pub(crate) use crate::plan::prose::count;
 use crate::plan::{Refusal, SkipReason, Skipped, Summary, TargetPlan, WayThrough};
 
 /// What steers a terminal or hides from the eye: control characters, directions, what has no width.

@@ -26,4 +26,4 @@ mod wanted;
 pub(crate) use execute::{Execution, execute};
 pub(crate) use judge::{Judging, judge, orphans};
 pub(crate) use reading::{Picture, Reading, Systems, read};
-pub(crate) use wanted::{Place, Wanted};
+pub(crate) use wanted::{Realm, Wanted};

@@ -13,8 +13,11 @@
 use std::collections::BTreeSet;
 
 use super::{Outcome, SoFar, TargetRun, failure};
-use crate::model::{AppRef, Live, LiveApp, LiveAppScopes, LiveScope, RemoteId, Reread, ScopeName};
-use crate::plan::change::{Change, Level, ScopeState};
+use crate::model::{
+    AppRef, DisplayNames, Live, LiveApp, LiveAppScopes, LiveScope, RemoteId, Reread, ScopeName,
+    ScopeState,
+};
+use crate::plan::change::{Change, Level};
 use crate::plan::guard::ApprovedChange;
 use crate::plan::{PlannedChange, SkipReason};
 use crate::provider::{Interest, are_known};
@@ -126,16 +129,15 @@ fn rests(planned: &PlannedChange, live: &Live) -> bool {
 /// Whether what a change was planned from is still so.
 pub(super) fn holds(change: &Change, live: &Live) -> bool {
     let is_before = |id: Option<&RemoteId>, before: &ScopeState| {
-        find(live, id, &before.name).is_some_and(|now| is(now, before))
+        find(live, id, &before.name).is_some_and(|now| now.state.holds(before, DisplayNames::Exact))
     };
     match change {
         Change::CreateScope { .. } => true,
         Change::UpdateScope { id, before, .. } => is_before(id.as_ref(), before),
         Change::RenameScope { id, before, .. } => is_before(Some(id), before),
         // What is gone needs no delete, and to send one does no harm.
-        Change::DeleteScope { id, before } => {
-            find(live, id.as_ref(), &before.name).is_none_or(|now| is(now, before))
-        }
+        Change::DeleteScope { id, before } => find(live, id.as_ref(), &before.name)
+            .is_none_or(|now| now.state.holds(before, DisplayNames::Exact)),
         Change::ReplaceAppScopes {
             app,
             before,
@@ -153,7 +155,7 @@ pub(super) fn holds(change: &Change, live: &Live) -> bool {
 /// Whether a change shows in a picture, as if it had just been made.
 pub(super) fn shows(change: &Change, live: &Live) -> bool {
     let is_after = |id: Option<&RemoteId>, after: &ScopeState| {
-        find(live, id, &after.name).is_some_and(|now| is(now, after))
+        find(live, id, &after.name).is_some_and(|now| now.state.holds(after, DisplayNames::Exact))
     };
     match change {
         Change::CreateScope { after } => is_after(None, after),
@@ -189,12 +191,4 @@ pub(super) fn find<'l>(
         }
         None => live.scopes.get(name),
     }
-}
-
-fn is(now: &LiveScope, state: &ScopeState) -> bool {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    now.name == state.name
-        && text(&now.description) == text(&state.description)
-        && now.display_name == state.display_name
-        && now.roles.iter().collect::<BTreeSet<_>>() == state.roles.iter().collect()
 }

@@ -10,7 +10,7 @@ use super::{Exit, Stop, hint, ledger, output};
 use crate::cli::{self, Only};
 use crate::inventory::Ledger;
 use crate::model::{Coverage, DesiredTarget, Live, Source};
-use crate::plan::adopt::{Adoption, Choice, Chosen, adopt};
+use crate::plan::adopt::{AdoptOutcome, Choice, Chosen, adopt};
 use crate::plan::settle::settle;
 use crate::provider::Observe;
 use crate::render::{count, visible};
@@ -137,11 +137,11 @@ async fn take<'a>(
     for Choice {
         manifest,
         label,
-        adoption,
+        outcome,
     } in adopt(&reading.desired, live, &owned, coverage, chosen)
     {
-        let (word, why) = match adoption {
-            Adoption::Taken { record, from } => {
+        let (word, why) = match outcome {
+            AdoptOutcome::Taken { record, from } => {
                 let recorded = ledger.record(&live.identity, target, vec![*record]).await;
                 recorded.map_err(failed)?;
                 tally.adopted += 1;
@@ -152,12 +152,12 @@ async fn take<'a>(
                 });
                 ("adopted", from.unwrap_or_default())
             }
-            Adoption::Unchanged => {
+            AdoptOutcome::Unchanged => {
                 tally.left += 1;
                 tally.settled.insert(key(manifest));
                 ("left", ": adopted already".to_owned())
             }
-            Adoption::Left(why) => {
+            AdoptOutcome::Left(why) => {
                 tally.left += 1;
                 ("left", format!(": {why}"))
             }
@@ -186,7 +186,7 @@ fn named<'a>(
         [key] => Ok(*key),
         [] => Err(Stop::usage(format!(
             "--only {only}: no manifest of that name is among {}",
-            hint::words(&reach.inputs.paths)
+            hint::arguments(&reach.inputs.paths)
         ))),
         _ => {
             let names = found.iter().map(|(_, namespace, _)| *namespace);

@@ -263,7 +263,7 @@ async fn finish(
         closing.push('\n');
     }
     if let Some(embedded) = &session.embedded {
-        let paths = hint::words(&planning.reach.inputs.paths);
+        let paths = hint::arguments(&planning.reach.inputs.paths);
         let plan = hint::command("plan", &planning.reach);
         closing.push_str(&embedded.next_steps(&paths, &plan, result));
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::cli::{Inputs, Place, Planning, Reach};
+use crate::cli::{Inputs, InventoryLocation, Planning, Reach};
 use crate::render::Commands;
 
 /// What to say of going on: everything that decides what the run is about, with another verb or none of the flags of
@@ -41,7 +41,7 @@ pub(super) fn command(verb: &str, reach: &Reach) -> String {
     } = reach;
     let mut parts = vec![format!("scopeward {verb}")];
     if !paths.is_empty() {
-        parts.push(words(paths));
+        parts.push(arguments(paths));
     }
     let mut flag = |name: &str, value: &str| parts.push(format!("{name} {}", quoted(value)));
     for overlay in overlays {
@@ -71,18 +71,18 @@ pub(super) fn command(verb: &str, reach: &Reach) -> String {
 }
 
 /// The command line of a verb of `inventory` on the same one.
-pub(super) fn inventory_command(verb: &str, place: &Place) -> String {
-    let Place {
+pub(super) fn inventory_command(verb: &str, location: &InventoryLocation) -> String {
+    let InventoryLocation {
         paths,
         inventory,
         sandbox,
-    } = place;
+    } = location;
     let place = inventory_of(paths, inventory.as_deref(), *sandbox);
     format!("scopeward inventory {verb} {place}")
 }
 
 fn inventory_of(paths: &[String], inventory: Option<&str>, sandbox: bool) -> String {
-    let mut words = words(paths);
+    let mut words = arguments(paths);
     if let Some(inventory) = inventory {
         words.push_str(" --inventory ");
         words.push_str(&quoted(inventory));
@@ -94,7 +94,7 @@ fn inventory_of(paths: &[String], inventory: Option<&str>, sandbox: bool) -> Str
 }
 
 /// The PATHs of a run, as they were given.
-pub(super) fn words(paths: &[String]) -> String {
+pub(super) fn arguments(paths: &[String]) -> String {
     let paths: Vec<Cow<'_, str>> = paths.iter().map(|path| quoted(path)).collect();
     paths.join(" ")
 }

@@ -10,13 +10,13 @@ use crate::render::{count, visible};
 
 pub(super) async fn run(command: Inventory) -> Result<Exit, Stop> {
     match command {
-        Inventory::Show(place) => show(&place).await,
+        Inventory::Show(location) => show(&location).await,
         Inventory::RenameRepository(args) => rename_repository(&args).await,
     }
 }
 
-async fn show(place: &cli::Place) -> Result<Exit, Stop> {
-    let path = ledger::inventory_path(place).await?;
+async fn show(location: &cli::InventoryLocation) -> Result<Exit, Stop> {
+    let path = ledger::inventory_path(location).await?;
     let read = path.clone();
     let snapshot = tokio::task::spawn_blocking(move || Snapshot::read(&read)).await;
     let snapshot = snapshot.map_err(|error| Stop::failed(error.to_string()))?;
@@ -96,7 +96,7 @@ fn of(manifest: &ManifestRef) -> String {
 }
 
 async fn rename_repository(args: &cli::RenameRepository) -> Result<Exit, Stop> {
-    let path = ledger::inventory_path(&args.place).await?;
+    let path = ledger::inventory_path(&args.location).await?;
     let ledger = ledger::open(&path, &uuid::Uuid::new_v4().to_string()).await?;
     let record = Record::RenameRepository {
         old: args.old.clone(),
@@ -106,7 +106,7 @@ async fn rename_repository(args: &cli::RenameRepository) -> Result<Exit, Stop> {
     let renamed = ledger::rename(ledger.as_ref(), &record).await?;
     ledger::close(ledger).await?;
     if renamed.is_empty() {
-        let show = hint::inventory_command("show", &args.place);
+        let show = hint::inventory_command("show", &args.location);
         return Err(Stop::failed(format!(
             "the inventory holds nothing of the repository {}",
             args.old

@@ -113,9 +113,9 @@ fn say_renamed(record: &Record) {
 }
 
 /// The file of an inventory.
-pub(super) async fn inventory_path(place: &cli::Place) -> Result<PathBuf, Stop> {
-    let Some(text) = &place.inventory else {
-        let folder = own_folder(&place.paths, place.sandbox).await;
+pub(super) async fn inventory_path(location: &cli::InventoryLocation) -> Result<PathBuf, Stop> {
+    let Some(text) = &location.inventory else {
+        let folder = own_folder(&location.paths, location.sandbox).await;
         return Ok(folder.join("inventory.json"));
     };
     for later in ["configmap:", "s3://", "gs://", "az://"] {

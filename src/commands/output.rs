@@ -13,9 +13,9 @@ use crate::render::visible;
 
 /// Where the results of a run go. Files are opened before anything is done: a run that writes to live systems and then
 /// finds no place for its report would have to be guessed at.
-pub(super) struct Outputs(Vec<(Format, Place)>);
+pub(super) struct Outputs(Vec<(Format, Destination)>);
 
-enum Place {
+enum Destination {
     Stdout,
     File(Opened),
 }
@@ -52,27 +52,27 @@ impl Outputs {
                     .help("give each its own file: -o FORMAT=FILE"));
             }
         }
-        let mut places = Vec::new();
+        let mut destinations = Vec::new();
         for Output { format, file } in outputs {
-            let place = match file {
-                None => Place::Stdout,
+            let destination = match file {
+                None => Destination::Stdout,
                 Some(path) => {
                     let opened = Opened::at(path).await;
-                    Place::File(opened.map_err(|error| cannot(path, &error))?)
+                    Destination::File(opened.map_err(|error| cannot(path, &error))?)
                 }
             };
-            places.push((*format, place));
+            destinations.push((*format, destination));
         }
-        if places.is_empty() {
-            places.push((Format::Text, Place::Stdout));
+        if destinations.is_empty() {
+            destinations.push((Format::Text, Destination::Stdout));
         }
-        Ok(Self(places))
+        Ok(Self(destinations))
     }
 
     /// Whether standard output carries text for people.
     pub(super) fn is_text(&self) -> bool {
-        let is_text = |(format, place): &(Format, Place)| {
-            *format == Format::Text && matches!(place, Place::Stdout)
+        let is_text = |(format, destination): &(Format, Destination)| {
+            *format == Format::Text && matches!(destination, Destination::Stdout)
         };
         self.0.iter().any(is_text)
     }
@@ -80,11 +80,11 @@ impl Outputs {
     /// Writes a result in every format, the others too where one cannot be written.
     pub(super) async fn write(self, render: impl Fn(Format) -> String) -> Result<(), Stop> {
         let mut result = Ok(());
-        for (format, place) in self.0 {
+        for (format, destination) in self.0 {
             let text = render(format);
-            let written = match place {
-                Place::Stdout => print(&text),
-                Place::File(mut opened) => {
+            let written = match destination {
+                Destination::Stdout => print(&text),
+                Destination::File(mut opened) => {
                     let plain = anstream::adapter::strip_str(&text).to_string();
                     let written = opened.replace(&plain).await;
                     written.map_err(|error| cannot(&opened.path, &error))

@@ -7,8 +7,8 @@ use crate::plan::adopt::release;
 use crate::render::{count, visible};
 
 pub(super) async fn run(args: cli::Release) -> Result<Exit, Stop> {
-    let place = &args.place;
-    let path = ledger::inventory_path(place).await?;
+    let location = &args.location;
+    let path = ledger::inventory_path(location).await?;
     let ledger = ledger::open(&path, &uuid::Uuid::new_v4().to_string()).await?;
     let snapshot = ledger.snapshot().await;
     let is_chosen = |target: &TargetId| {
@@ -56,6 +56,6 @@ pub(super) async fn run(args: cli::Release) -> Result<Exit, Stop> {
         0 => Stop::failed(message),
         _ => Stop::partial(message),
     };
-    let show = hint::inventory_command("show", place);
+    let show = hint::inventory_command("show", location);
     Err(stop.help(format!("`{show}` lists what it holds")))
 }

@@ -15,9 +15,9 @@ use crate::manifest::{self, LoadError, Loaded};
 use crate::model::{Coverage, DesiredTarget, SourceFile};
 use crate::plan::guard::ApprovedPlan;
 use crate::plan::{Mode, NewInventory};
-use crate::provider::{CredentialStore, Interrupt, SecretDocument};
+use crate::provider::{CredentialStore, Interrupt};
 use crate::render;
-use crate::run::{self, Judging, Place, Reading, Systems, Wanted};
+use crate::run::{self, Judging, Reading, Realm, Systems, Wanted};
 
 /// Reads manifests, here and now: nothing else runs yet, and memory that is taken on another thread costs more (glibc
 /// grows its heap page by page).
@@ -48,7 +48,7 @@ impl Session {
     /// Reads the manifests, says what is wrong with them, and starts the sandbox where it is asked for.
     pub(super) async fn start(reach: &Reach) -> Result<Self, Stop> {
         let paths = inputs_paths(&reach.inputs);
-        let inventory_path = ledger::inventory_path(&cli::Place {
+        let inventory_path = ledger::inventory_path(&cli::InventoryLocation {
             paths: paths.clone(),
             inventory: reach.inventory.clone(),
             sandbox: reach.sandbox,
@@ -57,17 +57,17 @@ impl Session {
         let recorded = recorded(&paths, &inventory_path).await?;
         let mut loaded = load(&reach.inputs, recorded)?;
         findings(&loaded.diagnostics);
-        let place = if reach.sandbox {
-            Place::Sandbox
+        let realm = if reach.sandbox {
+            Realm::Sandbox
         } else {
-            Place::Live
+            Realm::Live
         };
-        let mut wanted = Wanted::new(&mut loaded, &reach.target, place)
+        let mut wanted = Wanted::new(&mut loaded, &reach.target, realm)
             .map_err(|error| Stop::usage(sentence(&error)))?;
         if wanted.targets.is_empty() && !wanted.is_invalid() {
             return Err(Stop::usage(format!(
                 "no Target is declared in {}, so there is no system to look at",
-                hint::words(&reach.inputs.paths)
+                hint::arguments(&reach.inputs.paths)
             ))
             .help("pass the files of the Targets too"));
         }
@@ -147,17 +147,7 @@ impl Session {
 /// Where credentials are looked for.
 fn credentials(reach: &Reach, loaded: &mut Loaded) -> CredentialStore {
     let documents = std::mem::take(&mut loaded.secrets);
-    let documents = documents.into_iter().map(|secret| SecretDocument {
-        namespace: secret.namespace,
-        name: secret.name,
-        keys: secret.keys,
-        file: secret.source.file.to_string(),
-    });
-    CredentialStore::new(
-        reach.credentials.clone(),
-        std::env::vars_os(),
-        documents.collect(),
-    )
+    CredentialStore::new(reach.credentials.clone(), std::env::vars_os(), documents)
 }
 
 /// Shows findings on standard error.

@@ -30,7 +30,7 @@ fn made(name: &str) -> Record {
             source: SourceFile::new("a.yaml").into(),
             deletion_policy: crate::model::DeletionPolicy::default(),
             protected: false,
-            applied: crate::model::Applied::default(),
+            applied: crate::model::LastApplied::default(),
             hold_until: None,
             renamed_from: std::collections::BTreeSet::new(),
             parked_for: None,

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::coverage::Ground;
-use super::document::{self, Body, Document, Reading};
+use super::document::{self, Body, Document, ReadDocument};
 use super::schema::Checker;
-use super::secret::SecretDocument;
 use super::{Loaded, Options, Texts, chunk, locate_all, resolve, yaml};
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::model::{
-    AppRef, Coverage, Desired, Elsewhere, ManifestRef, Owned, RoleName, ScopeName, Source,
-    SourceFile, TargetId,
+    AppRef, Coverage, Desired, Elsewhere, ManifestRef, Owned, RoleName, ScopeName, SecretDocument,
+    Source, SourceFile, TargetId,
 };
 
 /// How many files that are not ours are named.
@@ -233,23 +232,23 @@ impl Read {
         let mut found = Vec::new();
         let reading = document::read(value, chunk, file, &self.checker, options, &mut found);
         match reading {
-            Reading::Secret(source, document) => {
+            ReadDocument::Secret(source, document) => {
                 return self.secrets.push(PossibleSecret {
                     source,
                     document: document.filter(|_| parsed),
                     findings: found,
                 });
             }
-            Reading::Manifest(mut document) => {
+            ReadDocument::Manifest(mut document) => {
                 document.valid &= parsed;
                 self.complete &= document.valid;
                 self.documents.push(*document);
             }
-            Reading::Broken(source) => {
+            ReadDocument::Broken(source) => {
                 self.complete = false;
                 self.broken.push(source);
             }
-            Reading::Skipped => self.skipped += 1,
+            ReadDocument::Skipped => self.skipped += 1,
         }
         self.diagnostics.append(&mut found);
     }
@@ -299,8 +298,8 @@ fn credentials_of(documents: &[Document]) -> Named {
 }
 
 /// The Secrets of a file that has nothing else of ours, as far as a Target names them.
-fn secrets_of(file: &SourceFile, text: &str, named: &Named) -> Vec<SecretDocument> {
-    if named.is_empty() || !text.contains("Secret") {
+fn secrets_of(file: &SourceFile, text: &str, wanted: &Named) -> Vec<SecretDocument> {
+    if wanted.is_empty() || !text.contains("Secret") {
         return Vec::new();
     }
     let chunks = chunk::split(text);
@@ -312,8 +311,16 @@ fn secrets_of(file: &SourceFile, text: &str, named: &Named) -> Vec<SecretDocumen
         document::secret(&value, chunk, file, &mut Vec::new())
     });
     secrets
-        .filter(|secret| named.contains(&(secret.namespace.clone(), secret.name.clone())))
+        .filter(|secret| wanted.contains(&named(secret)))
         .collect()
+}
+
+/// By what a target names it.
+fn named(secret: &SecretDocument) -> (String, String) {
+    let Source {
+        namespace, name, ..
+    } = &secret.source;
+    (namespace.clone(), name.clone())
 }
 
 /// One word on all files of folders that are somebody else's; a world of the sandbox is not.
@@ -372,16 +379,14 @@ fn join_notes(diagnostics: &mut Vec<Diagnostic>, from: usize) {
 fn drop_duplicate_secrets(secrets: &mut Vec<SecretDocument>, found: &mut Vec<Diagnostic>) -> bool {
     let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
     for secret in secrets.iter() {
-        let key = (secret.namespace.clone(), secret.name.clone());
-        *counts.entry(key).or_default() += 1;
+        *counts.entry(named(secret)).or_default() += 1;
     }
     let before = secrets.len();
     secrets.retain(|secret| {
-        let Source {
-            namespace, name, ..
-        } = &secret.source;
-        let times = counts[&(namespace.clone(), name.clone())];
+        let key = named(secret);
+        let times = counts[&key];
         if times > 1 {
+            let (namespace, name) = key;
             let message = format!("the Secret \"{namespace}/{name}\" is declared {times} times");
             let error = Diagnostic::error(codes::DUPLICATE_MANIFEST, message);
             found.push(error.at(&secret.source, "/metadata/name"));

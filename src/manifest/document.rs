@@ -11,11 +11,11 @@ use strum::{EnumString, IntoStaticStr, VariantNames};
 use super::chunk::Chunk;
 use super::crd::{self, AppScopeSetSpec, ScopeBindingSpec, ScopeSpec, TargetSpec};
 use super::schema::{Checker, Schema};
-use super::secret::SecretDocument;
+use super::secret;
 use super::suggest::nearest;
 use super::{Options, locate};
 use crate::diagnostic::{Code, Diagnostic, codes};
-use crate::model::{Source, SourceFile};
+use crate::model::{SecretDocument, Source, SourceFile};
 
 /// The kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
@@ -49,7 +49,7 @@ pub(super) enum Body {
 }
 
 /// What became of a document.
-pub(super) enum Reading {
+pub(super) enum ReadDocument {
     Manifest(Box<Document>),
     /// A Secret, unless something is wrong with it.
     Secret(Source, Option<Box<SecretDocument>>),
@@ -97,15 +97,15 @@ pub(super) fn read(
     checker: &Checker,
     options: &Options,
     found: &mut Vec<Diagnostic>,
-) -> Reading {
+) -> ReadDocument {
     let mut source = start(chunk, file);
     let members = match &value {
         Value::Object(members) => members,
-        Value::Null => return Reading::Skipped,
+        Value::Null => return ReadDocument::Skipped,
         _ => {
             let message = "the document is not a mapping: a manifest starts with `apiVersion:`";
             found.push(Diagnostic::error(codes::NOT_A_MAPPING, message).at(&source, ""));
-            return Reading::Broken(source);
+            return ReadDocument::Broken(source);
         }
     };
     let kind = match identify(members, &source, options, found) {
@@ -113,17 +113,17 @@ pub(super) fn read(
         Identity::Secret => None,
         Identity::Broken => {
             name(members, &mut source);
-            return Reading::Broken(source);
+            return ReadDocument::Broken(source);
         }
-        Identity::Other => return Reading::Skipped,
+        Identity::Other => return ReadDocument::Skipped,
     };
     source.kind = String::from(kind.map_or("Secret", Into::into));
     name(members, &mut source);
     check_metadata(members.get("metadata"), &source, found);
     let Some(kind) = kind else {
-        let secret = SecretDocument::read(&value, &source, found);
+        let secret = secret::read(&value, &source, found);
         let secret = secret.filter(|_| found.is_empty());
-        return Reading::Secret(source, secret.map(Box::new));
+        return ReadDocument::Secret(source, secret.map(Box::new));
     };
 
     for key in members
@@ -146,7 +146,7 @@ pub(super) fn read(
     let Some(spec) = members.get("spec") else {
         let message = format!("a {} needs the field `spec`", source.kind);
         found.push(Diagnostic::error(codes::MISSING, message).at(&source, "/kind"));
-        return Reading::Broken(source);
+        return ReadDocument::Broken(source);
     };
     checker.check(&SCHEMAS[kind as usize], spec, &source, found);
     let hold_until = annotations(members.get("metadata"), kind, &source, options.now, found);
@@ -161,19 +161,19 @@ pub(super) fn read(
         Kind::AppScopeSet => AppScopeSetSpec::deserialize(spec).map(Body::App),
     };
     match body {
-        Ok(body) => Reading::Manifest(Box::new(Document {
+        Ok(body) => ReadDocument::Manifest(Box::new(Document {
             source,
             valid,
             chosen,
             hold_until,
             body,
         })),
-        Err(_) if !valid => Reading::Broken(source),
+        Err(_) if !valid => ReadDocument::Broken(source),
         // The schema says all that the type does; should they ever differ, the document is left out and says why.
         Err(error) => {
             let message = format!("`spec` cannot be read: {error}");
             found.push(Diagnostic::error(codes::INVALID_VALUE, message).at(&source, "/spec"));
-            Reading::Broken(source)
+            ReadDocument::Broken(source)
         }
     }
 }
@@ -193,7 +193,7 @@ pub(super) fn secret(
     let mut source = start(chunk, file);
     name(members, &mut source);
     check_metadata(members.get("metadata"), &source, found);
-    SecretDocument::read(value, &source, found).filter(|_| found.is_empty())
+    secret::read(value, &source, found).filter(|_| found.is_empty())
 }
 
 /// Where a document is, before anything of it is known.

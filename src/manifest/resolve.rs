@@ -19,7 +19,7 @@ use super::suggest;
 use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::model::{
     AppRef, DeletionPolicy, Desired, DesiredApp, DesiredRoles, DesiredScope, DesiredTarget,
-    ForeignScopes, RoleName, ScopeName, Source, SourceFile, Target,
+    RoleName, ScopeName, Source, SourceFile, Target,
 };
 
 /// What the documents come to.
@@ -446,10 +446,7 @@ impl<'a> Resolver<'a> {
             roles,
             previous_names: previous.map(ScopeName::observed).collect(),
             protected: wish.spec.protected,
-            deletion_policy: match wish.spec.deletion_policy {
-                crd::ScopeDeletionPolicy::Delete => DeletionPolicy::Delete,
-                crd::ScopeDeletionPolicy::Orphan => DeletionPolicy::Orphan,
-            },
+            deletion_policy: wish.spec.deletion_policy,
             hold_until: document.hold_until,
             source: document.source.clone(),
         }
@@ -460,11 +457,7 @@ impl<'a> Resolver<'a> {
         DesiredApp {
             app: wish.app.clone(),
             scopes: wish.spec.scopes.iter().map(ScopeName::observed).collect(),
-            foreign: match wish.spec.foreign_scopes {
-                crd::ForeignScopes::Remove => ForeignScopes::Remove,
-                crd::ForeignScopes::Keep => ForeignScopes::Keep,
-                crd::ForeignScopes::Fail => ForeignScopes::Fail,
-            },
+            foreign: wish.spec.foreign_scopes,
             allow_empty: wish.spec.allow_empty,
             deletion_policy: match wish.spec.deletion_policy {
                 crd::AppDeletionPolicy::Orphan => DeletionPolicy::Orphan,

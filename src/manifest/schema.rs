@@ -338,7 +338,7 @@ impl Findings<'_> {
         self.push(
             Diagnostic::error(
                 codes::NULL,
-                format!("`{path}` is null, and must be {}", shape.words()),
+                format!("`{path}` is null, and must be {}", shape.described()),
             )
             .at(self.source, path.pointer())
             .at_key()
@@ -358,7 +358,7 @@ impl Findings<'_> {
         };
         let mut diagnostic = Diagnostic::error(
             codes::WRONG_TYPE,
-            format!("`{path}` must be {}, not {what}", shape.words()),
+            format!("`{path}` must be {}, not {what}", shape.described()),
         )
         .at(self.source, path.pointer());
         if !matches!(value, Value::Array(_) | Value::Object(_)) {
@@ -436,7 +436,7 @@ impl Findings<'_> {
 }
 
 impl Shape {
-    fn words(&self) -> &'static str {
+    fn described(&self) -> &'static str {
         match self {
             Self::Object { .. } => "a mapping",
             Self::List(_) => "a list",

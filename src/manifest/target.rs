@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::crd::{self, TargetSpec};
+use super::crd::{TargetSpec, Wso2ApiName};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{
-    Adoption, ApigeeAuth, Approval, AuthorizationServer, Drift, Edition, Endpoint, Limits, Policy,
-    Thresholds, Tls, Wso2Api, canonical,
+    AuthorizationServer, Endpoint, Pace, Thresholds, Tls, Wso2Api, canonical,
 };
 use crate::model::{Source, Target, TargetId};
 
@@ -40,19 +39,11 @@ pub(super) fn read(
         source: source.clone(),
         endpoint,
         credential: spec.credentials_ref.name.clone(),
-        policy: match spec.policy {
-            crd::Policy::Sync => Policy::Sync,
-            crd::Policy::UpsertOnly => Policy::UpsertOnly,
-            crd::Policy::CreateOnly => Policy::CreateOnly,
-            crd::Policy::Observe => Policy::Observe,
-        },
+        policy: spec.policy,
         suspend: spec.suspend,
-        approval: match spec.approval {
-            crd::Approval::Auto => Approval::Auto,
-            crd::Approval::Manual => Approval::Manual,
-        },
+        approval: spec.approval,
         approved_plan: spec.approved_plan.clone(),
-        limits: Limits {
+        pace: Pace {
             requests_per_second: spec.limits.requests_per_second,
             max_in_flight: spec.limits.max_in_flight as usize,
         },
@@ -72,15 +63,8 @@ pub(super) fn read(
                 .map(|digits| digits.to_lowercase()),
             insecure_skip_verify: tls.is_some_and(|tls| tls.insecure_skip_verify),
         },
-        adoption: match spec.adoption {
-            crd::Adoption::Equal => Adoption::Equal,
-            crd::Adoption::Always => Adoption::Always,
-            crd::Adoption::Never => Adoption::Never,
-        },
-        drift: match spec.drift {
-            crd::Drift::Repair => Drift::Repair,
-            crd::Drift::Report => Drift::Report,
-        },
+        adoption: spec.adoption,
+        drift: spec.drift,
     })
 }
 
@@ -113,9 +97,9 @@ fn endpoint(spec: &TargetSpec, source: &Source, found: &mut Vec<Diagnostic>) -> 
         } => Some(Endpoint::Wso2 {
             url: url(&wso2.url, "/spec/wso2/url")?,
             api: match wso2.api {
-                crd::Wso2Api::ScopeRegistration => Wso2Api::ScopeRegistration,
-                crd::Wso2Api::Publisher => Wso2Api::Publisher,
-                crd::Wso2Api::IdentityServer => {
+                Wso2ApiName::ScopeRegistration => Wso2Api::ScopeRegistration,
+                Wso2ApiName::Publisher => Wso2Api::Publisher,
+                Wso2ApiName::IdentityServer => {
                     let error = Diagnostic::error(
                         codes::NOT_SUPPORTED,
                         "the scope API of WSO2 Identity Server is not supported yet",
@@ -133,14 +117,8 @@ fn endpoint(spec: &TargetSpec, source: &Source, found: &mut Vec<Diagnostic>) -> 
         } => Some(Endpoint::Apigee {
             url: url(&apigee.url, "/spec/apigee/url")?,
             organization: apigee.organization.clone(),
-            edition: match apigee.edition {
-                crd::Edition::Edge => Edition::Edge,
-                crd::Edition::X => Edition::X,
-            },
-            auth: apigee.auth.map(|auth| match auth {
-                crd::ApigeeAuth::Basic => ApigeeAuth::Basic,
-                crd::ApigeeAuth::OAuth => ApigeeAuth::OAuth,
-            }),
+            edition: apigee.edition,
+            auth: apigee.auth,
         }),
         // The schema's rule asks for one of the three.
         _ => None,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::name::{AppRef, RoleName, ScopeName};
@@ -86,17 +87,17 @@ pub struct DesiredApp {
 }
 
 /// What removing a manifest does to the live object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// It is deleted.
     #[default]
     Delete,
-    /// It stays, and is no longer ours.
+    /// It stays, and is no longer managed.
     Orphan,
 }
 
 /// What becomes of an app's live scopes that nobody declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum ForeignScopes {
     /// They are taken away.
     #[default]

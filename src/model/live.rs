@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::name::{AppRef, LiveIdentity, RemoteId, RoleName, ScopeName};
+use super::name::{AppRef, LiveIdentity, RemoteId, ScopeName};
+use super::state::ScopeState;
 
 /// The picture of one target. A list that failed or came short is an error of the provider, never a shorter picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,16 +24,10 @@ pub struct Live {
 /// A scope as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveScope {
-    /// Its name.
-    pub name: ScopeName,
+    /// What it holds.
+    pub state: ScopeState,
     /// Its id; `None` on WSO2 scope registration, where the name is the id.
     pub remote_id: Option<RemoteId>,
-    /// The display name, where the system has one.
-    pub display_name: Option<String>,
-    /// The description; `None` and empty are the same.
-    pub description: Option<String>,
-    /// The roles in the order answered, each once; empty where the system has none.
-    pub roles: Vec<RoleName>,
     /// It belongs to a parent configuration (OneLogin): never written to.
     pub inherited: bool,
     /// Who uses it.

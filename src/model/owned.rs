@@ -9,6 +9,7 @@ use super::desired::DeletionPolicy;
 use super::name::{AppRef, Lineage, RemoteId, RoleName, ScopeName};
 use super::removal::PastRemoval;
 use super::source::{ManifestRef, Repository, SourceFile};
+use super::state::ScopeState;
 
 /// The inventory's knowledge of one live identity.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -52,7 +53,7 @@ impl Origin {
 /// What was last applied to a scope.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Applied {
+pub struct LastApplied {
     /// The display name, where it was managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
@@ -83,7 +84,7 @@ pub struct OwnedScope {
     pub protected: bool,
     /// What was last applied.
     #[serde(default)]
-    pub applied: Applied,
+    pub applied: LastApplied,
     /// That of the last applied manifest: nothing is written to it before this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_until: Option<Timestamp>,
@@ -193,33 +194,15 @@ pub struct OpenIntent {
 pub enum Intent {
     /// A scope that was absent is being made, with exactly this state.
     CreateScope {
-        /// Its name.
-        name: ScopeName,
-        /// Its display name as sent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        display_name: Option<String>,
-        /// Its description as sent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        description: Option<String>,
-        /// Its roles as sent.
-        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        roles: BTreeSet<RoleName>,
+        /// What is sent.
+        state: ScopeState,
         /// What the inventory will say of it.
         entry: OwnedScope,
     },
     /// A scope of ours is being updated to exactly this state.
     UpdateScope {
-        /// Its name.
-        name: ScopeName,
-        /// Its display name as sent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        display_name: Option<String>,
-        /// Its description as sent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        description: Option<String>,
-        /// Its roles as sent.
-        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        roles: BTreeSet<RoleName>,
+        /// What is sent.
+        state: ScopeState,
         /// What the inventory will say of it.
         entry: OwnedScope,
     },
@@ -376,8 +359,8 @@ impl Intent {
     /// Protects what it will record of a scope more.
     fn tighten_scope(&mut self, of: &ScopeName, by: &Tightening) {
         match self {
-            Self::CreateScope { name, entry, .. } | Self::UpdateScope { name, entry, .. }
-                if name == of =>
+            Self::CreateScope { state, entry } | Self::UpdateScope { state, entry }
+                if state.name == *of =>
             {
                 entry.tighten(by);
             }
@@ -408,10 +391,8 @@ impl Intent {
     /// The scope that it is about, by the name that it will have.
     fn scope(&self) -> Option<&ScopeName> {
         match self {
-            Self::CreateScope { name, .. }
-            | Self::UpdateScope { name, .. }
-            | Self::RenameScope { name, .. }
-            | Self::DeleteScope { name, .. } => Some(name),
+            Self::CreateScope { state, .. } | Self::UpdateScope { state, .. } => Some(&state.name),
+            Self::RenameScope { name, .. } | Self::DeleteScope { name, .. } => Some(name),
             Self::SetAppScopes { .. } | Self::DetachApp { .. } => None,
         }
     }

@@ -1,7 +1,8 @@
 //! How a live system is reached and what may be done there.
 
 use jiff::SignedDuration;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::name::{LiveIdentity, TargetId};
@@ -28,7 +29,7 @@ pub struct Target {
     /// `spec.approvedPlan`: the digest that `approval: Manual` waits for.
     pub approved_plan: Option<String>,
     /// Pace and concurrency.
-    pub limits: Limits,
+    pub pace: Pace,
     /// When the guard stops removals.
     pub safety: Thresholds,
     /// How the server's certificate is judged.
@@ -92,7 +93,9 @@ pub enum Wso2Api {
 }
 
 /// The Apigee editions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum Edition {
     /// Public or private cloud Edge.
     Edge,
@@ -101,7 +104,7 @@ pub enum Edition {
 }
 
 /// How Edge is signed in to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ApigeeAuth {
     /// Name and password with every request.
     Basic,
@@ -110,9 +113,9 @@ pub enum ApigeeAuth {
 }
 
 /// What kinds of writes a target allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Policy {
-    /// Create, update, delete.
+    /// Create, update and delete.
     #[default]
     Sync,
     /// Create and update; nothing is removed, entries of sets included.
@@ -124,29 +127,29 @@ pub enum Policy {
 }
 
 /// Whether a plan needs somebody's word before it is applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Approval {
     /// The guard alone decides.
     #[default]
     Auto,
-    /// Only the plan whose digest is approved is applied.
+    /// Only the plan whose digest stands in `approvedPlan` is applied.
     Manual,
 }
 
-/// What of the live objects a manifest may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What of the live objects a manifest may take over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Adoption {
-    /// Equal ones are matched, differing ones need `adopt`.
+    /// Equal ones are matched; differing ones need `scopeward adopt`.
     #[default]
     Equal,
-    /// All of them, as adopted.
+    /// All of them.
     Always,
     /// None, not even equal ones.
     Never,
 }
 
 /// What happens to changes that were made behind our back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Drift {
     /// They are undone.
     #[default]
@@ -157,14 +160,14 @@ pub enum Drift {
 
 /// Pace and concurrency of the requests to one target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct Pace {
     /// Requests started per second; 0 is unlimited.
     pub requests_per_second: u32,
     /// Requests in flight at once, at least 1.
     pub max_in_flight: usize,
 }
 
-impl Default for Limits {
+impl Default for Pace {
     fn default() -> Self {
         Self {
             requests_per_second: 0,

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::settle::Entries;
 use crate::model::{
-    Applied, Coverage, DesiredApp, DesiredScope, DesiredTarget, ForeignScopes, Live, LiveApp,
+    Coverage, DesiredApp, DesiredScope, DesiredTarget, ForeignScopes, LastApplied, Live, LiveApp,
     LiveAppScopes, LiveScope, ManifestRef, Origin, Owned, OwnedApp, OwnedScope, Record, RoleName,
     ScopeName, Source,
 };
@@ -35,12 +35,12 @@ pub struct Choice<'a> {
     /// `scope orders:read`
     pub label: String,
     /// What becomes of it.
-    pub adoption: Adoption,
+    pub outcome: AdoptOutcome,
 }
 
 /// What becomes of an object that is to be adopted.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Adoption {
+pub enum AdoptOutcome {
     /// It becomes ours.
     Taken {
         /// What the inventory records.
@@ -70,7 +70,7 @@ pub fn adopt<'a>(
             choices.push(Choice {
                 manifest: &scope.source,
                 label: format!("scope {}", scope.name),
-                adoption: adopt_scope(scope, live, &entries, Taking { coverage, chosen }),
+                outcome: adopt_scope(scope, live, &entries, Taking { coverage, chosen }),
             });
         }
     }
@@ -79,7 +79,7 @@ pub fn adopt<'a>(
             choices.push(Choice {
                 manifest: &app.source,
                 label: format!("app {}", app.app),
-                adoption: adopt_app(app, live, owned, Taking { coverage, chosen }),
+                outcome: adopt_app(app, live, owned, Taking { coverage, chosen }),
             });
         }
     }
@@ -119,30 +119,30 @@ fn adopt_scope(
     live: &Live,
     entries: &Entries<'_>,
     taking: Taking<'_>,
-) -> Adoption {
+) -> AdoptOutcome {
     // A scope under a previous name is adopted under that name, so that it may be renamed.
     let mut names = std::iter::once(&scope.name).chain(&scope.previous_names);
     let is_live =
         |name: &&ScopeName| live.scopes.contains_key(*name) || live.duplicates.contains(*name);
     let Some(name) = names.find(is_live) else {
-        return Adoption::Left("it is not live".to_owned());
+        return AdoptOutcome::Left("it is not live".to_owned());
     };
     let is_alone = !live.duplicates.contains(name);
     let Some(found) = live.scopes.get(name).filter(|_| is_alone) else {
-        return Adoption::Left("the system lists it more than once".to_owned());
+        return AdoptOutcome::Left("the system lists it more than once".to_owned());
     };
     if found.inherited {
-        return Adoption::Left("it is inherited from a parent configuration".to_owned());
+        return AdoptOutcome::Left("it is inherited from a parent configuration".to_owned());
     }
     let known = entries.get(found);
     let holder = known.map(|(_, entry)| &entry.source);
     let from = match taking.from(holder, &scope.source) {
         Ok(from) => from,
-        Err(why) => return Adoption::Left(why),
+        Err(why) => return AdoptOutcome::Left(why),
     };
     let entry = adopted_scope(scope, found, known.map(|(_, entry)| entry));
     if known == Some((name, &entry)) {
-        return Adoption::Unchanged;
+        return AdoptOutcome::Unchanged;
     }
     let replaces = known.map(|(old, _)| old.clone());
     let record = Record::Scope {
@@ -150,34 +150,34 @@ fn adopt_scope(
         entry,
         replaces: replaces.filter(|old| old != name),
     };
-    Adoption::Taken {
+    AdoptOutcome::Taken {
         record: Box::new(record),
         from,
     }
 }
 
-fn adopt_app(app: &DesiredApp, live: &Live, owned: &Owned, taking: Taking<'_>) -> Adoption {
+fn adopt_app(app: &DesiredApp, live: &Live, owned: &Owned, taking: Taking<'_>) -> AdoptOutcome {
     let found = match live.apps.get(&app.app) {
         Some(LiveApp::Present(found)) => found,
         Some(LiveApp::Absent { why }) => {
-            return Adoption::Left(format!("it cannot be found: {why}"));
+            return AdoptOutcome::Left(format!("it cannot be found: {why}"));
         }
-        None => return Adoption::Left("it is not live".to_owned()),
+        None => return AdoptOutcome::Left("it is not live".to_owned()),
     };
     let known = owned.apps.get(&found.app);
     let from = match taking.from(known.map(|entry| &entry.source), &app.source) {
         Ok(from) => from,
-        Err(why) => return Adoption::Left(why),
+        Err(why) => return AdoptOutcome::Left(why),
     };
     let entry = adopted_app(app, found, known);
     if known == Some(&entry) {
-        return Adoption::Unchanged;
+        return AdoptOutcome::Unchanged;
     }
     let record = Record::App {
         app: found.app.clone(),
         entry,
     };
-    Adoption::Taken {
+    AdoptOutcome::Taken {
         record: Box::new(record),
         from,
     }
@@ -223,9 +223,9 @@ fn adopted_scope(
         source: scope.source.manifest(),
         deletion_policy: scope.deletion_policy,
         protected: scope.protected || before.is_some_and(|entry| entry.protected),
-        applied: Applied {
-            display_name: live.display_name.clone(),
-            description: live.description.clone(),
+        applied: LastApplied {
+            display_name: live.state.display_name.clone(),
+            description: live.state.description.clone(),
             roles: roles_as_applied(scope, live, before),
         },
         hold_until: scope
@@ -261,7 +261,7 @@ pub(super) fn roles_as_applied(
         None if scope.roles.whole => Some((role.clone(), [scope.source.manifest()].into())),
         None => None,
     };
-    Some(live.roles.iter().filter_map(own).collect())
+    Some(live.state.roles.iter().filter_map(own).collect())
 }
 
 fn adopted_app(app: &DesiredApp, live: &LiveAppScopes, before: Option<&OwnedApp>) -> OwnedApp {

@@ -2,23 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::model::{AppRef, RemoteId, RoleName, ScopeName};
-
-/// A scope's whole state, as far as a system holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ScopeState {
-    /// Its name.
-    pub name: ScopeName,
-    /// Its display name, where the system has one.
-    pub display_name: Option<String>,
-    /// Its description.
-    pub description: Option<String>,
-    /// Its roles in the order to send: live ones first, in their order; each once. Empty where the system has none.
-    pub roles: Vec<RoleName>,
-}
+use crate::model::{AppRef, RemoteId, ScopeName, ScopeState};
 
 /// One write. It carries the whole state before, which is its precondition, and the whole state after, live values of
 /// unmanaged fields included, since every system's update replaces the object.

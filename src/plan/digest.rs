@@ -12,8 +12,8 @@ use super::access::Access;
 use super::change::Change;
 use super::{Mode, PlannedChange, TargetPlan};
 use crate::model::{
-    AppRef, Applied, DeletionPolicy, Lineage, LiveIdentity, Origin, OwnedApp, OwnedScope, Record,
-    RemoteId, RoleName, ScopeName,
+    AppRef, DeletionPolicy, LastApplied, Lineage, LiveIdentity, Origin, OwnedApp, OwnedScope,
+    Record, RemoteId, RoleName, ScopeName,
 };
 
 /// `sha256:` and 64 hexadecimal digits.
@@ -121,7 +121,7 @@ impl<'a> CoveredScope<'a> {
             vanished_at,
             wanted_by: _,
         } = entry;
-        let Applied {
+        let LastApplied {
             display_name,
             description,
             roles,

@@ -2,14 +2,14 @@
 //!
 //! | room | what |
 //! |---|---|
-//! | `claims` | which live scope each declared one is, where names moved |
-//! | `renames` | carries those claims out that hold |
+//! | `wishes` | which live scope each declared one is, where names moved |
+//! | `renames` | carries out those that are granted |
 //! | `values` | what a scope is to hold, and what the inventory will say of it |
 //! | `removals` | what becomes of scopes that no manifest declares |
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::{Change, ScopeState};
+use super::change::Change;
 use super::rule::{Named, Refusal, Rule, WayThrough};
 use super::sets::Resolved;
 use super::{
@@ -19,16 +19,16 @@ use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Adoption, Drift, Policy};
 use crate::model::{
     Capabilities, Counted, DeletionPolicy, DesiredScope, Intent, LiveScope, Origin, OwnedScope,
-    Record, RoleName, ScopeName, Tightening,
+    Record, RoleName, ScopeName, ScopeState, Tightening,
 };
 
-mod claims;
 pub(super) mod removals;
 mod renames;
 pub(super) mod values;
+mod wishes;
 
-use claims::{Claims, Ownership};
-use values::{entry_of, role_removals, stand_in, state};
+use values::{entry_of, role_removals, stand_in};
+use wishes::{Ownership, Renames};
 
 /// What the planning of scopes tells that of apps and of deletions.
 pub(super) struct Scopes {
@@ -46,7 +46,7 @@ pub(super) struct Scopes {
 pub(super) fn plan(context: &Context<'_>, plan: &mut TargetPlan) -> Scopes {
     let capabilities = plan.system.capabilities();
     let ownership = ownership(context);
-    let claims = claims::claims(context, &ownership, |scope, live, reason| {
+    let renames = wishes::renames(context, &ownership, |scope, live, reason| {
         renames::obstacle(context, &ownership, scope, live, reason)
     });
     plan.population.live = context.live.scopes.len();
@@ -58,7 +58,7 @@ pub(super) fn plan(context: &Context<'_>, plan: &mut TargetPlan) -> Scopes {
         context,
         capabilities,
         ownership,
-        claims,
+        renames,
         plan,
         maker: BTreeMap::new(),
         parked: BTreeMap::new(),
@@ -119,7 +119,7 @@ struct Planner<'p, 'a> {
     context: &'p Context<'a>,
     capabilities: Capabilities,
     ownership: Ownership<'a>,
-    claims: Claims,
+    renames: Renames,
     plan: &'p mut TargetPlan,
     maker: BTreeMap<ScopeName, usize>,
     /// Live names that this plan puts under a temporary name first, that name, and the change.
@@ -169,7 +169,7 @@ impl Planner<'_, '_> {
     fn declared(&mut self, scope: &DesiredScope) {
         self.tighten(scope);
         let name = &scope.name;
-        let stopped = self.claims.stopped.get(name).cloned();
+        let stopped = self.renames.stopped.get(name).cloned();
         if self.context.live.duplicates.contains(name) {
             self.plan.diagnostics.push(
                 Diagnostic::error(
@@ -183,17 +183,17 @@ impl Planner<'_, '_> {
                 .help("delete the surplus ones there; nothing is written to this name before that"),
             );
             self.skip(name, SkipReason::Duplicate, Vec::new());
-            if let Some((claim, _)) = stopped {
-                self.skip(&claim.from, SkipReason::RenameBlocked, Vec::new());
-                self.keep.insert(claim.from);
+            if let Some((wish, _)) = stopped {
+                self.skip(&wish.from, SkipReason::RenameBlocked, Vec::new());
+                self.keep.insert(wish.from);
             }
             return;
         }
-        if let Some((claim, obstacle)) = stopped {
-            return self.stopped(scope, &claim, obstacle);
+        if let Some((wish, obstacle)) = stopped {
+            return self.stopped(scope, &wish, obstacle);
         }
-        if let Some(claim) = self.claims.held.get(name).cloned() {
-            self.rename(scope, &claim.from, claim.reason);
+        if let Some(wish) = self.renames.granted.get(name).cloned() {
+            self.rename(scope, &wish.from, wish.reason);
             return;
         }
         match self.context.live.scopes.get(name) {
@@ -209,10 +209,10 @@ impl Planner<'_, '_> {
     /// manifest than the one that holds the object has no say.
     fn tighten(&mut self, scope: &DesiredScope) {
         let name = &scope.name;
-        let claims = &self.claims;
-        let claim = claims.held.get(name);
-        let claim = claim.or_else(|| claims.stopped.get(name).map(|(claim, _)| claim));
-        let live = claim.map_or(name, |claim| &claim.from);
+        let renames = &self.renames;
+        let wish = renames.granted.get(name);
+        let wish = wish.or_else(|| renames.stopped.get(name).map(|(wish, _)| wish));
+        let live = wish.map_or(name, |wish| &wish.from);
         let known = self.ownership.of_live.get(live).copied();
         let Some((name, entry)) = known.or_else(|| self.context.owned.scopes.get_key_value(name))
         else {
@@ -286,10 +286,7 @@ impl Planner<'_, '_> {
             scope.previous_names.iter().cloned().collect(),
         );
         let intent = Intent::CreateScope {
-            name: name.clone(),
-            display_name: after.display_name.clone(),
-            description: after.description.clone(),
-            roles: after.roles.iter().cloned().collect(),
+            state: after.clone(),
             entry: entry.clone(),
         };
         let change = self.push(PlannedChange {
@@ -341,10 +338,10 @@ impl Planner<'_, '_> {
         }
         vec![Refusal::of(
             Rule::Takeover,
-            &ObjectRef::scope(&live.name, live.remote_id.as_ref()),
+            &ObjectRef::scope(&live.state.name, live.remote_id.as_ref()),
             format!(
                 "{} is live and not ours, so this run does not {what}",
-                live.name
+                live.state.name
             ),
             WayThrough::Adopt(Named::of(ObjectKind::Scope, &scope.source)),
         )]
@@ -356,7 +353,7 @@ impl Planner<'_, '_> {
             return;
         }
         let goal = self.goal(scope, live, owner);
-        let differs = state(live) != goal.after;
+        let differs = live.state != goal.after;
         if differs && let Some(reason) = self.why_left(scope, live) {
             return self.skip(&scope.name, reason, Vec::new());
         }
@@ -437,16 +434,13 @@ impl Planner<'_, '_> {
         let mut refusals = self.takeover_unless(owner.is_some(), scope, live, "change it");
         refusals.extend(self.role_refusals(scope, live, &roles, &after));
         let intent = Intent::UpdateScope {
-            name: name.clone(),
-            display_name: after.display_name.clone(),
-            description: after.description.clone(),
-            roles: after.roles.iter().cloned().collect(),
+            state: after.clone(),
             entry: entry.clone(),
         };
         self.push(PlannedChange {
             change: Change::UpdateScope {
                 id: live.remote_id.clone(),
-                before: state(live),
+                before: live.state.clone(),
                 after,
             },
             object: ObjectRef::scope(name, live.remote_id.as_ref()),

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
-    AppRef, DesiredTarget, Intent, Live, LiveApp, LiveAppScopes, LiveScope, Owned, OwnedApp,
-    OwnedScope, Record, RemoteId, ScopeName,
+    AppRef, DesiredTarget, DisplayNames, Intent, Live, LiveApp, LiveAppScopes, LiveScope, Owned,
+    OwnedApp, OwnedScope, Record, RemoteId, ScopeName, ScopeState,
 };
 
 /// The inventory as it should be, and the records that make it so.
@@ -76,7 +76,7 @@ impl<'a> Entries<'a> {
     pub fn get(&self, live: &LiveScope) -> Option<(&'a ScopeName, &'a OwnedScope)> {
         let name = match &live.remote_id {
             Some(id) => self.by_id.get(id).copied()?,
-            None => &live.name,
+            None => &live.state.name,
         };
         self.owned.scopes.get_key_value(name)
     }
@@ -86,7 +86,7 @@ impl<'a> Entries<'a> {
 pub(super) fn by_id(live: &Live) -> BTreeMap<&RemoteId, &ScopeName> {
     live.scopes
         .values()
-        .filter_map(|scope| Some((scope.remote_id.as_ref()?, &scope.name)))
+        .filter_map(|scope| Some((scope.remote_id.as_ref()?, &scope.state.name)))
         .collect()
 }
 
@@ -115,7 +115,7 @@ fn intents(live: &Live, owned: &mut Cow<'_, Owned>, now: Timestamp) -> Vec<Recor
     let mut records = Vec::new();
     let mut still_open = Vec::new();
     for open in owned.intents.clone() {
-        let seen = Seen {
+        let seen = Evidence {
             live,
             apps: &apps,
             owned,
@@ -157,24 +157,24 @@ enum Shown {
 }
 
 /// What intents are held against.
-struct Seen<'a> {
+struct Evidence<'a> {
     live: &'a Live,
     apps: &'a BTreeMap<&'a AppRef, &'a LiveAppScopes>,
     owned: &'a Owned,
 }
 
-impl Seen<'_> {
+impl Evidence<'_> {
     fn result(&self, intent: &Intent) -> Shown {
         let all = |record: Option<Record>| record.map_or(Shown::Nothing, Shown::All);
         match intent {
-            Intent::CreateScope { name, entry, .. } => all(self
-                .scope(name)
-                .filter(|found| !self.is_owned(found) && shows(found, intent))
+            Intent::CreateScope { state, entry } => all(self
+                .scope(&state.name)
+                .filter(|found| !self.is_owned(found) && shows(&found.state, state))
                 .map(|found| ours(found, entry.clone()))),
-            Intent::UpdateScope { name, entry, .. } => self
-                .scope(name)
+            Intent::UpdateScope { state, entry } => self
+                .scope(&state.name)
                 .filter(|found| found.remote_id == entry.remote_id)
-                .map_or(Shown::Nothing, |found| self.updated(found, intent, entry)),
+                .map_or(Shown::Nothing, |found| self.updated(found, state, entry)),
             Intent::RenameScope {
                 name,
                 entry,
@@ -224,11 +224,11 @@ impl Seen<'_> {
     }
 
     /// What a scope shows of an update of it.
-    fn updated(&self, found: &LiveScope, intent: &Intent, entry: &OwnedScope) -> Shown {
-        if is_as_sent(found, intent) {
+    fn updated(&self, found: &LiveScope, sent: &ScopeState, entry: &OwnedScope) -> Shown {
+        if found.state.holds(sent, DisplayNames::AsShown) {
             return Shown::All(ours(found, entry.clone()));
         }
-        let known = self.owned.scopes.get(&found.name);
+        let known = self.owned.scopes.get(&found.state.name);
         let known = known.filter(|known| known.remote_id == found.remote_id);
         let known = with_roles_that_show(found, known.unwrap_or(entry), entry);
         known.map_or(Shown::Nothing, |known| Shown::Part(ours(found, known)))
@@ -250,7 +250,7 @@ impl Seen<'_> {
 
 fn ours(found: &LiveScope, entry: OwnedScope) -> Record {
     Record::Scope {
-        name: found.name.clone(),
+        name: found.state.name.clone(),
         entry: OwnedScope {
             remote_id: found.remote_id.clone(),
             ..entry
@@ -269,7 +269,7 @@ fn with_roles_that_show(
     let applied = entry.applied.roles.get_or_insert_default();
     let before = applied.len();
     for (role, sources) in sent.applied.roles.iter().flatten() {
-        if found.roles.contains(role) && !applied.contains_key(role) {
+        if found.state.roles.contains(role) && !applied.contains_key(role) {
             applied.insert(role.clone(), sources.clone());
         }
     }
@@ -293,40 +293,12 @@ fn with_scopes_that_show(
 }
 
 /// Whether something of what was to be made shows: more than its name, which anybody may give.
-fn shows(found: &LiveScope, intent: &Intent) -> bool {
-    let Intent::CreateScope {
-        description, roles, ..
-    } = intent
-    else {
-        return false;
-    };
-    let text = description.as_ref().filter(|text| !text.is_empty());
+fn shows(found: &ScopeState, sent: &ScopeState) -> bool {
+    let text = sent.description.as_ref().filter(|text| !text.is_empty());
     let has_text = text.is_some() && text == found.description.as_ref();
-    let has_roles = !roles.is_empty() && roles.iter().all(|role| found.roles.contains(role));
-    has_text || has_roles || is_as_sent(found, intent)
-}
-
-/// Whether a scope is just as it was sent.
-fn is_as_sent(found: &LiveScope, intent: &Intent) -> bool {
-    let (Intent::CreateScope {
-        display_name,
-        description,
-        roles,
-        ..
-    }
-    | Intent::UpdateScope {
-        display_name,
-        description,
-        roles,
-        ..
-    }) = intent
-    else {
-        return false;
-    };
-    let text = |text: Option<&String>| text.cloned().unwrap_or_default();
-    text(description.as_ref()) == text(found.description.as_ref())
-        && (display_name.is_none() || display_name == &found.display_name)
-        && *roles == found.roles.iter().cloned().collect()
+    let has_roles =
+        !sent.roles.is_empty() && sent.roles.iter().all(|role| found.roles.contains(role));
+    has_text || has_roles || found.holds(sent, DisplayNames::AsShown)
 }
 
 /// Entries of apps that the picture has under another spelling: they go by that one.

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::http::{Access, Dated, Http, settle_replace};
+use super::http::{Dated, Http, Purpose, settle_replace};
 use super::seen::{self, Seen};
 use super::{
     Applied, Apply, Cause, Connect, Credential, Interest, Observe, Provider, ProviderError,
@@ -60,7 +60,7 @@ pub(super) fn open(
     target: &Target,
     credential: &Credential,
     connect: &Connect,
-    access: Access,
+    purpose: Purpose,
 ) -> Result<Box<dyn Provider>, ProviderError> {
     let Endpoint::Apigee {
         url: _,
@@ -79,7 +79,7 @@ pub(super) fn open(
         target: target.clone(),
         organization: organization.clone(),
         edition: *edition,
-        http: Http::open(target, credential, connect, access, auth)?,
+        http: Http::open(target, credential, connect, purpose, auth)?,
         writing: Mutex::default(),
         beside: Mutex::default(),
     }))

@@ -13,8 +13,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::error::{Cause, ProviderError};
-use crate::model::Target;
 use crate::model::target::{canonical, is_loopback};
+use crate::model::{SecretDocument, Source, Target};
 
 /// Every key that a credential can have, on any system. An environment variable is read only for these, so that the
 /// variables of the credential `a-b` are not keys of the credential `a`.
@@ -191,29 +191,6 @@ fn refusal(target: &Target, why: String) -> ProviderError {
     )
 }
 
-/// A `v1/Secret` document among the inputs.
-#[derive(Clone)]
-pub struct SecretDocument {
-    /// Its namespace: only targets of the same one use it.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its keys, decoded.
-    pub keys: BTreeMap<String, SecretString>,
-    /// The file that holds it.
-    pub file: String,
-}
-
-impl fmt::Debug for SecretDocument {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Secret {}/{} in {}",
-            self.namespace, self.name, self.file
-        )
-    }
-}
-
 /// Where credentials are looked for, in this order: a folder, the environment, the inputs.
 pub struct CredentialStore {
     folder: Option<PathBuf>,
@@ -321,7 +298,7 @@ impl CredentialStore {
         ))
     }
 
-    fn in_folder(&self, target: &Target, name: &str) -> Result<Option<Found>, ProviderError> {
+    fn in_folder(&self, target: &Target, name: &str) -> Result<Option<FoundKeys>, ProviderError> {
         let Some(folder) = self.folder.as_ref().map(|folder| folder.join(name)) else {
             return Ok(None);
         };
@@ -335,7 +312,11 @@ impl CredentialStore {
         Ok((!keys.is_empty()).then_some((keys, source)))
     }
 
-    fn in_environment(&self, target: &Target, name: &str) -> Result<Option<Found>, ProviderError> {
+    fn in_environment(
+        &self,
+        target: &Target,
+        name: &str,
+    ) -> Result<Option<FoundKeys>, ProviderError> {
         let mut keys = BTreeMap::new();
         for key in KEYS {
             let variable = variable(name, key);
@@ -374,15 +355,14 @@ impl CredentialStore {
         })
     }
 
-    fn in_documents(&self, target: &Target, name: &str) -> Option<Found> {
+    fn in_documents(&self, target: &Target, name: &str) -> Option<FoundKeys> {
         let document = self.document(target, name)?;
-        Some((document.keys.clone(), format!("{document:?}")))
+        Some((document.keys.clone(), document.to_string()))
     }
 
     fn document(&self, target: &Target, name: &str) -> Option<&SecretDocument> {
-        self.documents
-            .iter()
-            .find(|document| document.namespace == target.id.namespace && document.name == name)
+        let is = |source: &Source| source.namespace == target.id.namespace && source.name == name;
+        self.documents.iter().find(|document| is(&document.source))
     }
 
     /// The error of a credential that is nowhere.
@@ -405,7 +385,7 @@ impl CredentialStore {
 }
 
 /// Keys, and where they were found.
-type Found = (BTreeMap<String, SecretString>, String);
+type FoundKeys = (BTreeMap<String, SecretString>, String);
 
 /// What every variable of a credential begins with.
 const PREFIX: &str = "SCOPEWARD_";

@@ -28,7 +28,7 @@ use super::Requests;
 use super::connect::{Connect, Patience};
 use super::credential::Credential;
 use super::error::{Cause, ProviderError};
-use crate::model::target::{Limits, Target};
+use crate::model::target::{Pace, Target};
 
 mod answer;
 mod auth;
@@ -61,7 +61,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 
 /// What a provider was opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
+pub(crate) enum Purpose {
     /// To look: a write is refused before anything is sent.
     Read,
     /// To look and to write.
@@ -85,7 +85,7 @@ pub(crate) struct Http {
     /// Host and port of the base, for people.
     host: String,
     sandbox: bool,
-    access: Access,
+    purpose: Purpose,
     /// The credential's name and source, for people.
     credential: String,
     auth: Auth,
@@ -106,7 +106,7 @@ impl fmt::Debug for Http {
         f.debug_struct("Http")
             .field("target", &self.target)
             .field("base", &self.base.as_str())
-            .field("access", &self.access)
+            .field("purpose", &self.purpose)
             .finish_non_exhaustive()
     }
 }
@@ -120,7 +120,7 @@ impl Http {
         target: &Target,
         credential: &Credential,
         connect: &Connect,
-        access: Access,
+        purpose: Purpose,
         auth: Auth,
     ) -> Result<Self, ProviderError> {
         if connect.sandbox.is_none() {
@@ -131,12 +131,12 @@ impl Http {
         for secret in credential.secrets() {
             redactor.learn(secret.expose_secret());
         }
-        let limits = match connect.sandbox {
-            Some(_) => Limits {
+        let pace = match connect.sandbox {
+            Some(_) => Pace {
                 requests_per_second: 0,
-                ..target.limits
+                ..target.pace
             },
-            None => target.limits,
+            None => target.pace,
         };
         let clients = Clients::new(target, credential, connect).map_err(|why| {
             ProviderError::new(
@@ -149,12 +149,12 @@ impl Http {
             host: host_of(&base),
             base,
             sandbox: connect.sandbox.is_some(),
-            access,
+            purpose,
             credential: credential.to_string(),
             auth,
             tokens: Tokens::default(),
             clients,
-            gate: Gate::new(limits, connect.interrupt.clone()),
+            gate: Gate::new(pace, connect.interrupt.clone()),
             patience: connect.patience,
             redactor: Arc::new(redactor),
             unreachable: AtomicBool::new(false),

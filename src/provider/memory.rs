@@ -10,10 +10,10 @@ use async_trait::async_trait;
 
 use super::{Applied, Apply, Cause, Interest, Observe, ProviderError, Requests};
 use crate::model::{
-    AppRef, Consumers, Live, LiveApp, LiveAppScopes, LiveScope, RemoteId, Rename, RoleName,
-    ScopeName, System,
+    AppRef, Consumers, DisplayNames, Live, LiveApp, LiveAppScopes, LiveScope, RemoteId, Rename,
+    RoleName, ScopeName, ScopeState, System,
 };
-use crate::plan::change::{Change, ScopeState};
+use crate::plan::change::Change;
 use crate::plan::guard::ApprovedChange;
 
 /// A system in memory. Clones are the same one.
@@ -89,7 +89,7 @@ impl Observe for Memory {
         let tells = can.detach && (interest.consumers || !interest.apps.is_empty());
         for scope in live.scopes.values_mut() {
             if tells {
-                scope.consumers = Consumers::Apps(holders(&live.apps, &scope.name));
+                scope.consumers = Consumers::Apps(holders(&live.apps, &scope.state.name));
             }
         }
         if !interest.scopes {
@@ -182,9 +182,8 @@ impl State {
         let is = |id: Option<&RemoteId>, before: &ScopeState| {
             let name = self.find(id, &before.name).ok();
             let live = name.and_then(|name| self.live.scopes.get(&name));
-            live.is_some_and(|live| {
-                live.name == before.name && same(live, &held(system, before, id.cloned()))
-            })
+            let before = held(system, before);
+            live.is_some_and(|live| live.state.holds(&before, DisplayNames::Exact))
         };
         let list = |app: &AppRef| {
             let mut present = self.live.apps.values().filter_map(|live| match live {
@@ -217,7 +216,7 @@ impl State {
     /// Makes a scope. An equal one that is there is found.
     fn create(&mut self, system: System, after: &ScopeState) -> Result<Applied, Cause> {
         if let Some(live) = self.live.scopes.get(&after.name) {
-            return if same(live, &held(system, after, live.remote_id.clone())) {
+            return if live.state.holds(&held(system, after), DisplayNames::Exact) {
                 Ok(Applied::Found)
             } else {
                 Err(conflict("it is there, and differs"))
@@ -226,7 +225,7 @@ impl State {
         self.made += 1;
         let has_ids = matches!(system, System::OneLogin | System::Wso2Publisher);
         let remote_id = has_ids.then(|| RemoteId::new(self.made.to_string()));
-        let live = held(system, after, remote_id.clone());
+        let live = made(system, after, remote_id.clone());
         self.live.scopes.insert(after.name.clone(), live);
         Ok(Applied::Done { remote_id })
     }
@@ -235,7 +234,7 @@ impl State {
     fn put(&mut self, system: System, name: &ScopeName, after: &ScopeState) {
         let before = self.live.scopes.remove(name);
         let id = before.as_ref().and_then(|before| before.remote_id.clone());
-        let live = held(system, after, id);
+        let live = made(system, after, id);
         self.live.scopes.insert(after.name.clone(), live);
         for list in lists(&mut self.live.apps) {
             if list.scopes.remove(name) {
@@ -286,7 +285,7 @@ impl State {
             Some(id) => scopes.find(|scope| scope.remote_id.as_ref() == Some(id)),
             None => self.live.scopes.get(name),
         };
-        let found = found.map(|scope| scope.name.clone());
+        let found = found.map(|scope| scope.state.name.clone());
         found.ok_or_else(|| not_found(&format!("there is no scope {name}")))
     }
 }
@@ -336,7 +335,7 @@ fn lists(apps: &mut BTreeMap<AppRef, LiveApp>) -> impl Iterator<Item = &mut Live
 }
 
 /// What a system holds of a state.
-fn held(system: System, state: &ScopeState, remote_id: Option<RemoteId>) -> LiveScope {
+fn held(system: System, state: &ScopeState) -> ScopeState {
     let can = system.capabilities();
     let ScopeState {
         name,
@@ -347,12 +346,19 @@ fn held(system: System, state: &ScopeState, remote_id: Option<RemoteId>) -> Live
     let mut seen = BTreeSet::new();
     let mut roles: Vec<RoleName> = roles.into_iter().filter(|_| can.roles).collect();
     roles.retain(|role| seen.insert(role.clone()));
-    LiveScope {
+    ScopeState {
         name,
-        remote_id,
         display_name: display_name.filter(|_| can.display_name),
         description: description.filter(|text| !text.is_empty()),
         roles,
+    }
+}
+
+/// A scope that is live from here on.
+fn made(system: System, state: &ScopeState, remote_id: Option<RemoteId>) -> LiveScope {
+    LiveScope {
+        state: held(system, state),
+        remote_id,
         inherited: false,
         consumers: if system == System::Wso2Publisher {
             Consumers::Usages(0)
@@ -360,13 +366,6 @@ fn held(system: System, state: &ScopeState, remote_id: Option<RemoteId>) -> Live
             Consumers::Unknown
         },
     }
-}
-
-/// Whether two scopes hold the same, whatever the order of their roles. No description and an empty one are the same.
-fn same(a: &LiveScope, b: &LiveScope) -> bool {
-    let text = |scope: &LiveScope| scope.description.clone().unwrap_or_default();
-    let roles = |scope: &LiveScope| scope.roles.iter().cloned().collect::<BTreeSet<_>>();
-    text(a) == text(b) && a.display_name == b.display_name && roles(a) == roles(b)
 }
 
 fn conflict(message: &str) -> Cause {

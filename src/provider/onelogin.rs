@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use self::api::{Api, Client, Scope, Server};
 use super::http::{
-    Access, Answer, Call, Found, Http, Settled, SharedList, Unseen, settle_create, settle_replace,
+    Answer, Call, Found, Http, Purpose, Settled, SharedList, Unseen, settle_create, settle_replace,
 };
 use super::seen::{self, Seen};
 use super::{
@@ -27,8 +27,10 @@ use super::{
     Requests,
 };
 use crate::model::target::{AuthorizationServer, Endpoint};
-use crate::model::{AppRef, Consumers, Live, RemoteId, ScopeName, Target};
-use crate::plan::change::{Change, ScopeState};
+use crate::model::{
+    AppRef, Consumers, DisplayNames, Live, RemoteId, ScopeName, ScopeState, Target,
+};
+use crate::plan::change::Change;
 use crate::plan::guard::ApprovedChange;
 
 mod api;
@@ -39,7 +41,7 @@ pub(super) fn open(
     target: &Target,
     credential: &Credential,
     connect: &Connect,
-    access: Access,
+    purpose: Purpose,
 ) -> Result<Box<dyn Provider>, ProviderError> {
     let Endpoint::OneLogin { server, .. } = &target.endpoint else {
         let why = format!("it is {}, not OneLogin", target.system().label());
@@ -53,7 +55,7 @@ pub(super) fn open(
         ids: Mutex::default(),
         scopes: SharedList::default(),
         clients: SharedList::default(),
-        api: Api::new(Http::open(target, credential, connect, access, auth)?),
+        api: Api::new(Http::open(target, credential, connect, purpose, auth)?),
         target: target.clone(),
     }))
 }
@@ -200,12 +202,13 @@ impl OneLogin {
 
     async fn create(&self, server: u64, after: &ScopeState) -> Result<Applied, ProviderError> {
         let description = after.description.as_deref().unwrap_or(after.name.as_str());
+        let wanted = described(after, description);
         let Settled { object: id, found } = settle_create(
             self.api.http(),
             || self.api.create_scope(server, &after.name, description),
             || async {
                 let scopes = self.api.scopes(server, true).await?;
-                Ok(find_scope(&scopes.of, &after.name, description))
+                Ok(find_scope(&scopes.of, &wanted))
             },
             is_taken,
             Unseen::Again,
@@ -229,6 +232,7 @@ impl OneLogin {
             format!("rename scope \"{old}\" to \"{new}\"")
         };
         let description = description_of(before, after);
+        let wanted = &described(after, description);
         let applied = settle_replace(
             self.api.http(),
             Some(self.scopes.read_at().await.unwrap_or_else(Instant::now)),
@@ -239,7 +243,7 @@ impl OneLogin {
             |since| async move {
                 let read = || self.api.scopes(server, false);
                 let scopes = self.scopes.since(since, read).await?;
-                let seen = see_scope(&scopes.of, id, before, (&after.name, description));
+                let seen = see_scope(&scopes.of, id, before, wanted);
                 Ok((scopes.at, seen))
             },
         )
@@ -451,16 +455,18 @@ fn choose(identifier: &str, servers: &[Server]) -> Result<Chosen, ProviderError>
 }
 
 /// Whether a scope that was to be made is in a list.
-fn find_scope(scopes: &[Scope], name: &ScopeName, description: &str) -> Found<u64> {
-    let mut same = scopes.iter().filter(|scope| scope.value == name.as_str());
+fn find_scope(scopes: &[Scope], wanted: &ScopeState) -> Found<u64> {
+    let mut same = scopes
+        .iter()
+        .filter(|scope| scope.value == wanted.name.as_str());
     match (same.next(), same.next()) {
         (None, _) => Found::Absent,
         (Some(_), Some(_)) => Found::Different("there is more than one of that name".to_owned()),
-        (Some(scope), None) if scope.description() != description => {
-            Found::Different("its description is another".to_owned())
-        }
-        (Some(scope), None) if scope.inherited() => Found::Different("it is inherited".to_owned()),
-        (Some(scope), None) => Found::Equal(scope.id),
+        (Some(scope), None) => match scope.state().difference(wanted, DisplayNames::Exact) {
+            Some(how) => Found::Different(how.to_owned()),
+            None if scope.inherited() => Found::Different("it is inherited".to_owned()),
+            None => Found::Equal(scope.id),
+        },
     }
 }
 
@@ -486,19 +492,11 @@ fn find_client(clients: &[Client], app: u64, ids: &[u64]) -> Found<()> {
 }
 
 /// How a scope stands that is to be updated or renamed.
-fn see_scope(
-    scopes: &[Scope],
-    id: u64,
-    before: &ScopeState,
-    (name, description): (&ScopeName, &str),
-) -> Seen {
+fn see_scope(scopes: &[Scope], id: u64, before: &ScopeState, after: &ScopeState) -> Seen {
     let Some(live) = scopes.iter().find(|scope| scope.id == id) else {
         return Seen::Moved { ours: false };
     };
-    let was = before.description.as_deref().unwrap_or_default();
-    seen::value(&live.value.as_str(), &before.name.as_str(), &name.as_str())
-        .and(seen::value(&live.description(), &was, &description))
-        .seen()
+    seen::scope(&live.state(), before, after)
 }
 
 /// How a scope stands that is to go, by what it is and by who holds it.
@@ -516,9 +514,7 @@ fn see_deleted(
     let holders = clients.iter().filter(holds).map(|client| AppRef::OneLogin {
         app_id: client.app_id,
     });
-    let was = before.description.as_deref().unwrap_or_default();
-    if live.value == before.name.as_str()
-        && live.description() == was
+    if live.state().holds(before, DisplayNames::Exact)
         && seen::are_known(&Consumers::Apps(holders.collect()), planned)
     {
         Seen::AsBefore
@@ -527,12 +523,21 @@ fn see_deleted(
     }
 }
 
+/// A state as it is sent: OneLogin's scopes hold a name and a description.
+fn described(state: &ScopeState, description: &str) -> ScopeState {
+    ScopeState {
+        name: state.name.clone(),
+        display_name: None,
+        description: Some(description.to_owned()),
+        roles: Vec::new(),
+    }
+}
+
 /// The description that an update sends. A scope that has none, and is to have none, gets its name for one, as when it is
 /// made: the documents call it required, and a server that insists would refuse every rename of such a scope.
 fn description_of<'a>(before: &ScopeState, after: &'a ScopeState) -> &'a str {
-    let after_text = after.description.as_deref().unwrap_or_default();
-    match (before.description.as_deref(), after_text) {
-        (None | Some(""), "") => after.name.as_str(),
+    match (before.description(), after.description()) {
+        ("", "") => after.name.as_str(),
         (_, description) => description,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::Consumers;
+use crate::model::{Consumers, DisplayNames, ScopeState};
 
 /// What a look shows of an object that is to be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,23 @@ pub(super) fn set<T: Ord>(
         ours: after.difference(before).any(|added| live.contains(added))
             || before.difference(after).any(|gone| !live.contains(gone)),
     }
+}
+
+/// Compares a scope that a change writes as a whole.
+pub(super) fn scope(live: &ScopeState, before: &ScopeState, after: &ScopeState) -> Seen {
+    let is = |state| live.holds(state, DisplayNames::AsShown);
+    let text = |of: fn(&ScopeState) -> &str| value(&of(live), &of(before), &of(after)).ours;
+    let roles = set(&live.role_set(), &before.role_set(), &after.role_set());
+    let shows_name = live.display_name.is_some();
+    let compared = Compared {
+        as_before: is(before),
+        as_wanted: is(after),
+        ours: text(|state| state.name.as_str())
+            || text(ScopeState::description)
+            || roles.ours
+            || shows_name && text(ScopeState::shown_name),
+    };
+    compared.seen()
 }
 
 impl Compared {

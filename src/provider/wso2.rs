@@ -20,15 +20,15 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::http::{
-    Access, Auth, Call, Dated, Found, Http, SharedList, Token, TokenCalls, TokenSource,
+    Auth, Call, Dated, Found, Http, Purpose, SharedList, Token, TokenCalls, TokenSource,
     settle_replace,
 };
 use super::oauth::TokenAnswer;
 use super::{Applied, Cause, Connect, Credential, Provider, ProviderError};
 use crate::model::system::System;
 use crate::model::target::{Endpoint, Wso2Api};
-use crate::model::{LiveScope, ScopeName, Target};
-use crate::plan::change::{Change, ScopeState};
+use crate::model::{DisplayNames, LiveScope, ScopeName, ScopeState, Target};
+use crate::plan::change::Change;
 
 mod convert;
 mod publisher;
@@ -52,7 +52,7 @@ pub(super) fn open(
     target: &Target,
     credential: &Credential,
     connect: &Connect,
-    access: Access,
+    purpose: Purpose,
 ) -> Result<Box<dyn Provider>, ProviderError> {
     let Endpoint::Wso2 {
         url: _,
@@ -63,7 +63,7 @@ pub(super) fn open(
     else {
         unreachable!("the caller chose by the endpoint");
     };
-    let open = |auth| Http::open(target, credential, connect, access, auth);
+    let open = |auth| Http::open(target, credential, connect, purpose, auth);
     match api {
         Wso2Api::ScopeRegistration => {
             if tenant.is_some() {
@@ -281,7 +281,7 @@ impl List<'_> {
         }
         Ok(match scopes.get(&wanted.name) {
             None => Found::Absent,
-            Some(live) => match convert::difference(live, wanted) {
+            Some(live) => match live.state.difference(wanted, DisplayNames::AsShown) {
                 None => Found::Equal(made(live)),
                 Some(how) => Found::Different(how.to_owned()),
             },

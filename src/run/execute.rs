@@ -65,7 +65,7 @@ pub(crate) async fn execute(
         let desired = &reading.desired;
         let replan = |live: &Live, owned: &Owned| {
             let mut live = live.clone();
-            live.identity = execution.systems.placed(live.identity);
+            live.identity = execution.systems.in_realm(live.identity);
             let options = PlanOptions {
                 now: Timestamp::now(),
                 ..options[target].clone()
@@ -74,7 +74,7 @@ pub(crate) async fn execute(
         };
         let work = Work {
             provider,
-            max_in_flight: desired.target.limits.max_in_flight,
+            max_in_flight: desired.target.pace.max_in_flight,
             interest: interest(desired),
             patience: PATIENCE,
             replan: &replan,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use url::Url;
 
-use super::{Place, Wanted};
+use super::{Realm, Wanted};
 use crate::model::{AppRef, DesiredTarget, Live, LiveIdentity, TargetId};
 use crate::plan::targets::Sight;
 use crate::provider::{
@@ -74,7 +74,7 @@ impl Systems {
                 .way(desired)
                 .and_then(|(credential, connect)| open(desired, &credential, &connect));
             let identity = desired.target.live_identity();
-            let identity = identity.map(|identity| self.placed(identity));
+            let identity = identity.map(|identity| self.in_realm(identity));
             Reading::of(desired, identity, connection)
         };
         targets.map(reading).collect()
@@ -97,12 +97,12 @@ impl Systems {
     }
 
     /// An identity as the inventory has it.
-    pub(super) fn placed(&self, identity: LiveIdentity) -> LiveIdentity {
-        let place = match self.stand_in {
-            Some(_) => Place::Sandbox,
-            None => Place::Live,
+    pub(super) fn in_realm(&self, identity: LiveIdentity) -> LiveIdentity {
+        let realm = match self.stand_in {
+            Some(_) => Realm::Sandbox,
+            None => Realm::Live,
         };
-        place.of(identity)
+        realm.of(identity)
     }
 }
 
@@ -171,7 +171,7 @@ impl<P: Observe + ?Sized> Reading<P> {
         self.requests += observer.requests().total - before;
         self.picture = match result {
             Ok(mut live) => {
-                live.identity = systems.placed(live.identity);
+                live.identity = systems.in_realm(live.identity);
                 self.identity = Some(live.identity.clone());
                 Picture::Live(live)
             }

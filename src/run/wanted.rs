@@ -21,14 +21,14 @@ pub(crate) struct Wanted {
 
 /// Where the live systems are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Realm {
     /// Where the manifests say.
     Live,
     /// All in one emulation, whose identities stand apart in the inventory.
     Sandbox,
 }
 
-impl Place {
+impl Realm {
     /// An identity as the inventory has it.
     pub(crate) fn of(self, identity: LiveIdentity) -> LiveIdentity {
         match self {
@@ -64,7 +64,7 @@ impl Wanted {
     pub(crate) fn new(
         loaded: &mut Loaded,
         names: &[String],
-        place: Place,
+        realm: Realm,
     ) -> Result<Self, NoSuchTarget> {
         let gap = if loaded.has_errors() || !loaded.complete {
             Some(SkipReason::IncompleteManifests)
@@ -90,7 +90,7 @@ impl Wanted {
             names.is_empty() || names.iter().any(|name| is_named(target, name))
         };
         let other = |DesiredTarget { target, .. }: DesiredTarget| Other {
-            identity: target.live_identity().map(|identity| place.of(identity)),
+            identity: target.live_identity().map(|identity| realm.of(identity)),
             target,
         };
         let (chosen, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_chosen);

@@ -67,8 +67,8 @@ const RULES: &[Rule] = &[
 /// Where a word stands all the same: what a path starts with, and the word.
 const EXCEPTIONS: &[(&str, &str)] = &[
     // The derive alone, for the definitions of the four kinds, and the CEL rules that it makes: never a client.
-    ("manifest/crd.rs", "kube"),
-    ("manifest/crd.rs", "k8s_openapi"),
+    ("manifest/crd", "kube"),
+    ("manifest/crd", "k8s_openapi"),
     ("manifest/schema.rs", "kube"),
     // The sandbox of `--sandbox`, and `scopeward sandbox`: there with the feature alone.
     ("commands/embedded.rs", "scopeward_sandbox"),

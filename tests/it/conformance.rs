@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use scopeward::model::target::{AuthorizationServer, Edition, Endpoint, Wso2Api};
 use scopeward::model::{
     AppOwner, AppRef, Capabilities, ConsumerKey, Consumers, Live, LiveApp, LiveAppScopes,
-    LiveIdentity, LiveScope, RemoteId, Rename, RoleName, ScopeName, System,
+    LiveIdentity, LiveScope, RemoteId, Rename, RoleName, ScopeName, ScopeState, System,
 };
-use scopeward::plan::change::{Change, ScopeState};
+use scopeward::plan::change::Change;
 use scopeward::provider::memory::Memory;
 use scopeward::provider::{Applied, Fate, Interest, Observe, Provider, ProviderError};
 use serde_json::{Value, json};
@@ -53,7 +53,8 @@ impl Subject {
     /// What is there under a name.
     async fn find(&self, name: &str) -> Option<LiveScope> {
         let all = self.scopes().await;
-        all.into_iter().find(|scope| scope.name.as_str() == name)
+        all.into_iter()
+            .find(|scope| scope.state.name.as_str() == name)
     }
 
     async fn make(&self, change: Change) -> Option<RemoteId> {
@@ -129,15 +130,6 @@ fn everything(apps: impl IntoIterator<Item = AppRef>) -> Interest {
     }
 }
 
-fn of(live: &LiveScope) -> ScopeState {
-    ScopeState {
-        name: live.name.clone(),
-        display_name: live.display_name.clone(),
-        description: live.description.clone(),
-        roles: live.roles.clone(),
-    }
-}
-
 fn set(roles: &[RoleName]) -> BTreeSet<&str> {
     roles.iter().map(RoleName::as_str).collect()
 }
@@ -145,7 +137,7 @@ fn set(roles: &[RoleName]) -> BTreeSet<&str> {
 fn update(live: &LiveScope, after: ScopeState) -> Change {
     Change::UpdateScope {
         id: live.remote_id.clone(),
-        before: of(live),
+        before: live.state.clone(),
         after,
     }
 }
@@ -153,10 +145,10 @@ fn update(live: &LiveScope, after: ScopeState) -> Change {
 fn rename(live: &LiveScope, to: &str) -> Change {
     Change::RenameScope {
         id: live.remote_id.clone().unwrap_or_else(|| RemoteId::new("1")),
-        before: of(live),
+        before: live.state.clone(),
         after: ScopeState {
             name: scope(to),
-            ..of(live)
+            ..live.state.clone()
         },
     }
 }
@@ -164,7 +156,7 @@ fn rename(live: &LiveScope, to: &str) -> Change {
 fn delete(live: &LiveScope) -> Change {
     Change::DeleteScope {
         id: live.remote_id.clone(),
-        before: of(live),
+        before: live.state.clone(),
     }
 }
 
@@ -345,9 +337,9 @@ async fn what_is_made_is_listed_as_it_was_made() {
         let live = subject.find("orders:read").await.unwrap();
         assert_eq!(live.remote_id, id, "{name}");
         let wanted = subject.state("orders:read", "As made", &["s", "r"]);
-        assert_eq!(set(&live.roles), set(&wanted.roles), "{name}");
+        assert_eq!(set(&live.state.roles), set(&wanted.roles), "{name}");
         assert_eq!(
-            (live.description, live.display_name),
+            (live.state.description, live.state.display_name),
             (wanted.description, wanted.display_name),
             "{name}"
         );
@@ -390,11 +382,20 @@ async fn an_update_replaces_the_values_and_keeps_the_id() {
         subject.make(update(&before, after.clone())).await;
         let live = subject.find("a").await.unwrap();
         assert_eq!(live.remote_id, before.remote_id, "{}", subject.name);
-        assert_eq!(set(&live.roles), set(&after.roles), "{}", subject.name);
-        assert_eq!(live.description, after.description, "{}", subject.name);
+        assert_eq!(
+            set(&live.state.roles),
+            set(&after.roles),
+            "{}",
+            subject.name
+        );
+        assert_eq!(
+            live.state.description, after.description,
+            "{}",
+            subject.name
+        );
         let other = subject.find("b").await.unwrap();
         assert_eq!(
-            other.description.as_deref(),
+            other.state.description.as_deref(),
             Some("As made"),
             "{}",
             subject.name
@@ -480,7 +481,7 @@ async fn a_delete_takes_one_scope_and_one_that_is_gone_is_deleted() {
                 .scopes()
                 .await
                 .iter()
-                .map(|s| s.name.to_string())
+                .map(|s| s.state.name.to_string())
                 .collect();
             assert_eq!(names, ["a", "c"], "{}", subject.name);
         }
@@ -501,7 +502,7 @@ async fn a_list_is_complete_and_sorted() {
             .scopes()
             .await
             .iter()
-            .map(|s| s.name.to_string())
+            .map(|s| s.state.name.to_string())
             .collect();
         assert_eq!(
             names,
@@ -572,7 +573,7 @@ async fn odd_names_are_made_found_changed_and_deleted() {
             subject.make(update(&live, after)).await;
             let live = subject.find(odd).await.unwrap();
             assert_eq!(
-                live.description.as_deref(),
+                live.state.description.as_deref(),
                 Some("Changed"),
                 "{} {odd}",
                 subject.name
@@ -616,7 +617,12 @@ async fn texts_come_back_as_they_were_sent() {
             let after = subject.state(&name, text, &[]);
             subject.make(Change::CreateScope { after }).await;
             let live = subject.find(&name).await.unwrap();
-            assert_eq!(live.description.as_deref(), Some(*text), "{}", subject.name);
+            assert_eq!(
+                live.state.description.as_deref(),
+                Some(*text),
+                "{}",
+                subject.name
+            );
         }
     }
 }

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use scopeward::model::target::{AuthorizationServer, Endpoint, Limits, Thresholds, Tls};
+use scopeward::model::target::{AuthorizationServer, Endpoint, Pace, Thresholds, Tls};
 use scopeward::model::{
-    AppRef, Consumers, LiveApp, RemoteId, ScopeName, Source, SourceFile, Target, TargetId,
+    AppRef, Consumers, LiveApp, RemoteId, ScopeName, ScopeState, Source, SourceFile, Target,
+    TargetId,
 };
-use scopeward::plan::change::{Change, ScopeState};
+use scopeward::plan::change::Change;
 use scopeward::provider::{
     self, Applied, Cause, Connect, Credential, Fate, Interest, Interrupt, Observe, Patience,
     Provider, ProviderError, Requests,
@@ -122,7 +123,7 @@ fn target(url: &str) -> Target {
         suspend: false,
         approval: scopeward::model::target::Approval::default(),
         approved_plan: None,
-        limits: Limits {
+        pace: Pace {
             requests_per_second: 0,
             max_in_flight: 4,
         },
@@ -682,7 +683,7 @@ async fn an_interrupt_ends_a_pause_and_starts_nothing_new() {
     let server = stub(vec![(SCOPES, vec![slow]), (CLIENTS, vec![ok(json!([]))])]).await;
     let connect = connect();
     let mut target = target(&server.uri());
-    target.limits.max_in_flight = 1;
+    target.pace.max_in_flight = 1;
     let observer: Arc<dyn Observe> = provider::observer(&target, &credential(), &connect)
         .unwrap()
         .into();

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use scopeward::model::target::{AuthorizationServer, Endpoint};
-use scopeward::model::{AppRef, Consumers, LiveApp, RemoteId, ScopeName};
-use scopeward::plan::change::{Change, ScopeState};
+use scopeward::model::{AppRef, Consumers, LiveApp, RemoteId, ScopeName, ScopeState};
+use scopeward::plan::change::Change;
 use scopeward::provider::{Fate, Interest, Provider};
 use serde_json::{Value, json};
 
@@ -107,9 +107,9 @@ async fn a_picture_holds_scopes_clients_and_what_is_inherited() {
     assert_eq!(live.title, "Orders API (31415)");
     assert!(live.identity.as_str().ends_with(" 31415"));
     let read = &live.scopes[&scope("orders:read")];
-    assert_eq!(read.description.as_deref(), Some("Read orders"));
+    assert_eq!(read.state.description.as_deref(), Some("Read orders"));
     assert_eq!(read.consumers, Consumers::Apps([app(7)].into()));
-    assert_eq!(live.scopes[&scope("orders:write")].description, None);
+    assert_eq!(live.scopes[&scope("orders:write")].state.description, None);
     assert!(live.scopes[&scope("profile")].inherited);
     assert!(!live.apps.contains_key(&app(8)));
     assert_eq!(
@@ -168,7 +168,7 @@ async fn every_kind_of_change_takes_effect() {
     let live = provider.observe(&everything()).await.unwrap();
     let inspect = &live.scopes[&scope("orders:inspect")];
     assert_eq!(
-        (&inspect.remote_id, &inspect.description),
+        (&inspect.remote_id, &inspect.state.description),
         (&Some(id.clone()), &None)
     );
     let empty = Change::ReplaceAppScopes {

@@ -1,8 +1,8 @@
 //! The WSO2 providers against the sandbox.
 
 use scopeward::model::target::{Endpoint, Wso2Api};
-use scopeward::model::{Consumers, RemoteId, RoleName};
-use scopeward::plan::change::{Change, ScopeState};
+use scopeward::model::{Consumers, RemoteId, RoleName, ScopeState};
+use scopeward::plan::change::Change;
 use scopeward::provider::{Cause, Fate, Interest, ProviderError};
 use serde_json::{Value, json};
 use url::Url;
@@ -202,7 +202,7 @@ async fn odd_names_address_the_scope_that_they_name() {
     assert_eq!(live.scopes.len(), names.len() + 1);
     for name in names {
         let made = &live.scopes[&scope(name)];
-        assert_eq!(made.description.as_deref(), Some("made"), "{name}");
+        assert_eq!(made.state.description.as_deref(), Some("made"), "{name}");
         let changed = update(
             None,
             state(name, "made", &["r"]),
@@ -212,12 +212,12 @@ async fn odd_names_address_the_scope_that_they_name() {
         let live = provider.observe(&everything()).await.unwrap();
         assert_eq!(live.scopes.len(), names.len() + 1, "{name}");
         assert_eq!(
-            live.scopes[&scope(name)].description.as_deref(),
+            live.scopes[&scope(name)].state.description.as_deref(),
             Some("changed"),
             "{name}"
         );
         assert_eq!(
-            live.scopes[&scope(name)].roles,
+            live.scopes[&scope(name)].state.roles,
             ["s", "r"].map(RoleName::new),
             "{name}"
         );
@@ -232,7 +232,10 @@ async fn odd_names_address_the_scope_that_they_name() {
         assert_eq!(live.scopes.len(), names.len() - gone);
     }
     let left = provider.observe(&everything()).await.unwrap();
-    assert_eq!(left.scopes[&scope("a")].description.as_deref(), Some("d"));
+    assert_eq!(
+        left.scopes[&scope("a")].state.description.as_deref(),
+        Some("d")
+    );
 }
 
 #[tokio::test]
@@ -430,8 +433,8 @@ async fn a_zombie_is_listed_and_can_be_repaired_and_deleted() {
     let provider = providing::open(registration(&place), ADMIN);
     let live = provider.observe(&everything()).await.unwrap();
     assert_eq!(live.scopes.len(), 3);
-    assert_eq!(live.scopes[&scope("dead")].description, None);
-    assert_eq!(live.scopes[&scope("empty")].description, None);
+    assert_eq!(live.scopes[&scope("dead")].state.description, None);
+    assert_eq!(live.scopes[&scope("empty")].state.description, None);
     let dead = ScopeState {
         description: None,
         ..state("dead", "", &["x"])
@@ -447,7 +450,7 @@ async fn a_zombie_is_listed_and_can_be_repaired_and_deleted() {
     let live = provider.observe(&everything()).await.unwrap();
     assert_eq!(live.scopes.len(), 2);
     assert_eq!(
-        live.scopes[&scope("dead")].description.as_deref(),
+        live.scopes[&scope("dead")].state.description.as_deref(),
         Some("alive")
     );
 }
@@ -484,8 +487,8 @@ async fn publisher_scopes_are_made_changed_and_deleted_by_id() {
     let live = provider.observe(&everything()).await.unwrap();
     let made = &live.scopes[&scope("a:b")];
     assert_eq!(made.remote_id, remote_id);
-    assert_eq!(made.display_name.as_deref(), Some("Read"));
-    assert_eq!(made.roles, ["x", "y"].map(RoleName::new));
+    assert_eq!(made.state.display_name.as_deref(), Some("Read"));
+    assert_eq!(made.state.roles, ["x", "y"].map(RoleName::new));
     assert_eq!(made.consumers, Consumers::Usages(0));
     assert_eq!(live.title, "Publisher v4");
 
@@ -499,9 +502,9 @@ async fn publisher_scopes_are_made_changed_and_deleted_by_id() {
         .await
         .unwrap();
     let live = provider.observe(&everything()).await.unwrap();
-    assert_eq!(live.scopes[&scope("a:b")].description, None);
+    assert_eq!(live.scopes[&scope("a:b")].state.description, None);
     assert_eq!(
-        live.scopes[&scope("a:b")].display_name.as_deref(),
+        live.scopes[&scope("a:b")].state.display_name.as_deref(),
         Some("Read")
     );
 
@@ -525,7 +528,10 @@ async fn a_publisher_update_without_a_display_name_shows_the_name() {
         .await
         .unwrap();
     let live = provider.observe(&everything()).await.unwrap();
-    assert_eq!(live.scopes[&scope("s")].display_name.as_deref(), Some("s"));
+    assert_eq!(
+        live.scopes[&scope("s")].state.display_name.as_deref(),
+        Some("s")
+    );
     let unknown = provider
         .make(&update(
             None,

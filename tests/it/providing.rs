@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use scopeward::model::target::{
-    Adoption, Approval, Drift, Endpoint, Limits, Policy, Target, Thresholds, Tls,
+    Adoption, Approval, Drift, Endpoint, Pace, Policy, Target, Thresholds, Tls,
 };
-use scopeward::model::{RoleName, ScopeName, Source, SourceFile, TargetId};
-use scopeward::plan::change::ScopeState;
+use scopeward::model::{RoleName, ScopeName, ScopeState, Source, SourceFile, TargetId};
 use scopeward::provider::{
     Connect, Credential, Observe, Patience, Provider, ProviderError, observer, provider,
 };
@@ -152,7 +151,7 @@ pub(crate) fn target(endpoint: Endpoint) -> Target {
         suspend: false,
         approval: Approval::default(),
         approved_plan: None,
-        limits: Limits {
+        pace: Pace {
             requests_per_second: 0,
             max_in_flight: 4,
         },

@@ -43,10 +43,16 @@ fn what_moved_between_plan_and_write_is_left_alone_by_updates_of_every_system() 
             .wants_so("a", |a| a.description = Some("new".to_owned()))
             .wants_so("b", |b| b.description = Some("new".to_owned()));
         let theirs = |live: &mut Live| {
-            live.scopes.get_mut(&name("a")).unwrap().description = Some("theirs".to_owned());
+            live.scopes.get_mut(&name("a")).unwrap().state.description = Some("theirs".to_owned());
         };
         let (stage, report) = run_after(&world, theirs);
-        let text = |scope: &str| stage.live.scopes[&name(scope)].description.clone().unwrap();
+        let text = |scope: &str| {
+            stage.live.scopes[&name(scope)]
+                .state
+                .description
+                .clone()
+                .unwrap()
+        };
         assert_eq!(
             (text("a").as_str(), text("b").as_str()),
             ("theirs", "new"),
@@ -65,7 +71,7 @@ fn a_scope_that_moved_between_plan_and_write_is_not_renamed() {
         .made("c")
         .wants_so("d", was("c"));
     let theirs = |live: &mut Live| {
-        live.scopes.get_mut(&name("a")).unwrap().description = Some("theirs".to_owned());
+        live.scopes.get_mut(&name("a")).unwrap().state.description = Some("theirs".to_owned());
     };
     let (stage, report) = run_after(&world, theirs);
     let live: Vec<_> = stage.live.scopes.keys().map(ToString::to_string).collect();
@@ -235,12 +241,12 @@ fn a_grant_of_a_killed_run_never_becomes_foreign() {
     assert!(killed.is_none());
     // Another field moves, and the grant is withdrawn.
     stage.memory.edit(|live| {
-        live.scopes.get_mut(&name("a")).unwrap().description = Some("theirs".to_owned());
+        live.scopes.get_mut(&name("a")).unwrap().state.description = Some("theirs".to_owned());
     });
     stage.look();
     let world = before.wants_so("a", contributed("r"));
     stage.run_to_the_end(&world);
-    let roles = &stage.live.scopes[&name("a")].roles;
+    let roles = &stage.live.scopes[&name("a")].state.roles;
     assert_eq!(roles[..], ["r", "x"].map(RoleName::new));
 }
 

@@ -18,7 +18,7 @@ use crate::apply::{Outcome, TargetReport};
 use crate::inventory::memory::{Keeps, MemoryStore};
 use crate::model::{
     AppRef, Consumers, Counted, DeletionPolicy, ForeignScopes, Live, LiveApp, LiveAppScopes,
-    LiveScope, RemoteId, RoleName, ScopeName, SourceFile, System,
+    LiveScope, RemoteId, RoleName, ScopeName, ScopeState, SourceFile, System,
 };
 use crate::plan::change::Change;
 use crate::plan::tests::world::*;
@@ -51,7 +51,7 @@ fn facts(live: &Live) -> BTreeSet<Fact> {
     let mut facts = BTreeSet::new();
     for scope in live.scopes.values() {
         let id = id_of(scope);
-        let roles = scope.roles.iter().cloned();
+        let roles = scope.state.roles.iter().cloned();
         facts.extend(roles.map(|role| Fact::Role(id.clone(), role)));
         facts.insert(Fact::Scope(id));
     }
@@ -66,12 +66,12 @@ fn facts(live: &Live) -> BTreeSet<Fact> {
 
 fn id_of(scope: &LiveScope) -> String {
     let id = scope.remote_id.as_ref().map(RemoteId::as_str);
-    id.unwrap_or(scope.name.as_str()).to_owned()
+    id.unwrap_or(scope.state.name.as_str()).to_owned()
 }
 
 /// Whether others wrote its text.
 fn is_theirs(scope: &LiveScope) -> bool {
-    scope.description.as_deref() == Some("theirs")
+    scope.state.description.as_deref() == Some("theirs")
 }
 
 /// Who made what, and what the run at hand saw and did.
@@ -270,14 +270,16 @@ fn write_as_others(dice: &mut Dice<'_>, system: System, live: &mut Live, made: &
     let mut make = |name: &ScopeName, live: &mut Live| {
         *made += 1;
         let scope = LiveScope {
-            name: name.clone(),
+            state: ScopeState {
+                name: name.clone(),
+                display_name: None,
+                description: Some("theirs".to_owned()),
+                roles: vec![role.clone()]
+                    .into_iter()
+                    .filter(|_| can.roles)
+                    .collect(),
+            },
             remote_id: has_ids(system).then(|| RemoteId::new(format!("theirs {made}"))),
-            display_name: None,
-            description: Some("theirs".to_owned()),
-            roles: vec![role.clone()]
-                .into_iter()
-                .filter(|_| can.roles)
-                .collect(),
             inherited: false,
             consumers: if system == System::Wso2Publisher {
                 Consumers::Usages(0)
@@ -290,16 +292,16 @@ fn write_as_others(dice: &mut Dice<'_>, system: System, live: &mut Live, made: &
     match kind {
         0 if can.roles => {
             if let Some(found) = live.scopes.get_mut(&scope)
-                && !found.roles.contains(&role)
+                && !found.state.roles.contains(&role)
             {
-                found.roles.push(role.clone());
+                found.state.roles.push(role.clone());
             }
         }
         1 if can.scopes => make(&other, live),
         2 if can.scopes => make(&scope, live),
         3 if can.scopes => {
             if let Some(found) = live.scopes.get_mut(&scope) {
-                found.description = Some("theirs".to_owned());
+                found.state.description = Some("theirs".to_owned());
             }
         }
         4 if can.scopes => {

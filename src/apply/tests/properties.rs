@@ -11,8 +11,8 @@ use super::stage::{Kill, Stage};
 use crate::model::target::{Adoption, Drift, Policy, Thresholds};
 use crate::model::{
     AppRef, Consumers, Counted, DeletionPolicy, ForeignScopes, Live, LiveApp, LiveAppScopes,
-    LiveScope, ManifestRef, Origin, Owned, OwnedScope, RemoteId, RoleName, ScopeName, SourceFile,
-    System,
+    LiveScope, ManifestRef, Origin, Owned, OwnedScope, RemoteId, RoleName, ScopeName, ScopeState,
+    SourceFile, System,
 };
 use crate::plan::change::Change;
 use crate::plan::guard::ApprovedPlan;
@@ -159,11 +159,13 @@ fn live_scope(dice: &mut Dice<'_>, world: &mut World, name: &ScopeName) {
     }
     let system = world.system();
     let live = LiveScope {
-        name: name.clone(),
+        state: ScopeState {
+            name: name.clone(),
+            display_name: text(dice).filter(|_| system.capabilities().display_name),
+            description: text(dice),
+            roles: roles(dice, system),
+        },
         remote_id: has_ids(system).then(|| id(name.as_str())),
-        display_name: text(dice).filter(|_| system.capabilities().display_name),
-        description: text(dice),
-        roles: roles(dice, system),
         inherited: system == System::OneLogin && dice.rarely(12),
         consumers: match system {
             System::OneLogin => Consumers::Apps(BTreeSet::new()),
@@ -207,7 +209,7 @@ fn owned_scope(dice: &mut Dice<'_>, world: &mut World, name: &ScopeName, names: 
         source: source_file(dice),
         deletion_policy: deletion(dice),
         protected: dice.rarely(8),
-        applied: crate::model::Applied {
+        applied: crate::model::LastApplied {
             display_name: None,
             description: text(dice),
             roles: dice.often().then(|| {
@@ -490,10 +492,10 @@ proptest! {
         let scopes: BTreeMap<_, _> = stage.live.scopes.values().map(|s| (key_of(s), s)).collect();
         for before in world.live.scopes.values() {
             let Some(after) = scopes.get(&key_of(before)) else {
-                prop_assert!(false, "{} is gone", before.name);
+                prop_assert!(false, "{} is gone", before.state.name);
                 continue;
             };
-            prop_assert!(before.roles.iter().all(|role| after.roles.contains(role)));
+            prop_assert!(before.state.roles.iter().all(|role| after.state.roles.contains(role)));
         }
         for (app, before) in lists(&world.live) {
             let after = lists(&stage.live)[&app];
@@ -526,14 +528,14 @@ proptest! {
         let gone = world.live.scopes.values().filter(|s| !after.contains(&key_of(s))).count();
         let ours = world.live.scopes.values().filter(|s| owner(&world.owned, s).is_some()).count();
         prop_assert!(is_within(&world, gone, ours), "{gone} of {ours} scopes");
-        let roles = |live: &Live| -> usize { live.scopes.values().map(|s| s.roles.len()).sum() };
+        let roles = |live: &Live| -> usize { live.scopes.values().map(|s| s.state.roles.len()).sum() };
         let removed = |counted| -> u64 {
             let all = stage.removals.0.iter().map(|past| &past.removal);
             all.filter(|removal| removal.counted == counted).map(|removal| removal.count).sum()
         };
         prop_assert_eq!(removed(Counted::Scopes), gone as u64);
         prop_assert!(roles(&world.live) <= roles(&stage.live) + usize::try_from(removed(Counted::Roles)).unwrap()
-            + world.live.scopes.values().filter(|s| !after.contains(&key_of(s))).map(|s| s.roles.len()).sum::<usize>());
+            + world.live.scopes.values().filter(|s| !after.contains(&key_of(s))).map(|s| s.state.roles.len()).sum::<usize>());
     }
 
     #[test]
@@ -589,7 +591,7 @@ fn owner<'o>(owned: &'o Owned, live: &LiveScope) -> Option<&'o OwnedScope> {
     owned.scopes.iter().find_map(|(name, entry)| {
         let is = match (&entry.remote_id, &live.remote_id) {
             (Some(id), Some(other)) => id == other,
-            _ => *name == live.name,
+            _ => *name == live.state.name,
         };
         is.then_some(entry)
     })
@@ -605,7 +607,7 @@ fn without_consumers(scope: &LiveScope) -> LiveScope {
 fn key_of(scope: &LiveScope) -> (Option<RemoteId>, Option<ScopeName>) {
     match &scope.remote_id {
         Some(id) => (Some(id.clone()), None),
-        None => (None, Some(scope.name.clone())),
+        None => (None, Some(scope.state.name.clone())),
     }
 }
 
@@ -681,11 +683,11 @@ fn check(world: &World, planned: &PlannedChange) -> Result<(), TestCaseError> {
             prop_assert!(allowed_by_word(
                 entry.is_some_and(|e| e.origin.may_remove())
             ));
-            prop_assert!(writable(&live.name));
+            prop_assert!(writable(&live.state.name));
             // It goes to a declared name, or on its way there under a temporary one.
             let swap = after.name.as_str().contains(".swap");
             prop_assert!(desired.contains_key(&after.name) || swap);
-            prop_assert!(before.name == live.name || before.name.as_str().contains(".swap"));
+            prop_assert!(before.name == live.state.name || before.name.as_str().contains(".swap"));
         }
         Change::DeleteScope { before, .. } => {
             let entry = owner(&world.owned, &world.live.scopes[&before.name]);

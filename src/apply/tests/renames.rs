@@ -44,7 +44,7 @@ fn places(stage: &Stage) -> Vec<String> {
             format!(
                 "{} is at {}",
                 id.as_str().trim_start_matches("id of "),
-                scope.name
+                scope.state.name
             )
         })
         .collect()
@@ -86,7 +86,7 @@ fn a_rename_changes_the_other_values_along() {
     let mut stage = Stage::of(&world);
     stage.run_to_the_end(&world);
     let b = &stage.live.scopes[&name("b")];
-    assert_eq!(b.description.as_deref(), Some("new"));
+    assert_eq!(b.state.description.as_deref(), Some("new"));
     assert_eq!(b.remote_id, Some(id("a")));
 }
 

@@ -164,15 +164,15 @@ impl<'a> Resolver<'a> {
             let id = self.targets[target].target.id.clone();
             let is_here = |wish: &&ScopeWish<'_>| wish.permitted.contains(&target);
             let mut here: Vec<&ScopeWish<'_>> = wishes.iter().filter(is_here).collect();
-            let mut claims: BTreeMap<&str, Vec<(&ScopeWish<'_>, usize)>> = BTreeMap::new();
+            let mut successors: BTreeMap<&str, Vec<(&ScopeWish<'_>, usize)>> = BTreeMap::new();
             for wish in &here {
                 for (at, previous) in wish.spec.previous_names.iter().enumerate() {
-                    let claims = claims.entry(previous).or_default();
-                    if claims
+                    let successors = successors.entry(previous).or_default();
+                    if successors
                         .last()
                         .is_none_or(|(last, _)| last.document != wish.document)
                     {
-                        claims.push((wish, at));
+                        successors.push((wish, at));
                     }
                 }
             }
@@ -202,8 +202,8 @@ impl<'a> Resolver<'a> {
                 let message = format!("the names {names} on \"{id}\" differ only in case");
                 self.report_all(&documents, codes::NAMES_DIFFER_IN_CASE, &message);
             }
-            for (previous, claims) in &claims {
-                for &(wish, at) in claims {
+            for (previous, successors) in &successors {
+                for &(wish, at) in successors {
                     let document = wish.document;
                     let pointer = format!("/spec/previousNames/{at}");
                     if wish.name.as_str() == *previous {
@@ -211,14 +211,14 @@ impl<'a> Resolver<'a> {
                             "{previous:?} is the scope's name, and cannot be a previous one too"
                         );
                         self.error(document, &pointer, codes::PREVIOUS_NAME_TAKEN, message);
-                    } else if claims.len() > 1 {
-                        let others = claims.iter().filter(|(o, _)| o.document != document);
+                    } else if successors.len() > 1 {
+                        let others = successors.iter().filter(|(o, _)| o.document != document);
                         let others = listed(others, |(other, _)| self.at(other.document));
                         let error = Diagnostic::error(
                             codes::PREVIOUS_NAME_TAKEN,
                             format!(
                                 "{} Scopes on \"{id}\" were named {previous:?} before",
-                                claims.len()
+                                successors.len()
                             ),
                         );
                         self.report(document, &pointer, error.fact("also", others));

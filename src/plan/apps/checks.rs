@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::{Planner, texts};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::{AppOwner, AppRef, DesiredApp, LiveAppScopes, ScopeName};
+use crate::plan::prose::list;
 use crate::plan::rule::{Named, Refusal, Rule, WayThrough};
 use crate::plan::sets::Resolved;
-use crate::plan::words::list;
 use crate::plan::{ObjectKind, ObjectRef};
 
 impl<'a> Planner<'_, 'a> {

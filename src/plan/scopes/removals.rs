@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::claims::Claim;
-use super::values::state;
+use super::wishes::RenameWish;
 use super::{Planner, Scopes};
 use crate::model::{
     AppRef, Consumers, Counted, DeletionPolicy, Intent, LiveApp, LiveScope, OwnedScope, Record,
     Removal, ScopeName,
 };
 use crate::plan::change::Change;
+use crate::plan::prose::list;
 use crate::plan::rule::{Refusal, Rule, WayThrough};
-use crate::plan::words::list;
 use crate::plan::{Context, ObjectRef, PlannedChange, Reason, SkipReason, TOMBSTONE, TargetPlan};
 
 impl Planner<'_, '_> {
@@ -19,10 +18,10 @@ impl Planner<'_, '_> {
     pub(super) fn rest(mut self) -> Scopes {
         let desired = &self.context.desired.scopes;
         let sources: BTreeSet<ScopeName> = self
-            .claims
-            .held
+            .renames
+            .granted
             .values()
-            .map(|claim| claim.from.clone())
+            .map(|wish| wish.from.clone())
             .collect();
         let mut leaving = BTreeMap::new();
         for (name, live) in &self.context.live.scopes {
@@ -70,7 +69,7 @@ impl Planner<'_, '_> {
         }
         self.tombstones();
         let (mut renamed, mut entries) = (BTreeMap::new(), BTreeMap::new());
-        for (to, Claim { from, .. }) in &self.claims.held {
+        for (to, RenameWish { from, .. }) in &self.renames.granted {
             let owner = self.ownership.of_live.get(from);
             entries.insert(owner.map_or(from, |(name, _)| *name).clone(), to.clone());
             renamed.insert(from.clone(), to.clone());
@@ -92,7 +91,7 @@ impl Planner<'_, '_> {
     ) -> Option<SkipReason> {
         let desired = &self.context.desired.scopes;
         let is_wanted = |name: &ScopeName| desired.contains_key(name);
-        if self.context.live.duplicates.contains(&live.name) {
+        if self.context.live.duplicates.contains(&live.state.name) {
             Some(SkipReason::Duplicate)
         } else if live.inherited {
             Some(SkipReason::Inherited)
@@ -222,7 +221,7 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
         plan.changes.push(PlannedChange {
             change: Change::DeleteScope {
                 id: live.remote_id.clone(),
-                before: state(live),
+                before: live.state.clone(),
             },
             object,
             manifest: None,

@@ -1,29 +1,30 @@
-//! Carries out the claims that hold: renames in place, in chains and swaps.
+//! Carries out the wishes that are granted: renames in place, in chains and swaps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Planner;
-use super::claims::{self, Claim, Obstacle, Ownership};
-use super::values::{entry_of, state};
+use super::values::entry_of;
+use super::wishes::{self, Obstacle, Ownership, RenameWish};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Drift, Policy};
 use crate::model::{
     Consumers, DesiredScope, Intent, LiveScope, Origin, OwnedScope, Record, Rename, ScopeName,
+    ScopeState,
 };
-use crate::plan::change::{Change, ScopeState};
+use crate::plan::change::Change;
+use crate::plan::prose::count;
 use crate::plan::rule::{Refusal, Rule, WayThrough};
-use crate::plan::words::count;
 use crate::plan::{Context, ObjectRef, PlannedChange, Reason, SkipReason};
 
 impl Planner<'_, '_> {
     /// Gives every cycle of renames a start: one object goes under a temporary name. It goes only if the others may go as
     /// well, so that none is left under that name for want of somebody's word.
     pub(super) fn cycles(&mut self) {
-        let cycles = claims::cycles(&self.claims.held);
+        let cycles = wishes::cycles(&self.renames.granted);
         if cycles.is_empty() {
             return;
         }
-        let mut known = claims::known_names(self.context);
+        let mut known = wishes::known_names(self.context);
         for cycle in cycles {
             let (Some(first), Some(last)) = (cycle.first(), cycle.last()) else {
                 continue;
@@ -33,12 +34,12 @@ impl Planner<'_, '_> {
             let Some(id) = live.remote_id.clone() else {
                 continue;
             };
-            let temporary = claims::temporary_name(first, &known);
+            let temporary = wishes::temporary_name(first, &known);
             known.insert(temporary.clone());
             let refusals = cycle
                 .iter()
                 .flat_map(|to| {
-                    let live = &live_scopes[&self.claims.held[to].from];
+                    let live = &live_scopes[&self.renames.granted[to].from];
                     let may = self.may_rename(live);
                     self.takeover_unless(may, &desired[to], live, "rename it")
                 })
@@ -57,7 +58,7 @@ impl Planner<'_, '_> {
             };
             entry.tighten(&super::tightening(goal));
             let replaces = owner.map_or(first, |(old, _)| old).clone();
-            let before = state(live);
+            let before = live.state.clone();
             let after = ScopeState {
                 name: temporary.clone(),
                 ..before.clone()
@@ -89,13 +90,13 @@ impl Planner<'_, '_> {
 
     /// Whether a live scope is ours to rename.
     pub(super) fn may_rename(&self, live: &LiveScope) -> bool {
-        let owner = self.ownership.of_live.get(&live.name);
+        let owner = self.ownership.of_live.get(&live.state.name);
         owner.is_some_and(|(_, entry)| entry.origin.may_remove())
     }
 
     /// A declared scope whose object is live under another name and may not be renamed: both places are left alone.
-    pub(super) fn stopped(&mut self, scope: &DesiredScope, claim: &Claim, obstacle: Obstacle) {
-        let (name, from) = (&scope.name, &claim.from);
+    pub(super) fn stopped(&mut self, scope: &DesiredScope, wish: &RenameWish, obstacle: Obstacle) {
+        let (name, from) = (&scope.name, &wish.from);
         self.keep.insert(from.clone());
         let reason = match obstacle {
             Obstacle::Skip(reason) => reason,
@@ -125,7 +126,7 @@ impl Planner<'_, '_> {
                     format!("{from} cannot be renamed to {name}: a scope of that name is live and not ours"),
                     WayThrough::ClearName {
                         name: name.to_string(),
-                        is_declared: claim.reason == Reason::RenamedFrom,
+                        is_declared: wish.reason == Reason::RenamedFrom,
                     },
                 ));
                 return;
@@ -148,7 +149,7 @@ impl Planner<'_, '_> {
         let (parked, after_parking) = self.parked.get(from).cloned().unzip();
         let before = ScopeState {
             name: parked.clone().unwrap_or_else(|| from.clone()),
-            ..state(live)
+            ..live.state.clone()
         };
         let may = self.may_rename(live);
         let refusals = self.takeover_unless(may, scope, live, "rename it");
@@ -233,11 +234,11 @@ pub(super) fn obstacle(
     let target = &context.desired.target;
     let skip = if target.system().capabilities().rename == Rename::No {
         return Some(Obstacle::NoRename);
-    } else if holder(context, ownership, scope, &live.name).is_some() {
+    } else if holder(context, ownership, scope, &live.state.name).is_some() {
         return Some(Obstacle::Conflict);
     } else if live.inherited {
         SkipReason::Inherited
-    } else if context.live.duplicates.contains(&live.name) {
+    } else if context.live.duplicates.contains(&live.state.name) {
         SkipReason::Duplicate
     } else if context.held(scope.hold_until) {
         SkipReason::Held

@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Planner;
 use crate::model::target::{Adoption, Drift};
 use crate::model::{
-    Applied, Counted, DeletionPolicy, DesiredScope, LiveScope, ManifestRef, Origin, OwnedScope,
-    RemoteId, Removal, RoleName, ScopeName,
+    Counted, DeletionPolicy, DesiredScope, LastApplied, LiveScope, ManifestRef, Origin, OwnedScope,
+    RemoteId, Removal, RoleName, ScopeName, ScopeState,
 };
 use crate::plan::adopt::roles_as_applied;
-use crate::plan::change::ScopeState;
+use crate::plan::prose::list;
 use crate::plan::rule::{Named, Refusal, Rule, WayThrough};
 use crate::plan::sets::{Resolved, ThreeWay};
-use crate::plan::words::list;
 use crate::plan::{ObjectKind, ObjectRef, SkipReason};
 
 impl Planner<'_, '_> {
@@ -21,7 +20,7 @@ impl Planner<'_, '_> {
     /// never taken again.
     pub(super) fn honoured(&self, scope: &DesiredScope, entry: &OwnedScope) -> BTreeSet<ScopeName> {
         let mut honoured = entry.renamed_from.clone();
-        if !self.claims.outbid.contains(&scope.name) {
+        if !self.renames.outbid.contains(&scope.name) {
             honoured.extend(scope.previous_names.iter().cloned());
         }
         honoured
@@ -38,9 +37,9 @@ impl Planner<'_, '_> {
             source: scope.source.manifest(),
             deletion_policy: DeletionPolicy::default(),
             protected: false,
-            applied: Applied {
+            applied: LastApplied {
                 roles,
-                ..Applied::default()
+                ..LastApplied::default()
             },
             hold_until: None,
             renamed_from: BTreeSet::new(),
@@ -56,7 +55,7 @@ impl Planner<'_, '_> {
         live: &LiveScope,
         entry: &OwnedScope,
     ) -> Resolved<RoleName> {
-        let live_roles: BTreeSet<RoleName> = live.roles.iter().cloned().collect();
+        let live_roles: BTreeSet<RoleName> = live.state.roles.iter().cloned().collect();
         let desired: BTreeSet<RoleName> = scope.roles.entries.keys().cloned().collect();
         let incomplete = (!scope.roles.may_shrink).then_some(SkipReason::IncompleteManifests);
         let last = last_roles(scope, entry);
@@ -114,19 +113,20 @@ impl Planner<'_, '_> {
             "description",
             &wanted,
             &entry.applied.description,
-            &live.description,
+            &live.state.description,
         );
         let display_name = if self.capabilities.display_name {
             text(
                 "displayName",
                 &scope.display_name,
                 &entry.applied.display_name,
-                &live.display_name,
+                &live.state.display_name,
             )
         } else {
-            live.display_name.clone()
+            live.state.display_name.clone()
         };
         let mut ordered: Vec<RoleName> = live
+            .state
             .roles
             .iter()
             .filter(|role| roles.after.contains(*role))
@@ -134,9 +134,9 @@ impl Planner<'_, '_> {
             .collect();
         let kept: BTreeSet<RoleName> = ordered.iter().cloned().collect();
         ordered.extend(roles.after.difference(&kept).cloned());
-        let writes = description != live.description
-            || display_name != live.display_name
-            || ordered != live.roles;
+        let writes = description != live.state.description
+            || display_name != live.state.display_name
+            || ordered != live.state.roles;
         // WSO2 breaks on a blank description: whoever writes the object has to give it one.
         if writes && description.as_deref().unwrap_or_default().trim().is_empty() {
             description = Some(stand_in(scope));
@@ -206,7 +206,7 @@ impl Planner<'_, '_> {
             let refusal = Refusal::of(Rule::FirstContact, &object, message, way);
             refusals.push(refusal.counted(0, texts.len() as u64));
         }
-        if after.roles.is_empty() && !live.roles.is_empty() {
+        if after.roles.is_empty() && !live.state.roles.is_empty() {
             let rule = if self.capabilities.empty_roles_open_to_all {
                 Rule::OpensToAll
             } else {
@@ -246,7 +246,7 @@ fn last_roles(scope: &DesiredScope, entry: &OwnedScope) -> Option<Roles> {
 /// Whether a live scope without an id is another one than the entry's, made anew under its name after that one vanished.
 pub(super) fn is_another(live: &LiveScope, entry: &OwnedScope) -> bool {
     let is_back = entry.vanished_at.is_some() && live.remote_id.is_none();
-    let Applied {
+    let LastApplied {
         display_name,
         description,
         roles,
@@ -254,13 +254,13 @@ pub(super) fn is_another(live: &LiveScope, entry: &OwnedScope) -> bool {
     let other = |applied: &Option<String>, live: &Option<String>| {
         applied.is_some() && applied.as_deref() != Some(live.as_deref().unwrap_or_default())
     };
-    let live_roles: BTreeSet<&RoleName> = live.roles.iter().collect();
+    let live_roles: BTreeSet<&RoleName> = live.state.roles.iter().collect();
     let other_roles = roles
         .as_ref()
         .is_some_and(|roles| !roles.keys().eq(live_roles.iter().copied()));
     is_back
-        && (other(description, &live.description)
-            || other(display_name, &live.display_name)
+        && (other(description, &live.state.description)
+            || other(display_name, &live.state.display_name)
             || other_roles)
 }
 
@@ -290,7 +290,7 @@ pub(super) fn entry_of(
         source: scope.source.manifest(),
         deletion_policy: scope.deletion_policy,
         protected: scope.protected,
-        applied: Applied {
+        applied: LastApplied {
             display_name: scope.display_name.clone(),
             description: scope.description.clone(),
             roles,
@@ -300,15 +300,5 @@ pub(super) fn entry_of(
         parked_for: None,
         vanished_at: None,
         wanted_by: None,
-    }
-}
-
-/// The state of a live scope.
-pub(in crate::plan) fn state(live: &LiveScope) -> ScopeState {
-    ScopeState {
-        name: live.name.clone(),
-        display_name: live.display_name.clone(),
-        description: live.description.clone(),
-        roles: live.roles.clone(),
     }
 }

@@ -2,10 +2,10 @@
 
 use super::world::*;
 use crate::model::{Covered, Origin, Record, Source, SourceFile};
-use crate::plan::adopt::{Adoption, Chosen, adopt};
+use crate::plan::adopt::{AdoptOutcome, Chosen, adopt};
 
 /// What becomes of the only declared object, chosen so.
-fn adopted(world: &World, chosen: Chosen) -> Adoption {
+fn adopted(world: &World, chosen: Chosen) -> AdoptOutcome {
     let chosen = |_: &Source| Some(chosen);
     let mut choices = adopt(
         &world.desired,
@@ -15,7 +15,7 @@ fn adopted(world: &World, chosen: Chosen) -> Adoption {
         &chosen,
     );
     assert_eq!(choices.len(), 1);
-    choices.remove(0).adoption
+    choices.remove(0).outcome
 }
 
 fn held_elsewhere() -> World {
@@ -33,8 +33,8 @@ fn held_elsewhere() -> World {
 fn what_another_manifest_holds_is_taken_only_where_it_is_named() {
     let world = held_elsewhere();
     let left = adopted(&world, Chosen::All);
-    assert!(matches!(left, Adoption::Left(why) if why.contains(THERE)));
-    let Adoption::Taken { from, .. } = adopted(&world, Chosen::Named) else {
+    assert!(matches!(left, AdoptOutcome::Left(why) if why.contains(THERE)));
+    let AdoptOutcome::Taken { from, .. } = adopted(&world, Chosen::Named) else {
         panic!("it is named");
     };
     assert_eq!(from.map(|from| from.file), Some(SourceFile::new(THERE)));
@@ -52,7 +52,7 @@ fn adopting_never_lowers_protection_or_a_hold() {
                 entry.hold_until = Some(in_hours(5));
             }),
     ] {
-        let Adoption::Taken { record, .. } = adopted(&world, Chosen::Named) else {
+        let AdoptOutcome::Taken { record, .. } = adopted(&world, Chosen::Named) else {
             panic!("it is live");
         };
         let Record::Scope { entry, .. } = *record else {
@@ -67,11 +67,11 @@ fn adopting_never_lowers_protection_or_a_hold() {
 #[test]
 fn what_was_adopted_is_not_adopted_again() {
     let mut world = World::onelogin().wants("a").has("a");
-    let Adoption::Taken { record, from: None } = adopted(&world, Chosen::All) else {
+    let AdoptOutcome::Taken { record, from: None } = adopted(&world, Chosen::All) else {
         panic!("nobody holds it");
     };
     world.owned.record(*record);
-    assert_eq!(adopted(&world, Chosen::All), Adoption::Unchanged);
+    assert_eq!(adopted(&world, Chosen::All), AdoptOutcome::Unchanged);
 }
 
 #[test]
@@ -81,5 +81,5 @@ fn what_a_manifest_held_that_is_gone_is_adopted_with_all_others() {
         options.coverage = [gone].into_iter().collect();
     });
     let taken = adopted(&world, Chosen::All);
-    assert!(matches!(taken, Adoption::Taken { from: None, .. }));
+    assert!(matches!(taken, AdoptOutcome::Taken { from: None, .. }));
 }

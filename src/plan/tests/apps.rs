@@ -319,7 +319,7 @@ fn a_list_follows_its_scopes_through_a_rename() {
     world.live.scopes.clear();
     let world = world.has_so("b", |b| {
         b.remote_id = Some(id("a"));
-        b.description = Some("b".to_owned());
+        b.state.description = Some("b".to_owned());
         b.consumers = crate::model::Consumers::Apps([client(7)].into());
     });
     assert_eq!(world.says(), nothing);

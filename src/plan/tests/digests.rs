@@ -69,9 +69,11 @@ fn every_covered_fact_changes_the_digest() {
             .wants_so("new", |s| s.description = Some("other".to_owned())),
         world().unwants("changed"),
         world().wants_so("changed", |s| s.description = Some("another".to_owned())),
-        world().has_so("changed", |s| s.description = Some("drifted".to_owned())),
-        world().has_so("old", |s| s.description = Some("drifted".to_owned())),
-        world().has_so("gone", |s| s.description = Some("drifted".to_owned())),
+        world().has_so("changed", |s| {
+            s.state.description = Some("drifted".to_owned())
+        }),
+        world().has_so("old", |s| s.state.description = Some("drifted".to_owned())),
+        world().has_so("gone", |s| s.state.description = Some("drifted".to_owned())),
         world().has_app(&client(1), "gone kept old"),
         world().has_app(&client(9), "gone"),
         world().has_app_so(&client(1), "gone kept", |app| app.inherited = names("i")),
@@ -201,10 +203,10 @@ fn a_precondition_covers_the_state_before_and_the_facts() {
     };
     // What is wanted is no precondition.
     assert_eq!(precondition(update("x")), precondition(update("y")));
-    let moved = update("x").has_so("a", |s| s.description = Some("moved".to_owned()));
+    let moved = update("x").has_so("a", |s| s.state.description = Some("moved".to_owned()));
     assert_ne!(precondition(update("x")), precondition(moved));
     let delete = || World::wso2().made("a");
-    let bound = delete().has_so("a", |s| s.roles = vec![RoleName::new("r")]);
+    let bound = delete().has_so("a", |s| s.state.roles = vec![RoleName::new("r")]);
     assert_ne!(precondition(delete()), precondition(bound));
 }
 

@@ -17,7 +17,7 @@ const WITH_SCOPES: [System; 3] = [
 ];
 
 fn differs(live: &mut crate::model::LiveScope) {
-    live.description = Some("something else".to_owned());
+    live.state.description = Some("something else".to_owned());
 }
 
 #[test]
@@ -400,7 +400,7 @@ fn a_creation_whose_record_was_lost_is_ours_if_something_of_it_shows() {
 
     // Somebody changed it since: its role shows.
     let mut grown = World::wso2().has_so("a", |a| {
-        a.description = Some("theirs".to_owned());
+        a.state.description = Some("theirs".to_owned());
         bound_to("r s")(a);
     });
     grown.owned.intents.push(creation("r"));
@@ -410,7 +410,7 @@ fn a_creation_whose_record_was_lost_is_ours_if_something_of_it_shows() {
     for mut world in [
         World::wso2(),
         World::wso2().has_so("a", |a| {
-            a.description = Some("theirs".to_owned());
+            a.state.description = Some("theirs".to_owned());
             bound_to("s")(a);
         }),
     ] {
@@ -454,7 +454,7 @@ fn an_update_whose_record_was_lost_counts_as_applied() {
     assert_eq!(after.roles, [RoleName::new("r"), RoleName::new("x")]);
     // The description moved since: the role that was to be added shows, and is ours.
     let moved = before.clone().has_so("a", |a| {
-        a.description = Some("theirs".to_owned());
+        a.state.description = Some("theirs".to_owned());
         bound_to("r s x")(a);
     });
     let mut world = World {
@@ -603,7 +603,7 @@ fn a_description_is_never_blank_where_the_object_is_written() {
             a.description = None;
             contributed("r")(a);
         })
-        .has_so("a", |a| a.description = None)
+        .has_so("a", |a| a.state.description = None)
         .owns("a", Created);
     let crate::plan::change::Change::UpdateScope { after, .. } = &blank.plan().changes[0].change
     else {
@@ -614,7 +614,7 @@ fn a_description_is_never_blank_where_the_object_is_written() {
     let nothing: [&str; 0] = [];
     let quiet = World::wso2()
         .wants_so("a", |a| a.description = None)
-        .has_so("a", |a| a.description = None)
+        .has_so("a", |a| a.state.description = None)
         .owns_so("a", Created, |e| e.applied.description = None);
     assert_eq!(quiet.says(), nothing);
 }
@@ -682,7 +682,7 @@ fn what_protects_reaches_what_an_open_intent_will_record() {
     stopped(&mut world);
     // The write turns out to have been made, and the manifest is gone.
     let done = world
-        .has_so("a", |live| live.description = Some("new".to_owned()))
+        .has_so("a", |live| live.state.description = Some("new".to_owned()))
         .unwants("a");
     assert_eq!(done.says()[0], "protected: a");
 }
@@ -690,7 +690,7 @@ fn what_protects_reaches_what_an_open_intent_will_record() {
 #[test]
 fn what_is_made_anew_under_a_name_is_ours_only_if_it_holds_what_we_applied() {
     let vanished = |entry: &mut crate::model::OwnedScope| entry.vanished_at = Some(in_hours(-1));
-    let other = |live: &mut LiveScope| live.description = Some("theirs".to_owned());
+    let other = |live: &mut LiveScope| live.state.description = Some("theirs".to_owned());
     let world = || World::wso2().owns_so("a", Created, vanished);
     // It was the list that lagged.
     assert_eq!(world().has("a").says(), ["delete a", "= created a"]);

@@ -77,7 +77,7 @@ fn a_policy_allows_the_writes_of_its_name() {
         World::wso2()
             .wants("new")
             .wants("other")
-            .has_so("other", |live| live.description = None)
+            .has_so("other", |live| live.state.description = None)
             .owns("other", Created)
     };
     assert_eq!(

@@ -236,7 +236,9 @@ fn a_description_and_a_display_name_that_are_taken_out_are_let_go() {
     let publisher = System::Wso2Publisher;
     let world = World::of(publisher)
         .wants_so("a", |scope| scope.description = None)
-        .has_so("a", |live| live.display_name = Some("Shown".to_owned()))
+        .has_so("a", |live| {
+            live.state.display_name = Some("Shown".to_owned())
+        })
         .owns_so("a", Created, |entry| {
             entry.applied.display_name = Some("Shown".to_owned());
         });
@@ -274,7 +276,7 @@ fn a_run_that_sees_a_part_forgets_no_contributor() {
     let world = world
         .has_so("a", |live| {
             bound_to("r")(live);
-            live.description = Some("new".to_owned());
+            live.state.description = Some("new".to_owned());
         })
         .wants_so("a", |scope| scope.description = Some("new".to_owned()));
     assert_eq!(world.says(), ["other_source: a (r)"]);

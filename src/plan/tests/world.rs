@@ -7,17 +7,17 @@ use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use crate::model::target::{
-    Adoption, Approval, AuthorizationServer, Drift, Edition, Endpoint, Limits, Policy, Target,
+    Adoption, Approval, AuthorizationServer, Drift, Edition, Endpoint, Pace, Policy, Target,
     Thresholds, Tls, Wso2Api,
 };
 use crate::model::{
-    AppOwner, AppRef, Applied, ConsumerKey, Consumers, Coverage, Covered, DeletionPolicy,
-    DesiredApp, DesiredRoles, DesiredScope, DesiredTarget, ForeignScopes, Live, LiveApp,
+    AppOwner, AppRef, ConsumerKey, Consumers, Coverage, Covered, DeletionPolicy, DesiredApp,
+    DesiredRoles, DesiredScope, DesiredTarget, ForeignScopes, LastApplied, Live, LiveApp,
     LiveAppScopes, LiveScope, ManifestRef, Origin, Owned, OwnedApp, OwnedScope, Record, RemoteId,
-    Removals, RoleName, ScopeName, Source, SourceFile, System, TargetId,
+    Removals, RoleName, ScopeName, ScopeState, Source, SourceFile, System, TargetId,
 };
 use crate::plan::change::Change;
-use crate::plan::guard::{ApprovedPlan, Limits as GuardLimits};
+use crate::plan::guard::{ApprovedPlan, Limits};
 use crate::plan::{Mode, NewInventory, Plan, PlanOptions, TargetPlan, plan_target};
 
 /// The file that everything comes from, unless a test says otherwise.
@@ -145,7 +145,7 @@ impl World {
             suspend: false,
             approval: Approval::Auto,
             approved_plan: None,
-            limits: Limits::default(),
+            pace: Pace::default(),
             safety: Thresholds::default(),
             tls: Tls::default(),
             adoption: Adoption::Equal,
@@ -259,11 +259,13 @@ impl World {
 
     pub(crate) fn has_so(mut self, scope: &str, edit: impl FnOnce(&mut LiveScope)) -> Self {
         let mut live = LiveScope {
-            name: name(scope),
+            state: ScopeState {
+                name: name(scope),
+                display_name: None,
+                description: Some(scope.to_owned()),
+                roles: Vec::new(),
+            },
             remote_id: has_ids(self.system()).then(|| id(scope)),
-            display_name: None,
-            description: Some(scope.to_owned()),
-            roles: Vec::new(),
             inherited: false,
             consumers: match self.system() {
                 System::OneLogin => Consumers::Apps(BTreeSet::new()),
@@ -272,7 +274,7 @@ impl World {
             },
         };
         edit(&mut live);
-        self.live.scopes.insert(live.name.clone(), live);
+        self.live.scopes.insert(live.state.name.clone(), live);
         self
     }
 
@@ -293,7 +295,7 @@ impl World {
             source: source("Scope", scope).manifest(),
             deletion_policy: DeletionPolicy::Delete,
             protected: false,
-            applied: Applied {
+            applied: LastApplied {
                 display_name: None,
                 description: Some(scope.to_owned()),
                 roles: None,
@@ -426,7 +428,7 @@ pub(crate) fn count_consumers(live: &mut Live) {
     }
     for scope in live.scopes.values_mut() {
         if let Consumers::Apps(apps) = &mut scope.consumers {
-            *apps = holders.remove(&scope.name).unwrap_or_default();
+            *apps = holders.remove(&scope.state.name).unwrap_or_default();
         }
     }
 }
@@ -458,7 +460,7 @@ fn bound_in(file: &str) -> ManifestRef {
 
 /// Gives a live scope's roles.
 pub(crate) fn bound_to(text: &'static str) -> impl FnOnce(&mut LiveScope) {
-    move |scope| scope.roles = roles(text)
+    move |scope| scope.state.roles = roles(text)
 }
 
 /// Gives the roles that were last applied; those in capitals come from a file outside the run's paths.
@@ -609,7 +611,7 @@ pub(crate) fn judge(
     window: Removals,
     approve: bool,
 ) -> ApprovedPlan {
-    let limits = GuardLimits {
+    let limits = Limits {
         thresholds: world.desired.target.safety,
         window,
     };

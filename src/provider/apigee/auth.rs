@@ -336,7 +336,7 @@ mod tests {
     use google_cloud_auth::errors::CredentialsError;
 
     use super::*;
-    use crate::provider::http::Access;
+    use crate::provider::http::Purpose;
     use crate::provider::http::tests::{http, token_calls};
 
     #[test]
@@ -396,7 +396,7 @@ mod tests {
             identity: Identity::ServiceAccount(key),
             credentials: Mutex::new(Some(Keeper.into())),
         };
-        let http = http("http://127.0.0.1:1", Access::Read);
+        let http = http("http://127.0.0.1:1", Purpose::Read);
         let mint = async |after_refusal: bool| {
             let token = google.mint(&token_calls(&http, after_refusal)).await;
             token.expect("a token").secret

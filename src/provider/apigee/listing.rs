@@ -25,7 +25,7 @@ use crate::model::{AppOwner, AppRef, ConsumerKey, LiveApp};
 pub(super) type Wanted<'a> = BTreeMap<ApigeeApp, Vec<&'a AppRef>>;
 
 /// What was read, under the references that were asked for.
-pub(super) type Found = BTreeMap<AppRef, LiveApp>;
+pub(super) type FoundApps = BTreeMap<AppRef, LiveApp>;
 
 /// A listing that is read page by page.
 #[derive(Debug)]
@@ -126,7 +126,7 @@ impl Apigee {
     pub(super) async fn find_listed<'a>(
         &self,
         wanted: &'a Wanted<'_>,
-        found: &mut Found,
+        found: &mut FoundApps,
     ) -> Result<BTreeSet<&'a ApigeeApp>, ProviderError> {
         let mut search = Search::new(wanted);
         let mut apps = Walk::new("apps", "list the apps");
@@ -254,7 +254,7 @@ impl<'a> Search<'a> {
     }
 
     /// Takes the wanted ones among listed apps, and among those that were not clear before.
-    fn take(&mut self, listed: Vec<WireApp>, found: &mut Found) {
+    fn take(&mut self, listed: Vec<WireApp>, found: &mut FoundApps) {
         if !listed.is_empty() {
             let untold = listed.iter().any(|app| app.untold_developer().is_some());
             self.untold = Some(untold || self.untold == Some(true));
@@ -278,7 +278,7 @@ impl<'a> Search<'a> {
     }
 
     /// Takes a listed app as seen, if every key that is wanted of it is in the listing; else it is asked for.
-    fn see(&mut self, listed: &WireApp, owner: AppOwner, found: &mut Found) {
+    fn see(&mut self, listed: &WireApp, owner: AppOwner, found: &mut FoundApps) {
         let name = listed.name().to_owned();
         let Some((app, references)) = self.wanted.get_key_value(&ApigeeApp { owner, name }) else {
             return;

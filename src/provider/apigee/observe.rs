@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::api;
 use super::convert::{ApigeeApp, Beside, Choice, WireApp, WireKey, WireProduct};
-use super::listing::{Found, Walk, Wanted, key_of};
+use super::listing::{FoundApps, Walk, Wanted, key_of};
 use super::{Apigee, ProviderError};
 use crate::model::{AppRef, ConsumerKey, LiveApp, LiveAppScopes, ScopeName};
 use crate::provider::http::{Answer, Dated};
@@ -17,9 +17,12 @@ impl Apigee {
     /// Reads apps: few by asking for them, more from the organization's lists as far as that costs less, the rest by
     /// asking. A listing leaves out what is revoked and what the caller may not see: what it lacks is asked for before it
     /// is said to be absent.
-    pub(super) async fn read_apps(&self, references: &[AppRef]) -> Result<Found, ProviderError> {
+    pub(super) async fn read_apps(
+        &self,
+        references: &[AppRef],
+    ) -> Result<FoundApps, ProviderError> {
         let mut wanted = Wanted::new();
-        let mut found = Found::new();
+        let mut found = FoundApps::new();
         for reference in references {
             match reference {
                 AppRef::Apigee { owner, app, key: _ } => {
@@ -49,7 +52,7 @@ impl Apigee {
         &self,
         app: &ApigeeApp,
         references: &[&AppRef],
-    ) -> Result<Found, ProviderError> {
+    ) -> Result<FoundApps, ProviderError> {
         let path = self.path(&api::app(app));
         let call = self
             .http
@@ -67,7 +70,7 @@ impl Apigee {
             return Err(answer.unexpected("it is no app"));
         }
         let now = Timestamp::now();
-        let mut found = Found::new();
+        let mut found = FoundApps::new();
         for reference in references {
             let key = key_of(reference);
             let live = match (wire.choose(app, key, now), key) {
@@ -136,7 +139,7 @@ impl Apigee {
     /// from the listing as far as that costs less, the rest by asking.
     pub(super) async fn read_allowed(
         &self,
-        apps: &mut Found,
+        apps: &mut FoundApps,
         mut products: Products,
     ) -> Result<(), ProviderError> {
         let mut present: Vec<&mut LiveAppScopes> = apps

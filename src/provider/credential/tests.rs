@@ -2,7 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::model::target::{
-    Adoption, Approval, AuthorizationServer, Drift, Endpoint, Limits, Policy, Thresholds, Tls,
+    Adoption, Approval, AuthorizationServer, Drift, Endpoint, Pace, Policy, Thresholds, Tls,
 };
 use crate::model::{Source, SourceFile, TargetId};
 
@@ -26,7 +26,7 @@ fn target(credential: &str) -> Target {
         suspend: false,
         approval: Approval::default(),
         approved_plan: None,
-        limits: Limits::default(),
+        pace: Pace::default(),
         safety: Thresholds::default(),
         tls: Tls::default(),
         adoption: Adoption::default(),
@@ -43,10 +43,15 @@ fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
 
 fn document(namespace: &str, name: &str, key: &str, value: &str) -> SecretDocument {
     SecretDocument {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
+        source: Source {
+            file: SourceFile::new("secrets.yaml"),
+            document: 0,
+            line: 1,
+            kind: "Secret".to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        },
         keys: [(key.to_owned(), SecretString::from(value))].into(),
-        file: "secrets.yaml".to_owned(),
     }
 }
 

@@ -19,7 +19,7 @@ use super::auth::Signature;
 use super::client::deepest;
 use super::gate::Refusals;
 use super::retry::{self, Effect, Ending, Verdict};
-use super::{Access, Http, Kind, host_of, tls, words};
+use super::{Http, Kind, Purpose, host_of, tls, words};
 use crate::provider::connect::Patience;
 use crate::provider::error::{Cause, Fate, ProviderError};
 
@@ -185,7 +185,7 @@ impl<'a> Call<'a> {
     ) -> Result<Option<Answer>, ProviderError> {
         let http = self.http;
         let reads = matches!(self.method, Method::GET | Method::HEAD);
-        if http.access == Access::Read && self.kind == Kind::Api && !reads {
+        if http.purpose == Purpose::Read && self.kind == Kind::Api && !reads {
             let what = format!("{} {}", self.method, http.host);
             return Err(ProviderError::new(&self.doing, Cause::WriteRefused(what)));
         }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::Kind;
 use super::retry::Effect;
-use crate::model::target::Limits;
+use crate::model::target::Pace;
 use crate::provider::connect::Interrupt;
 
 /// The interrupt came.
@@ -35,7 +35,7 @@ pub(super) struct Gate {
 struct Flow {
     /// No request is started before this moment.
     resume_at: Instant,
-    /// As many as the target's limits say.
+    /// As many as the target's pace says.
     most: usize,
     /// How many may be in flight.
     allowed: usize,
@@ -78,13 +78,13 @@ impl Flow {
     }
 }
 
-/// The place of a request that is in flight; dropping it gives it back.
-pub(super) struct Place<'a> {
+/// The slot of a request that is in flight; dropping it gives it back.
+pub(super) struct Slot<'a> {
     gate: &'a Gate,
     permit: Option<SemaphorePermit<'a>>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
         let mut flow = self.gate.flow();
         if let Some(permit) = self.permit.take()
@@ -97,11 +97,11 @@ impl Drop for Place<'_> {
 }
 
 impl Gate {
-    pub(super) fn new(limits: Limits, interrupt: Interrupt) -> Self {
-        let most = limits.max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
+    pub(super) fn new(pace: Pace, interrupt: Interrupt) -> Self {
+        let most = pace.max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             in_flight: Semaphore::new(most),
-            pace: NonZeroU32::new(limits.requests_per_second)
+            pace: NonZeroU32::new(pace.requests_per_second)
                 .map(|rate| RateLimiter::direct(Quota::per_second(rate))),
             flow: Mutex::new(Flow {
                 resume_at: Instant::now(),
@@ -117,16 +117,16 @@ impl Gate {
         }
     }
 
-    /// Waits for the turn of one request. A token request is part of the request that needs it, and takes no place of
+    /// Waits for the turn of one request. A token request is part of the request that needs it, and takes no slot of
     /// its own.
     pub(super) async fn enter(
         &self,
         kind: Kind,
         settling: bool,
-    ) -> Result<Option<Place<'_>>, Interrupted> {
-        let place = match kind {
+    ) -> Result<Option<Slot<'_>>, Interrupted> {
+        let slot = match kind {
             Kind::Token => None,
-            Kind::Api => Some(Place {
+            Kind::Api => Some(Slot {
                 gate: self,
                 permit: self
                     .unless_interrupted(settling, self.in_flight.acquire())
@@ -147,7 +147,7 @@ impl Gate {
         if self.interrupt.is_cancelled() && !settling {
             return Err(Interrupted);
         }
-        Ok(place)
+        Ok(slot)
     }
 
     /// Starts no request before `until`.
@@ -247,11 +247,11 @@ mod tests {
 
     fn gate(requests_per_second: u32, max_in_flight: usize) -> (Gate, Interrupt) {
         let interrupt = Interrupt::default();
-        let limits = Limits {
+        let pace = Pace {
             requests_per_second,
             max_in_flight,
         };
-        (Gate::new(limits, interrupt.clone()), interrupt)
+        (Gate::new(pace, interrupt.clone()), interrupt)
     }
 
     #[tokio::test]

@@ -33,7 +33,7 @@ fn target(url: &str) -> Target {
         suspend: false,
         approval: Approval::default(),
         approved_plan: None,
-        limits: Limits::default(),
+        pace: Pace::default(),
         safety: Thresholds::default(),
         tls: Tls::default(),
         adoption: Adoption::default(),
@@ -51,12 +51,12 @@ pub(crate) fn token_calls(http: &Http, after_refusal: bool) -> TokenCalls<'_> {
 }
 
 /// The requests of a target on this machine.
-pub(crate) fn http(url: &str, access: Access) -> Http {
-    waiting(url, access, Duration::from_secs(1))
+pub(crate) fn http(url: &str, purpose: Purpose) -> Http {
+    waiting(url, purpose, Duration::from_secs(1))
 }
 
 /// The same, which waits for a quota as long as that.
-fn waiting(url: &str, access: Access, quota: Duration) -> Http {
+fn waiting(url: &str, purpose: Purpose, quota: Duration) -> Http {
     let connect = Connect {
         patience: Patience {
             attempts: 3,
@@ -68,7 +68,7 @@ fn waiting(url: &str, access: Access, quota: Duration) -> Http {
     };
     let auth = Auth::Bearer("t0ken".into());
     let credential = Credential::new("t", "nowhere", [("password", "s3cret")]);
-    Http::open(&target(url), &credential, &connect, access, auth).expect("valid")
+    Http::open(&target(url), &credential, &connect, purpose, auth).expect("valid")
 }
 
 async fn server(status: u16) -> MockServer {
@@ -87,7 +87,7 @@ async fn received(server: &MockServer) -> usize {
 #[tokio::test]
 async fn an_observer_sends_no_write() {
     let server = server(200).await;
-    let http = http(&server.uri(), Access::Read);
+    let http = http(&server.uri(), Purpose::Read);
     for method in [
         Method::POST,
         Method::PUT,
@@ -128,7 +128,7 @@ async fn an_observer_sends_no_write() {
 async fn requests_are_repeated_by_what_they_do() {
     for (status, get, put, post) in [(503, 3, 3, 1), (500, 1, 1, 1), (404, 1, 1, 1)] {
         let server = server(status).await;
-        let http = http(&server.uri(), Access::Write);
+        let http = http(&server.uri(), Purpose::Write);
         let calls = [
             (Method::GET, get),
             (Method::PUT, put),
@@ -172,7 +172,7 @@ async fn an_expected_status_is_an_answer_with_words() {
         )
         .mount(&server)
         .await;
-    let http = http(&server.uri(), Access::Write);
+    let http = http(&server.uri(), Purpose::Write);
     let call = http.post(&["a"], &(), "create it").expecting(&[409]);
     let answer = call.send().await.expect("expected");
     assert_eq!(answer.status(), 409);
@@ -182,7 +182,7 @@ async fn an_expected_status_is_an_answer_with_words() {
 
 #[test]
 fn segments_are_escaped_one_by_one_and_never_change_the_path() {
-    let http = http("http://127.0.0.1:1/base/", Access::Read);
+    let http = http("http://127.0.0.1:1/base/", Purpose::Read);
     let url = |segments: &[&str]| http.url(segments, "look");
     assert_eq!(
         url(&["a/b", "c?d#e", "f%2F;g +", "\u{e9}[]", "x..y"])
@@ -205,7 +205,7 @@ async fn a_quota_is_waited_out_however_many_tries_that_takes() {
             .with_priority(1)
             .mount(&server)
             .await;
-        let http = waiting(&server.uri(), Access::Write, Duration::from_mins(1));
+        let http = waiting(&server.uri(), Purpose::Write, Duration::from_mins(1));
         let answer = http.call(method, &["x"], "do it").send().await;
         assert_eq!(answer.expect("in the end").status(), 200);
         assert_eq!(received(&server).await, 9);
@@ -215,7 +215,7 @@ async fn a_quota_is_waited_out_however_many_tries_that_takes() {
 #[tokio::test]
 async fn a_quota_that_was_waited_for_in_vain_is_not_waited_for_again_at_once() {
     let server = server(429).await;
-    let http = http(&server.uri(), Access::Write);
+    let http = http(&server.uri(), Purpose::Write);
     let put = || http.call(Method::PUT, &["x"], "do it").send();
     assert_eq!(put().await.expect_err("refused").reason(), "rate_limited");
     let tries = received(&server).await;

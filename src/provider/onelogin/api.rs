@@ -12,7 +12,7 @@ use serde_json::json;
 use url::Url;
 
 use super::{Answer, Cause, Http, ProviderError, Requests};
-use crate::model::{ScopeName, Target};
+use crate::model::{ScopeName, ScopeState, Target};
 use crate::provider::Credential;
 use crate::provider::http::{Auth, Call, Dated, Token, TokenCalls, TokenSource};
 
@@ -53,9 +53,14 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// The description; null and empty are the same.
-    pub(super) fn description(&self) -> &str {
-        self.description.as_deref().unwrap_or_default()
+    /// What it holds.
+    pub(super) fn state(&self) -> ScopeState {
+        ScopeState {
+            name: ScopeName::observed(&self.value),
+            display_name: None,
+            description: self.description.clone().filter(|text| !text.is_empty()),
+            roles: Vec::new(),
+        }
     }
 
     /// Whether it belongs to a parent configuration.

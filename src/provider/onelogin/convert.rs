@@ -42,21 +42,16 @@ pub(super) fn live(
     let scopes = by_id
         .into_iter()
         .map(|scope| {
-            let name = ScopeName::observed(&scope.value);
-            let description = scope.description();
             let live = LiveScope {
+                state: scope.state(),
                 remote_id: Some(RemoteId::new(scope.id.to_string())),
-                display_name: None,
-                description: (!description.is_empty()).then(|| description.to_owned()),
-                roles: vec![],
                 inherited: scope.inherited(),
                 consumers: match &clients {
                     Some(_) => Consumers::Apps(holders.remove(&scope.id).unwrap_or_default()),
                     None => Consumers::Unknown,
                 },
-                name: name.clone(),
             };
-            (name, live)
+            (live.state.name.clone(), live)
         })
         .collect();
     let apps = clients
@@ -128,8 +123,8 @@ mod tests {
         let app = AppRef::OneLogin { app_id: 7 };
         let (a, b) = (ScopeName::observed("a"), ScopeName::observed("b"));
         assert!(live.scopes[&a].inherited && !live.scopes[&b].inherited);
-        assert_eq!(live.scopes[&a].description.as_deref(), Some("A"));
-        assert_eq!(live.scopes[&b].description, None);
+        assert_eq!(live.scopes[&a].state.description.as_deref(), Some("A"));
+        assert_eq!(live.scopes[&b].state.description, None);
         assert_eq!(live.scopes[&b].remote_id, Some(RemoteId::new("2")));
         assert_eq!(
             live.scopes[&b].consumers,

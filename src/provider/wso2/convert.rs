@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::model::system::System;
-use crate::model::{Consumers, LiveScope, RemoteId, RoleName, ScopeName};
-use crate::plan::change::ScopeState;
+use crate::model::{Consumers, DisplayNames, LiveScope, RemoteId, RoleName, ScopeName, ScopeState};
 use crate::provider::seen::{self, Seen};
 
 /// A list as answered. Fields that this program has no use for are skipped unread.
@@ -60,7 +59,7 @@ impl ScopeList {
         let mut duplicates = BTreeSet::new();
         for wire in self.list {
             let scope = wire.into_scope(system)?;
-            match scopes.entry(scope.name.clone()) {
+            match scopes.entry(scope.state.name.clone()) {
                 std::collections::btree_map::Entry::Vacant(entry) => {
                     entry.insert(scope);
                 }
@@ -95,33 +94,19 @@ impl WireScope {
             }
         }
         Ok(LiveScope {
-            name: ScopeName::observed(self.name),
+            state: ScopeState {
+                name: ScopeName::observed(self.name),
+                display_name: self.display_name.filter(|_| publisher),
+                description: self.description.filter(|text| !text.is_empty()),
+                roles,
+            },
             remote_id,
-            display_name: self.display_name.filter(|_| publisher),
-            description: self.description.filter(|text| !text.is_empty()),
-            roles,
             inherited: false,
             consumers: match self.usage_count {
                 Some(usages) if publisher => Consumers::Usages(usages),
                 _ => Consumers::Unknown,
             },
         })
-    }
-}
-
-/// How a live scope differs from one that was to be made, or `None` where it does not.
-pub(super) fn difference(live: &LiveScope, wanted: &ScopeState) -> Option<&'static str> {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let roles = |roles: &[RoleName]| roles.iter().cloned().collect::<BTreeSet<_>>();
-    if text(&live.description) != text(&wanted.description) {
-        return Some("its description is another one");
-    }
-    if roles(&live.roles) != roles(&wanted.roles) {
-        return Some("its roles are others");
-    }
-    match (&live.display_name, &wanted.display_name) {
-        (Some(is), Some(wanted)) if is != wanted => Some("its display name is another one"),
-        _ => None,
     }
 }
 
@@ -160,7 +145,7 @@ pub(super) fn see((scopes, duplicates): &Scopes, rests_on: &RestsOn<'_>) -> Seen
         (None, Then::Becomes(_)) => return moved,
         (Some(live), Then::Becomes(after)) => (live, after),
         (Some(live), Then::Goes(planned)) => {
-            let is_as_before = difference(live, before).is_none();
+            let is_as_before = live.state.holds(before, DisplayNames::AsShown);
             return if is_as_before && seen::are_known(&live.consumers, planned) {
                 Seen::AsBefore
             } else {
@@ -168,30 +153,7 @@ pub(super) fn see((scopes, duplicates): &Scopes, rests_on: &RestsOn<'_>) -> Seen
             };
         }
     };
-    let roles = |roles: &[RoleName]| roles.iter().cloned().collect::<BTreeSet<_>>();
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    // A scope that has no display name is shown by its name.
-    let shown = |state: &ScopeState| match (&live.display_name, &state.display_name) {
-        (Some(_), None) => Some(state.name.to_string()),
-        (Some(_), Some(name)) => Some(name.clone()),
-        (None, _) => None,
-    };
-    seen::set(
-        &roles(&live.roles),
-        &roles(&before.roles),
-        &roles(&after.roles),
-    )
-    .and(seen::value(
-        &text(&live.description),
-        &text(&before.description),
-        &text(&after.description),
-    ))
-    .and(seen::value(
-        &live.display_name,
-        &shown(before),
-        &shown(after),
-    ))
-    .seen()
+    seen::scope(&live.state, before, after)
 }
 
 /// What scope registration is sent, on create and on update: the whole scope.
@@ -220,7 +182,7 @@ pub(super) struct PublisherBody<'a> {
 /// And what [`each_once`] refuses.
 pub(super) fn registration_body(state: &ScopeState) -> Result<RegistrationBody<'_>, String> {
     each_once(state)?;
-    let description = state.description.as_deref().unwrap_or_default();
+    let description = state.description();
     if description.trim().is_empty() {
         return Err(format!(
             "the scope `{}` has no description, and this API breaks a scope without one",
@@ -247,11 +209,7 @@ pub(super) fn publisher_body(state: &ScopeState) -> Result<PublisherBody<'_>, St
     }
     Ok(PublisherBody {
         name: &state.name,
-        display_name: state
-            .display_name
-            .as_deref()
-            .filter(|name| !name.is_empty())
-            .unwrap_or(state.name.as_str()),
+        display_name: state.shown_name(),
         description: state.description.as_deref(),
         bindings: &state.roles,
     })
@@ -322,14 +280,14 @@ mod tests {
         assert_eq!(scopes.len(), 4);
         let scope = |name: &str| &scopes[&ScopeName::observed(name)];
         assert_eq!(
-            scope("s").roles,
+            scope("s").state.roles,
             ["z-role", "a-role", " "].map(RoleName::new).to_vec()
         );
         assert_eq!(scope("s").remote_id, None);
         assert_eq!(scope("s").consumers, Consumers::Unknown);
-        assert_eq!(scope("nulled").description, None);
-        assert_eq!(scope("emptied").description, None);
-        assert_eq!(scope("emptied").roles, [RoleName::new("a")]);
+        assert_eq!(scope("nulled").state.description, None);
+        assert_eq!(scope("emptied").state.description, None);
+        assert_eq!(scope("emptied").state.roles, [RoleName::new("a")]);
     }
 
     #[test]
@@ -344,12 +302,15 @@ mod tests {
         );
         let scope = &scopes[&ScopeName::observed("s")];
         assert_eq!(scope.remote_id, Some(RemoteId::new("9c3a")));
-        assert_eq!(scope.display_name.as_deref(), Some("S scope"));
-        assert_eq!(scope.description, None);
+        assert_eq!(scope.state.display_name.as_deref(), Some("S scope"));
+        assert_eq!(scope.state.description, None);
         assert_eq!(scope.consumers, Consumers::Usages(3));
         assert_eq!(duplicates, BTreeSet::from([ScopeName::observed("twice")]));
         assert_eq!(
-            scopes[&ScopeName::observed("twice")].description.as_deref(),
+            scopes[&ScopeName::observed("twice")]
+                .state
+                .description
+                .as_deref(),
             Some("first")
         );
     }
@@ -384,32 +345,6 @@ mod tests {
         )
         .expect("a list");
         assert_eq!((list.rows(), list.total()), (0, 7));
-    }
-
-    #[test]
-    fn a_scope_is_recognized_by_all_that_was_to_be_made() {
-        let live = LiveScope {
-            name: ScopeName::observed("s"),
-            remote_id: None,
-            display_name: None,
-            description: Some("d".to_owned()),
-            roles: ["a", "b"].map(RoleName::new).to_vec(),
-            inherited: false,
-            consumers: Consumers::Unknown,
-        };
-        assert_eq!(difference(&live, &state("s", Some("d"), &["b", "a"])), None);
-        assert!(difference(&live, &state("s", Some("e"), &["b", "a"])).is_some());
-        assert!(difference(&live, &state("s", Some("d"), &["a"])).is_some());
-        let shown = |name: &str| LiveScope {
-            display_name: Some(name.to_owned()),
-            ..live.clone()
-        };
-        let wanted = ScopeState {
-            display_name: Some("S".to_owned()),
-            ..state("s", Some("d"), &["a", "b"])
-        };
-        assert_eq!(difference(&shown("S"), &wanted), None);
-        assert!(difference(&shown("T"), &wanted).is_some());
     }
 
     #[test]

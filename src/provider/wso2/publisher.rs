@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use super::convert::{PublisherBody, RestsOn, Scopes, Then, WireScope};
 use super::{List, convert, is_conflict, refused, same_name, unsupported};
 use crate::model::system::System;
-use crate::model::{Live, LiveScope, RemoteId, ScopeName, Target};
-use crate::plan::change::{Change, ScopeState};
+use crate::model::{Live, LiveScope, RemoteId, ScopeName, ScopeState, Target};
+use crate::plan::change::Change;
 use crate::plan::guard::ApprovedChange;
 use crate::provider::http::{Http, Settled, SharedList, Unseen, settle_create};
 use crate::provider::{Applied, Apply, Cause, Fate, Interest, Observe, ProviderError, Requests};
@@ -277,7 +277,7 @@ impl Publisher {
 fn ids(scopes: &BTreeMap<ScopeName, LiveScope>) -> BTreeMap<ScopeName, RemoteId> {
     let known = scopes.values();
     known
-        .filter_map(|scope| Some((scope.name.clone(), scope.remote_id.clone()?)))
+        .filter_map(|scope| Some((scope.state.name.clone(), scope.remote_id.clone()?)))
         .collect()
 }
 

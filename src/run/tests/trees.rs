@@ -26,7 +26,7 @@ use crate::plan::guard::ApprovedPlan;
 use crate::plan::{Mode, NewInventory};
 use crate::provider::memory::Memory;
 use crate::provider::{CredentialStore, Interrupt};
-use crate::run::{Execution, Judging, Place, Reading, Systems, Wanted, execute, judge, read};
+use crate::run::{Execution, Judging, Reading, Realm, Systems, Wanted, execute, judge, read};
 
 const FOLDERS: [&str; 2] = ["a", "b"];
 const FILES: [&str; 3] = ["x.yaml", "y.yml", "z.json"];
@@ -286,7 +286,7 @@ fn things(live: &Live) -> BTreeSet<Thing> {
         .filter(|name| live.scopes.contains_key(&ScopeName::observed(*name)));
     let base = live.scopes.get(&ScopeName::observed("base"));
     let roles = ROLES.into_iter().filter(|role| {
-        base.is_some_and(|base| base.roles.iter().any(|held| held.as_str() == *role))
+        base.is_some_and(|base| base.state.roles.iter().any(|held| held.as_str() == *role))
     });
     scopes
         .map(Thing::Scope)
@@ -439,7 +439,7 @@ impl Life {
 
 /// Judges, approves and carries out; what was done, in words.
 fn carry_out(mut loaded: Loaded, memory: &Memory, store: &MemoryStore) -> String {
-    let wanted = Wanted::new(&mut loaded, &[], Place::Live).unwrap();
+    let wanted = Wanted::new(&mut loaded, &[], Realm::Live).unwrap();
     let systems = Systems {
         credentials: CredentialStore::new(None, std::iter::empty(), Vec::new()),
         stand_in: None,

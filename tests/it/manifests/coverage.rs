@@ -76,7 +76,7 @@ fn recorded(file: &SourceFile) -> Owned {
             source: old(file),
             deletion_policy: scopeward::model::DeletionPolicy::default(),
             protected: false,
-            applied: scopeward::model::Applied::default(),
+            applied: scopeward::model::LastApplied::default(),
             hold_until: None,
             renamed_from: std::collections::BTreeSet::default(),
             parked_for: None,

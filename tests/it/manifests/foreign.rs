@@ -122,7 +122,7 @@ fn a_secret_is_read_only_where_a_target_names_it() {
     let names: Vec<&str> = loaded
         .secrets
         .iter()
-        .map(|secret| secret.name.as_str())
+        .map(|secret| secret.source.name.as_str())
         .collect();
     assert_eq!(names, ["wso2"]);
     assert!(loaded.complete, "{}", shown(&loaded));

@@ -327,7 +327,10 @@ stringData: { clientId: box, note: "not hunter2 either" }
     let loaded = load(folder.path().to_owned());
     let secret = &loaded.secrets[0];
     assert_eq!(
-        (secret.namespace.as_str(), secret.name.as_str()),
+        (
+            secret.source.namespace.as_str(),
+            secret.source.name.as_str()
+        ),
         ("iam", "onelogin")
     );
     assert_eq!(secret.keys["clientId"].expose_secret(), "box");

@@ -89,10 +89,7 @@ fn defaults_are_filled_in() {
     );
     let target = &target.target;
     assert_eq!(
-        (
-            target.limits.requests_per_second,
-            target.limits.max_in_flight
-        ),
+        (target.pace.requests_per_second, target.pace.max_in_flight),
         (0, 10)
     );
     assert_eq!(target.safety.window_seconds, 86_400);

@@ -1,15 +1,15 @@
 //! Which live scope each declared one is, where names moved.
 //!
-//! A declared scope *claims* a live one under another name: its own that somebody renamed, or one under a previous name.
-//! Claims form chains (`b` becomes `c`, then `a` becomes `b`) and cycles (`a` and `b` swap).
+//! A declared scope *wishes* for a live one under another name: its own that somebody renamed, or one under a previous name.
+//! Such wishes form chains (`b` becomes `c`, then `a` becomes `b`) and cycles (`a` and `b` swap).
 //!
-//! | a claim | when |
+//! | a wish | when |
 //! |---|---|
 //! | means nothing | the place that it leaves is declared and stays, or the one that it goes to is its manifest's own, or nothing of an exchange is ours |
 //! | is stopped | a rule forbids it, or its new place is taken by something that does not leave |
-//! | holds | else |
+//! | is granted | else |
 //!
-//! What a stopped claim is about is left alone: neither renamed nor updated nor deleted.
+//! What a stopped wish is about is left alone: neither renamed nor updated nor deleted.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -26,47 +26,47 @@ pub(super) struct Ownership<'a> {
 
 /// A declared scope that is live under another name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Claim {
+pub(super) struct RenameWish {
     /// The live name.
     pub(super) from: ScopeName,
     /// Why.
     pub(super) reason: Reason,
 }
 
-/// Why a claim is stopped.
+/// Why a wish is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Obstacle {
     /// The system cannot rename.
     NoRename,
-    /// Another manifest, outside this run's paths, holds what is claimed.
+    /// Another manifest, outside this run's paths, holds what is wished for.
     Conflict,
     /// A rule of the target or the manifest.
     Skip(SkipReason),
     /// Its new place is live, and not ours to clear.
     Taken,
-    /// Its new place is left by a claim that is stopped itself.
+    /// Its new place is left by a wish that is stopped itself.
     Waits,
 }
 
-/// The claims that mean something, by declared name.
+/// The wishes that mean something, by declared name.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Claims {
+pub(super) struct Renames {
     /// Those that are carried out.
-    pub(super) held: BTreeMap<ScopeName, Claim>,
+    pub(super) granted: BTreeMap<ScopeName, RenameWish>,
     /// Those that are not, and why.
-    pub(super) stopped: BTreeMap<ScopeName, (Claim, Obstacle)>,
-    /// Declared names whose claim another one has for now.
+    pub(super) stopped: BTreeMap<ScopeName, (RenameWish, Obstacle)>,
+    /// Declared names whose wish another one has for now.
     pub(super) outbid: BTreeSet<ScopeName>,
 }
 
-/// Finds the claims among the declared scopes. `obstacle` says what forbids one, whatever the others are.
-pub(super) fn claims(
+/// Finds the renames among the declared scopes. `obstacle` says what forbids one, whatever the others are.
+pub(super) fn renames(
     context: &Context<'_>,
     ownership: &Ownership<'_>,
     obstacle: impl Fn(&DesiredScope, &LiveScope, Reason) -> Option<Obstacle>,
-) -> Claims {
+) -> Renames {
     let live = &context.live.scopes;
-    let mut claims = Claims::default();
+    let mut renames = Renames::default();
     let mut wishes = wishes(context, ownership);
     drop_void(&mut wishes, context, ownership);
     let Wishes {
@@ -75,70 +75,67 @@ pub(super) fn claims(
         outbid,
         ..
     } = wishes;
-    claims.outbid = outbid;
-    for (to, claim) in wished {
-        match obstacle(
-            &context.desired.scopes[&to],
-            &live[&claim.from],
-            claim.reason,
-        ) {
-            Some(obstacle) => claims.stopped.insert(to, (claim, obstacle)).map(|_| ()),
-            None => claims.held.insert(to, claim).map(|_| ()),
+    renames.outbid = outbid;
+    for (to, wish) in wished {
+        match obstacle(&context.desired.scopes[&to], &live[&wish.from], wish.reason) {
+            Some(obstacle) => renames.stopped.insert(to, (wish, obstacle)).map(|_| ()),
+            None => renames.granted.insert(to, wish).map(|_| ()),
         };
     }
-    // A claim that stops keeps its place, and so stops the one that goes there.
-    let mut queue: VecDeque<ScopeName> = claims.held.keys().cloned().collect();
-    queue.extend(claims.stopped.values().map(|(claim, _)| claim.from.clone()));
+    // A wish that is stopped keeps its place, and so stops the one that goes there.
+    let mut queue: VecDeque<ScopeName> = renames.granted.keys().cloned().collect();
+    queue.extend(renames.stopped.values().map(|(wish, _)| wish.from.clone()));
     while let Some(to) = queue.pop_front() {
         let leaver = by_source.get(&to);
-        if !live.contains_key(&to) || leaver.is_some_and(|goal| claims.held.contains_key(goal)) {
+        if !live.contains_key(&to) || leaver.is_some_and(|goal| renames.granted.contains_key(goal))
+        {
             continue;
         }
-        if let Some(claim) = claims.held.remove(&to) {
-            let waits = leaver.is_some_and(|goal| claims.stopped.contains_key(goal));
+        if let Some(wish) = renames.granted.remove(&to) {
+            let waits = leaver.is_some_and(|goal| renames.stopped.contains_key(goal));
             let obstacle = if waits {
                 Obstacle::Waits
             } else {
                 Obstacle::Taken
             };
-            queue.push_back(claim.from.clone());
-            claims.stopped.insert(to, (claim, obstacle));
+            queue.push_back(wish.from.clone());
+            renames.stopped.insert(to, (wish, obstacle));
         }
     }
-    claims
+    renames
 }
 
-/// What each declared scope claims, no two of them the same.
+/// What each declared scope wishes for, no two of them the same.
 #[derive(Default)]
 struct Wishes {
-    /// The claims.
-    first: BTreeMap<ScopeName, Claim>,
-    /// The declared name that claims a live one.
+    /// The wishes.
+    first: BTreeMap<ScopeName, RenameWish>,
+    /// The declared name that wishes for a live one.
     by_source: BTreeMap<ScopeName, ScopeName>,
-    /// Where else a declared scope may be, should its first claim mean nothing: older previous names.
+    /// Where else a declared scope may be, should its first wish mean nothing: older previous names.
     further: BTreeMap<ScopeName, VecDeque<ScopeName>>,
-    /// Declared names whose claim another one has.
+    /// Declared names whose wish another one has.
     outbid: BTreeSet<ScopeName>,
 }
 
 impl Wishes {
-    fn claim(&mut self, to: &ScopeName, from: &ScopeName, reason: Reason) -> bool {
+    fn add(&mut self, to: &ScopeName, from: &ScopeName, reason: Reason) -> bool {
         if self.by_source.contains_key(from) {
             return false;
         }
         let from = from.clone();
         self.by_source.insert(from.clone(), to.clone());
-        self.first.insert(to.clone(), Claim { from, reason });
+        self.first.insert(to.clone(), RenameWish { from, reason });
         true
     }
 
-    fn drop(&mut self, to: &ScopeName) -> Option<Claim> {
-        let claim = self.first.remove(to)?;
-        self.by_source.remove(&claim.from);
-        Some(claim)
+    fn drop(&mut self, to: &ScopeName) -> Option<RenameWish> {
+        let wish = self.first.remove(to)?;
+        self.by_source.remove(&wish.from);
+        Some(wish)
     }
 
-    /// Whether the live scope of that name is claimed.
+    /// Whether the live scope of that name is wished for.
     fn leaves(&self, name: &ScopeName) -> bool {
         self.by_source.contains_key(name)
     }
@@ -167,9 +164,9 @@ fn wishes(context: &Context<'_>, ownership: &Ownership<'_>) -> Wishes {
     // What is known by its name comes before what had another's name once.
     for name in desired.keys() {
         if let Some(from) = parked.get(name).filter(|from| **from != name) {
-            wishes.claim(name, from, Reason::SwapOfNames);
+            wishes.add(name, from, Reason::SwapOfNames);
         } else if let Some(from) = moved(name).filter(|_| in_place) {
-            wishes.claim(name, from, Reason::RenamedLive);
+            wishes.add(name, from, Reason::RenamedLive);
         }
     }
     for (name, scope) in desired {
@@ -193,7 +190,7 @@ fn wishes(context: &Context<'_>, ownership: &Ownership<'_>) -> Wishes {
         let Some(from) = previous.pop_front() else {
             continue;
         };
-        if wishes.claim(name, &from, Reason::RenamedFrom) {
+        if wishes.add(name, &from, Reason::RenamedFrom) {
             wishes.further.insert(name.clone(), previous);
         } else {
             wishes.outbid.insert(name.clone());
@@ -202,30 +199,29 @@ fn wishes(context: &Context<'_>, ownership: &Ownership<'_>) -> Wishes {
     wishes
 }
 
-/// Takes out the claims that mean nothing. One that goes may make others mean nothing: the one on its own place, and the
+/// Takes out the wishes that mean nothing. One that goes may make others mean nothing: the one on its own place, and the
 /// one for the place that it would have left.
 fn drop_void(wishes: &mut Wishes, context: &Context<'_>, ownership: &Ownership<'_>) {
     let desired = &context.desired.scopes;
     let mut queue: VecDeque<ScopeName> = wishes.first.keys().cloned().collect();
     while let Some(to) = queue.pop_front() {
-        let Some(claim) = wishes.first.get(&to) else {
+        let Some(wish) = wishes.first.get(&to) else {
             continue;
         };
-        let from_stays =
-            desired.contains_key(&claim.from) && !wishes.first.contains_key(&claim.from);
+        let from_stays = desired.contains_key(&wish.from) && !wishes.first.contains_key(&wish.from);
         let to_stays = context.live.scopes.contains_key(&to) && !wishes.leaves(&to);
         let to_is_its_own =
-            ownership.of_live.contains_key(&to) || !ownership.of_live.contains_key(&claim.from);
-        let half_done = claim.reason == Reason::SwapOfNames;
+            ownership.of_live.contains_key(&to) || !ownership.of_live.contains_key(&wish.from);
+        let half_done = wish.reason == Reason::SwapOfNames;
         let is_there = to_stays && to_is_its_own && !half_done;
         if !from_stays && !is_there {
             continue;
         }
-        queue.extend(wishes.drop(&to).map(|claim| claim.from));
+        queue.extend(wishes.drop(&to).map(|wish| wish.from));
         let further = wishes.further.remove(&to).filter(|_| !is_there);
         if let Some(mut further) = further {
             while let Some(from) = further.pop_front() {
-                if wishes.claim(&to, &from, Reason::RenamedFrom) {
+                if wishes.add(&to, &from, Reason::RenamedFrom) {
                     queue.push_back(to.clone());
                     break;
                 }
@@ -245,27 +241,27 @@ fn drop_void(wishes: &mut Wishes, context: &Context<'_>, ownership: &Ownership<'
     }
 }
 
-/// The cycles among claims: for each, the declared names in the order in which each takes the next one's place.
-pub(super) fn cycles(held: &BTreeMap<ScopeName, Claim>) -> Vec<Vec<ScopeName>> {
+/// The cycles among wishes: for each, the declared names in the order in which each takes the next one's place.
+pub(super) fn cycles(granted: &BTreeMap<ScopeName, RenameWish>) -> Vec<Vec<ScopeName>> {
     let mut seen: BTreeSet<&ScopeName> = BTreeSet::new();
     let mut found = Vec::new();
-    for start in held.keys() {
+    for start in granted.keys() {
         let mut path: Vec<&ScopeName> = Vec::new();
         let mut at = start;
         while seen.insert(at) {
             path.push(at);
-            match held
+            match granted
                 .get_key_value(at)
-                .and_then(|(_, claim)| held.get_key_value(&claim.from))
+                .and_then(|(_, wish)| granted.get_key_value(&wish.from))
             {
                 Some((next, _)) => at = next,
                 None => break,
             }
         }
         if let Some(first) = path.iter().position(|name| *name == at)
-            && held
+            && granted
                 .get(path[path.len() - 1])
-                .is_some_and(|claim| claim.from == *at)
+                .is_some_and(|wish| wish.from == *at)
         {
             found.push(path[first..].iter().map(|name| (*name).clone()).collect());
         }
