@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
 
+mod beside;
 mod chunk;
 mod collect;
 mod coverage;
@@ -35,7 +36,7 @@ mod yaml;
 
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::model::{
-    Coverage, Desired, Elsewhere, Owned, Record, Repository, SecretDocument, SourceFile, TargetId,
+    Coverage, Desired, Owned, Record, Repository, SecretDocument, SourceFile, TargetId,
 };
 use collect::Declared;
 use coverage::Ground;
@@ -282,7 +283,9 @@ impl Loaded {
         let pairs = roots
             .iter()
             .flat_map(|root| old.iter().map(move |old| (root, *old)));
-        let renamed = pairs.filter(|(root, old)| root.repository != **old);
+        // Below the root of the disk lies what is other folders' own.
+        let renamed =
+            pairs.filter(|(root, old)| root.repository != **old && root.folder.parent().is_some());
         renamed
             .filter_map(|(root, old)| {
                 let below = root.folder.strip_prefix(old.as_str()).ok()?;
@@ -308,28 +311,9 @@ impl Loaded {
             .flat_map(|(_, owned)| owned.files())
             .collect();
         let coverage = self.ground.cover(files.into_iter().cloned());
-        let mut recorded = recorded.into_iter();
-        if recorded.any(|(target, owned)| self.declared.misses(target, owned, &coverage)) {
-            coverage.with(self.elsewhere())
-        } else {
-            coverage
-        }
-    }
-
-    /// What the other files of the same checkouts declare.
-    fn elsewhere(&self) -> Elsewhere {
-        let mut texts = self.texts.0.clone();
-        let mut outside = BTreeSet::new();
-        for folder in &self.ground.folders {
-            if !folder.join(".git").exists() {
-                continue;
-            }
-            let files = walk::read_beside(folder, &self.ground);
-            outside.extend(files.texts.iter().map(|(file, _)| file.clone()));
-            texts.extend(files.texts);
-        }
-        if outside.is_empty() {
-            return Elsewhere::default();
+        let mut each = recorded.iter();
+        if !each.any(|(target, owned)| self.declared.misses(target, owned, &coverage)) {
+            return coverage;
         }
         let options = Options {
             strict: false,
@@ -339,9 +323,13 @@ impl Loaded {
             overlays: Vec::new(),
             recorded: BTreeSet::new(),
         };
-        collect::read(&texts, &[], &options)
-            .declared
-            .outside(&outside)
+        let owned: Vec<&Owned> = recorded.iter().map(|(_, owned)| *owned).collect();
+        coverage.with(beside::elsewhere(
+            &self.ground,
+            &self.texts.0,
+            &owned,
+            &options,
+        ))
     }
 
     /// Where a file of this run stands on disk; `None` for standard input.

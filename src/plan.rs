@@ -503,9 +503,9 @@ impl Context<'_> {
 
     /// Whether a role that a recorded manifest asked for may be taken out of its scope, as far as files go.
     fn may_take_out(&self, scope: &ScopeName, role: &RoleName, by: &ManifestRef) -> bool {
+        let place = self.desired.target.live_identity();
         let coverage = &self.options.coverage;
-        let target = &self.desired.target.id;
-        coverage.may_take_out(by) && !coverage.asks_for(target, scope, role)
+        self.covers(by) && !coverage.asks_for(place.as_ref(), (scope, role), by)
     }
 
     /// Whether a recorded manifest may hold nothing any more that another one declares, as far as its file goes.
@@ -567,7 +567,10 @@ impl Context<'_> {
             let manifest = Named::of(object.kind, source);
             let (theirs, file) = (&holder.file, &source.file);
             let way = match (theirs.repository(), file.repository()) {
-                (Some(old), Some(new)) if old != new && theirs.path() == file.path() => {
+                // The root of the disk holds what is other folders' own.
+                (Some(old), Some(new))
+                    if old != new && old.as_str() != "/" && theirs.path() == file.path() =>
+                {
                     WayThrough::RenameRepository {
                         old: old.clone(),
                         new: new.clone(),

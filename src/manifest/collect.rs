@@ -9,8 +9,8 @@ use super::schema::Checker;
 use super::{Loaded, Options, Texts, chunk, locate_all, resolve, yaml};
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::model::{
-    AppRef, Coverage, Desired, Elsewhere, ManifestRef, Owned, RoleName, ScopeName, SecretDocument,
-    Source, SourceFile, TargetId,
+    AppRef, Coverage, Desired, Elsewhere, Found, LiveIdentity, ManifestRef, Owned, RoleName,
+    ScopeName, SecretDocument, Source, SourceFile, TargetId,
 };
 
 /// How many files that are not ours are named.
@@ -19,39 +19,46 @@ const SHOWN_FILES: usize = 5;
 /// What manifests declare: each by kind, namespace and name, and what they come to on their targets.
 #[derive(Debug, Default)]
 pub(super) struct Declared {
-    manifests: BTreeMap<(String, String, String), SourceFile>,
-    scopes: BTreeMap<(TargetId, ScopeName), Source>,
+    places: BTreeMap<TargetId, Option<LiveIdentity>>,
+    scopes: BTreeMap<(TargetId, ScopeName), Wish>,
     apps: BTreeMap<(TargetId, AppRef), Source>,
     roles: BTreeMap<(TargetId, ScopeName, RoleName), BTreeSet<ManifestRef>>,
 }
 
-impl Declared {
-    /// Takes every manifest, broken ones included.
-    fn of<'s>(sources: impl Iterator<Item = &'s Source>) -> Self {
-        let manifests = sources.map(|source| (key(source), source.file.clone()));
-        Self {
-            manifests: manifests.collect(),
-            ..Self::default()
-        }
-    }
+/// A scope that is declared.
+#[derive(Debug)]
+struct Wish {
+    file: SourceFile,
+    previous_names: Vec<ScopeName>,
+}
 
+impl Declared {
     /// Takes what was resolved.
-    fn take(&mut self, desired: &Desired) {
+    fn of(desired: &Desired) -> Self {
+        let mut declared = Self::default();
         for target in &desired.targets {
             let id = &target.target.id;
-            let scopes = target.scopes.values();
-            let scopes = scopes.map(|wish| ((id.clone(), wish.name.clone()), wish.source.clone()));
-            self.scopes.extend(scopes);
-            for wish in target.scopes.values() {
-                let role = |role: &RoleName| (id.clone(), wish.name.clone(), role.clone());
-                let entries = wish.roles.entries.iter();
-                self.roles
+            let place = target.target.live_identity();
+            declared.places.insert(id.clone(), place);
+            for scope in target.scopes.values() {
+                let wish = Wish {
+                    file: scope.source.file.clone(),
+                    previous_names: scope.previous_names.clone(),
+                };
+                declared
+                    .scopes
+                    .insert((id.clone(), scope.name.clone()), wish);
+                let role = |role: &RoleName| (id.clone(), scope.name.clone(), role.clone());
+                let entries = scope.roles.entries.iter();
+                declared
+                    .roles
                     .extend(entries.map(|(name, by)| (role(name), by.clone())));
             }
             let apps = target.apps.iter();
             let apps = apps.map(|wish| ((id.clone(), wish.app.clone()), wish.source.clone()));
-            self.apps.extend(apps);
+            declared.apps.extend(apps);
         }
+        declared
     }
 
     /// Whether something that is recorded, and whose file was looked for, is not declared here any more.
@@ -79,44 +86,35 @@ impl Declared {
     }
 
     /// What of it some files declare.
-    pub(super) fn outside(self, files: &BTreeSet<SourceFile>) -> Elsewhere {
-        let wishes = self.scopes.values().chain(self.apps.values());
-        let resolved: BTreeSet<_> = wishes.map(key).collect();
-        let manifests = self.manifests.into_iter();
-        let roles = self.roles.into_iter();
-        let roles = roles.filter(|(_, by)| by.iter().any(|by| files.contains(&by.file)));
-        Elsewhere {
-            roles: roles.map(|(role, _)| role).collect(),
-            manifests: manifests
-                .filter(|(_, file)| files.contains(file))
-                .map(|(key, file)| {
-                    let is_resolved = resolved.contains(&key);
-                    (key, (file, is_resolved))
-                })
-                .collect(),
-            scopes: of_files(self.scopes, files),
-            apps: of_files(self.apps, files),
+    pub(super) fn of_files(&self, files: &BTreeSet<SourceFile>) -> Elsewhere {
+        let mut elsewhere = Elsewhere::default();
+        let found = |target: &TargetId, file: &SourceFile| Found {
+            identity: self.places.get(target).cloned().flatten(),
+            file: file.clone(),
+        };
+        for ((target, name), wish) in &self.scopes {
+            if files.contains(&wish.file) {
+                for name in std::iter::once(name).chain(&wish.previous_names) {
+                    let scopes = elsewhere.scopes.entry(name.clone()).or_default();
+                    scopes.push(found(target, &wish.file));
+                }
+            }
         }
+        for ((target, app), source) in &self.apps {
+            if files.contains(&source.file) {
+                let apps = elsewhere.apps.entry(app.clone()).or_default();
+                apps.push(found(target, &source.file));
+            }
+        }
+        for ((target, scope, role), by) in &self.roles {
+            if let Some(by) = by.iter().find(|by| files.contains(&by.file)) {
+                let role = (scope.clone(), role.clone());
+                let roles = elsewhere.roles.entry(role).or_default();
+                roles.push(found(target, &by.file));
+            }
+        }
+        elsewhere
     }
-}
-
-fn of_files<K: Ord>(
-    wishes: BTreeMap<K, Source>,
-    files: &BTreeSet<SourceFile>,
-) -> BTreeMap<K, SourceFile> {
-    let wishes = wishes
-        .into_iter()
-        .map(|(object, source)| (object, source.file));
-    wishes.filter(|(_, file)| files.contains(file)).collect()
-}
-
-/// Kind, namespace and name.
-fn key(source: &Source) -> (String, String, String) {
-    (
-        source.kind.clone(),
-        source.namespace.clone(),
-        source.name.clone(),
-    )
 }
 
 /// Reads manifests from texts that are ours, beside others that are somebody else's.
@@ -149,13 +147,8 @@ pub(super) fn read(
         skipped,
         ..
     } = read;
-    let sources = documents
-        .iter()
-        .map(|document| &document.source)
-        .chain(&broken);
-    let mut declared = Declared::of(sources);
     let resolved = resolve::resolve(documents, &broken, complete, &mut diagnostics);
-    declared.take(&resolved.desired);
+    let declared = Declared::of(&resolved.desired);
     locate_all(&mut diagnostics, texts);
     let mut loaded = Loaded {
         desired: resolved.desired,

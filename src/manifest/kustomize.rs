@@ -7,6 +7,14 @@ use std::process::Command;
 /// The file that an overlay goes by, whatever it was put together from.
 pub(super) const FILE: &str = "kustomization.yaml";
 
+/// Whether a file is kustomize's own.
+pub(super) fn is_own_file(path: &Path) -> bool {
+    let names = [FILE, "kustomization.yml", "Kustomization"];
+    names
+        .iter()
+        .any(|name| path.file_name().is_some_and(|file| file == *name))
+}
+
 /// The programs that build overlays, first choice first.
 const PROGRAMS: [(&str, &str); 2] = [("kustomize", "build"), ("kubectl", "kustomize")];
 

@@ -250,6 +250,16 @@ impl Walk {
     }
 
     fn file(&mut self, path: &Path, is_named: bool) {
+        // Kustomize's own file is none of ours, although a patch in it may look like one: only `-k` reads it.
+        if kustomize::is_own_file(path) {
+            if is_named {
+                let file = self.name(path);
+                let error = io::Error::other("it is kustomize's own file");
+                let help = "pass its folder with `-k`, which builds it";
+                self.files.unreadable(file, &error, help);
+            }
+            return;
+        }
         match fs::canonicalize(path).map(|real| self.seen.insert(real)) {
             Ok(true) => {}
             Ok(false) => return,

@@ -1,8 +1,8 @@
 //! What a run can say of what was recorded before it: which files it looked at, and what other files declare.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::name::{AppRef, RoleName, ScopeName, TargetId};
+use super::name::{AppRef, LiveIdentity, RoleName, ScopeName};
 use super::source::{ManifestRef, SourceFile};
 
 /// What a run found out about each file that the inventory names. Absence counts only where it was looked for.
@@ -47,14 +47,24 @@ pub enum NotRead {
 /// them, and is not removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Elsewhere {
-    /// The scopes, each with its file.
-    pub scopes: BTreeMap<(TargetId, ScopeName), SourceFile>,
-    /// The app scope sets, each with its file.
-    pub apps: BTreeMap<(TargetId, AppRef), SourceFile>,
+    /// The scopes, by the names that they have and had.
+    pub scopes: BTreeMap<ScopeName, Vec<Found>>,
+    /// The app scope sets.
+    pub apps: BTreeMap<AppRef, Vec<Found>>,
     /// The roles that are asked for on a scope.
-    pub roles: BTreeSet<(TargetId, ScopeName, RoleName)>,
-    /// The manifests by kind, namespace and name, each with its file and whether its references lead somewhere.
-    pub manifests: BTreeMap<(String, String, String), (SourceFile, bool)>,
+    pub roles: BTreeMap<(ScopeName, RoleName), Vec<Found>>,
+    /// The recorded names (of scopes, roles and manifests) that stand in a file which nobody can make sense of: what is
+    /// called so may be declared there.
+    pub mentions: BTreeMap<String, SourceFile>,
+}
+
+/// Where something is declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The live place that it is declared for; `None` where only the system itself can tell.
+    pub identity: Option<LiveIdentity>,
+    /// The file.
+    pub file: SourceFile,
 }
 
 impl Coverage {
@@ -70,41 +80,77 @@ impl Coverage {
         self
     }
 
-    /// The file outside the PATHs that declares a scope, or the manifest that it came from where that cannot be resolved.
+    /// The file outside the PATHs that declares a scope of a live place, or that may do so.
     pub fn scope_moved_to(
         &self,
-        target: &TargetId,
+        identity: Option<&LiveIdentity>,
         scope: &ScopeName,
         manifest: &ManifestRef,
     ) -> Option<&SourceFile> {
-        let object = (target.clone(), scope.clone());
-        let found = self.elsewhere.scopes.get(&object);
-        found.or_else(|| self.elsewhere.unresolved(manifest))
+        let found = self.elsewhere.scopes.get(scope);
+        file_of(found, identity)
+            .or_else(|| self.elsewhere.mentions.get(scope.as_str()))
+            .or_else(|| self.elsewhere.mentions.get(&manifest.name))
     }
 
-    /// The same for an app scope set.
+    /// The same for an app scope set, whatever its spelling.
     pub fn app_moved_to(
         &self,
-        target: &TargetId,
+        identity: Option<&LiveIdentity>,
         app: &AppRef,
         manifest: &ManifestRef,
     ) -> Option<&SourceFile> {
-        let object = (target.clone(), app.clone());
-        let found = self.elsewhere.apps.get(&object);
-        found.or_else(|| self.elsewhere.unresolved(manifest))
+        let keyless = app.keyless();
+        let is_it = |other: &AppRef| {
+            other.identity() == app.identity() || other.identity() == keyless.identity()
+        };
+        let mut found = self.elsewhere.apps.iter().filter(|(other, _)| is_it(other));
+        found
+            .find_map(|(_, found)| file_of(Some(found), identity))
+            .or_else(|| self.elsewhere.mentions.get(&manifest.name))
     }
 
-    /// Whether a file outside the PATHs asks for a role of a scope.
-    pub fn asks_for(&self, target: &TargetId, scope: &ScopeName, role: &RoleName) -> bool {
-        let role = (target.clone(), scope.clone(), role.clone());
-        self.elsewhere.roles.contains(&role)
+    /// Whether a file outside the PATHs asks for a role that a manifest gave to a scope, or may do so.
+    pub fn asks_for(
+        &self,
+        identity: Option<&LiveIdentity>,
+        (scope, role): (&ScopeName, &RoleName),
+        manifest: &ManifestRef,
+    ) -> bool {
+        let found = self.elsewhere.roles.get(&(scope.clone(), role.clone()));
+        let names = [role.as_str(), &manifest.name];
+        file_of(found, identity).is_some()
+            || names
+                .iter()
+                .any(|name| self.elsewhere.mentions.contains_key(*name))
     }
+}
 
-    /// Whether what a manifest contributed to a set may be taken out of it: its file was looked for, and no file outside the
-    /// PATHs has the manifest now.
-    pub fn may_take_out(&self, manifest: &ManifestRef) -> bool {
-        let key = manifest_key(manifest);
-        self.of(&manifest.file).may_remove() && !self.elsewhere.manifests.contains_key(&key)
+/// The file among them that declares something for this place. What is not known for certain counts.
+fn file_of<'f>(
+    found: Option<&'f Vec<Found>>,
+    identity: Option<&LiveIdentity>,
+) -> Option<&'f SourceFile> {
+    let is_here = |found: &&Found| {
+        identity.is_none() || found.identity.is_none() || found.identity.as_ref() == identity
+    };
+    let mut found = found.into_iter().flatten();
+    found.find(is_here).map(|found| &found.file)
+}
+
+impl Elsewhere {
+    /// Adds what other files declare.
+    pub fn add(&mut self, other: Self) {
+        for (scope, found) in other.scopes {
+            self.scopes.entry(scope).or_default().extend(found);
+        }
+        for (app, found) in other.apps {
+            self.apps.entry(app).or_default().extend(found);
+        }
+        for (role, found) in other.roles {
+            self.roles.entry(role).or_default().extend(found);
+        }
+        self.mentions.extend(other.mentions);
     }
 }
 
@@ -129,23 +175,6 @@ impl Covered {
     }
 }
 
-impl Elsewhere {
-    fn unresolved(&self, manifest: &ManifestRef) -> Option<&SourceFile> {
-        let (file, is_resolved) = self.manifests.get(&manifest_key(manifest))?;
-        (!is_resolved).then_some(file)
-    }
-}
-
-fn manifest_key(manifest: &ManifestRef) -> (String, String, String) {
-    let ManifestRef {
-        kind,
-        namespace,
-        name,
-        ..
-    } = manifest;
-    (kind.clone(), namespace.clone(), name.clone())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,19 +191,26 @@ mod tests {
     }
 
     #[test]
-    fn what_moved_outside_the_paths_is_not_taken_out() {
-        let here = SourceFile::new("here.yaml");
-        let binding = ManifestRef {
-            file: here.clone(),
-            kind: "ScopeBinding".to_owned(),
-            namespace: "iam".to_owned(),
-            name: "readers".to_owned(),
+    fn a_role_that_a_file_outside_the_paths_asks_for_at_this_place_is_not_taken_out() {
+        let file = SourceFile::new("there.yaml");
+        let manifest = ManifestRef::from(SourceFile::new("here.yaml"));
+        let (one, two) = (LiveIdentity::new("one"), LiveIdentity::new("two"));
+        let (scope, role) = (ScopeName::observed("s"), RoleName::new("r"));
+        let asks = |identity: Option<&LiveIdentity>, at: Option<&LiveIdentity>| {
+            let identity = identity.cloned();
+            let found = vec![Found {
+                identity,
+                file: file.clone(),
+            }];
+            let elsewhere = Elsewhere {
+                roles: [((scope.clone(), role.clone()), found)].into(),
+                ..Elsewhere::default()
+            };
+            let coverage = Coverage::default().with(elsewhere);
+            coverage.asks_for(at, (&scope, &role), &manifest)
         };
-        let read: Coverage = [(here, Covered::Read)].into_iter().collect();
-        assert!(read.may_take_out(&binding));
-        let mut elsewhere = Elsewhere::default();
-        let there = (SourceFile::new("there.yaml"), true);
-        elsewhere.manifests.insert(manifest_key(&binding), there);
-        assert!(!read.with(elsewhere).may_take_out(&binding));
+        assert!(asks(Some(&one), Some(&one)));
+        assert!(asks(None, Some(&one)) && asks(Some(&one), None));
+        assert!(!asks(Some(&two), Some(&one)));
     }
 }

@@ -526,9 +526,9 @@ impl<'a> Planner<'_, 'a> {
                 let app = app.clone();
                 self.plan.records.push(Record::App { app, entry });
             }
-            let target = &self.context.desired.target.id;
+            let place = self.context.desired.target.live_identity();
             let coverage = &self.context.options.coverage;
-            let mut moved_to = coverage.app_moved_to(target, &app, &entry.source);
+            let mut moved_to = coverage.app_moved_to(place.as_ref(), &app, &entry.source);
             let kept = if !self.context.covers(&entry.source) {
                 Some(SkipReason::OtherSource)
             } else if let Some(reason) = self.context.removal_gate() {

@@ -123,9 +123,9 @@ impl Planner<'_, '_> {
         entry_name: &ScopeName,
         entry: &OwnedScope,
     ) -> Option<&crate::model::SourceFile> {
-        let target = &self.context.desired.target.id;
+        let place = self.context.desired.target.live_identity();
         let coverage = &self.context.options.coverage;
-        coverage.scope_moved_to(target, entry_name, &entry.source)
+        coverage.scope_moved_to(place.as_ref(), entry_name, &entry.source)
     }
 
     /// Entries whose object is gone: kept for a day, since a list may lag, then forgotten.

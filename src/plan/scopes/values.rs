@@ -173,7 +173,7 @@ impl Planner<'_, '_> {
             } else if let Some(wanted) = applied.get_mut(&role) {
                 let is_outside = |source: &ManifestRef| {
                     let is_known = |by: &ManifestRef| source.file.may_be(&by.file);
-                    !self.context.covers(source) && !wanted.iter().any(is_known)
+                    !self.context.may_be_gone(source) && !wanted.iter().any(is_known)
                 };
                 let outside: Vec<ManifestRef> = sources.into_iter().filter(is_outside).collect();
                 wanted.extend(outside);
@@ -236,9 +236,14 @@ type Roles = BTreeMap<RoleName, BTreeSet<ManifestRef>>;
 /// gave: nobody's from then on, whoever else asked for it.
 fn last_roles(scope: &DesiredScope, entry: &OwnedScope) -> Option<Roles> {
     let mut last = entry.applied.roles.clone()?;
+    let is_scope = |by: &ManifestRef| by.kind == "Scope";
     if !scope.roles.whole {
-        let is_let_go = |by: &ManifestRef| by.kind == "Scope";
-        last.retain(|_, contributors| !contributors.iter().any(is_let_go));
+        last.retain(|_, contributors| !contributors.iter().any(is_scope));
+    }
+    // Of the manifests of the scope itself only its present one has a say.
+    let holder = scope.source.manifest();
+    for contributors in last.values_mut() {
+        contributors.retain(|by| !is_scope(by) || *by == holder);
     }
     (scope.roles.whole || !last.is_empty()).then_some(last)
 }

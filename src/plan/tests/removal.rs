@@ -3,7 +3,9 @@
 use super::world::*;
 use crate::model::Origin::{Created, Matched};
 use crate::model::target::Policy;
-use crate::model::{DeletionPolicy, DesiredScope, Elsewhere, OwnedApp, OwnedScope, SourceFile};
+use crate::model::{
+    DeletionPolicy, DesiredScope, Elsewhere, Found, OwnedApp, OwnedScope, SourceFile,
+};
 use crate::plan::{Mode, SkipReason};
 
 /// A role, a scope of an app and a whole scope that are to go, and one of each that stays.
@@ -166,10 +168,16 @@ fn what_another_file_outside_the_run_declares_now_waits_for_it() {
         .owns_app_so(&client(7), "a", |entry| {
             entry.deletion_policy = DeletionPolicy::Delete;
         });
-    let id = world.desired.target.id.clone();
+    let found = || {
+        let identity = world.desired.target.live_identity();
+        vec![Found {
+            identity,
+            file: there(),
+        }]
+    };
     let declared = Elsewhere {
-        scopes: [((id.clone(), name("a")), there())].into(),
-        apps: [((id, client(7)), there())].into(),
+        scopes: [(name("a"), found())].into(),
+        apps: [(client(7), found())].into(),
         ..Elsewhere::default()
     };
     let waits = |elsewhere: Elsewhere| {
@@ -181,22 +189,33 @@ fn what_another_file_outside_the_run_declares_now_waits_for_it() {
     };
     let moved = ["moved: a (there/all.yaml)", "moved: 7 (there/all.yaml)"];
     assert_eq!(waits(declared), moved);
-    // One whose references lead nowhere may declare anything, the same object too.
-    let manifest = |kind: &str, name: &str| (kind.to_owned(), "iam".to_owned(), name.to_owned());
-    let unresolved = |is_resolved| Elsewhere {
-        manifests: [
-            (manifest("Scope", "a"), (there(), is_resolved)),
-            (manifest("AppScopeSet", "set"), (there(), is_resolved)),
-        ]
-        .into(),
+    // A file that nobody can make sense of may declare what it mentions, by the name of its manifest too.
+    let mentions = |names: [&str; 2]| Elsewhere {
+        mentions: names.map(|name| (name.to_owned(), there())).into(),
         ..Elsewhere::default()
     };
-    assert_eq!(waits(unresolved(false)), moved);
-    assert_eq!(waits(unresolved(true)).len(), 2);
+    assert_eq!(waits(mentions(["a", "set"])), moved);
+    let others = waits(mentions(["b", "c"]));
     assert!(
-        waits(unresolved(true))
-            .iter()
-            .all(|line| !line.starts_with("moved"))
+        others.iter().all(|line| !line.starts_with("moved")),
+        "{others:?}"
+    );
+    // What is declared for another live place is another thing.
+    let elsewhere = || {
+        let identity = Some(crate::model::LiveIdentity::new("another"));
+        vec![Found {
+            identity,
+            file: there(),
+        }]
+    };
+    let others = waits(Elsewhere {
+        scopes: [(name("a"), elsewhere())].into(),
+        apps: [(client(7), elsewhere())].into(),
+        ..Elsewhere::default()
+    });
+    assert!(
+        others.iter().all(|line| !line.starts_with("moved")),
+        "{others:?}"
     );
 }
 

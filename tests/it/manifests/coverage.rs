@@ -6,8 +6,8 @@ use std::process::Command;
 
 use scopeward::manifest::{self, LoadError, Loaded, Options};
 use scopeward::model::{
-    Covered, ManifestRef, NotRead, Origin, Owned, OwnedScope, Repository, ScopeName, SourceFile,
-    TargetId,
+    Covered, LiveIdentity, ManifestRef, NotRead, Origin, Owned, OwnedScope, Repository, ScopeName,
+    SourceFile, TargetId,
 };
 use tempfile::TempDir;
 
@@ -100,7 +100,7 @@ fn old(file: &SourceFile) -> ManifestRef {
 fn moved_to(loaded: &Loaded, path: &str) -> Option<String> {
     let file = SourceFile::new(path).of(iam());
     let coverage = loaded.cover([(&target(), &recorded(&file))]);
-    let found = coverage.scope_moved_to(&target(), &ScopeName::observed("old"), &old(&file));
+    let found = coverage.scope_moved_to(None, &ScopeName::observed("old"), &old(&file));
     found.map(|file| file.path().to_owned())
 }
 
@@ -401,6 +401,90 @@ fn what_moved_to_a_folder_that_runs_apart_is_found_there() {
         &scope("old").replace("targetRefs", "name: new, targetRefs"),
     );
     assert_eq!(moved_to(&load(&one), "one/old.yaml"), None);
+}
+
+#[test]
+fn a_move_is_seen_where_each_folder_has_a_target_of_its_own() {
+    // The same live place, declared in both folders under one name.
+    let folder = checkout(&[
+        ("one/target.yaml", TARGET),
+        ("one/other.yaml", &scope("other")),
+        ("two/target.yaml", TARGET),
+        (
+            "two/a.yaml",
+            &scope("renamed").replace("targetRefs", "name: old, targetRefs"),
+        ),
+    ]);
+    fs::remove_file(folder.path().join("targets.yaml")).unwrap();
+    let one = || load(&[folder.path().join("one")]);
+    assert_eq!(moved_at(&one(), WSO2).as_deref(), Some("two/a.yaml"));
+    // Another live place under the same names, as environments are laid out.
+    let staging = TARGET.replace("wso2.example.com", "staging.example.com");
+    write(folder.path(), "two/target.yaml", &staging);
+    write(folder.path(), "two/a.yaml", &scope("old"));
+    assert_eq!(moved_at(&one(), WSO2), None);
+    // Two such environments beside each other do not hide what either declares.
+    write(folder.path(), "three/targets/target.yaml", TARGET);
+    write(folder.path(), "three/scopes/a.yaml", &scope("old"));
+    assert_eq!(
+        moved_at(&one(), WSO2).as_deref(),
+        Some("three/scopes/a.yaml")
+    );
+}
+
+#[test]
+fn a_move_is_seen_under_a_new_name_and_in_a_file_that_is_broken() {
+    let folder = checkout(&[
+        ("one/other.yaml", &scope("other")),
+        (
+            "two/a.yaml",
+            &scope("new").replace("targetRefs", "previousNames: [old], targetRefs"),
+        ),
+    ]);
+    let one = || {
+        load(&[
+            folder.path().join("targets.yaml"),
+            folder.path().join("one"),
+        ])
+    };
+    let two = Some("two/a.yaml".to_owned());
+    assert_eq!(moved_at(&one(), WSO2), two);
+    let conflict = format!("<<<<<<< HEAD\n{}=======\n", scope("old"));
+    write(folder.path(), "two/a.yaml", &conflict);
+    assert_eq!(moved_at(&one(), WSO2), two);
+    // A schema's error in a manifest of another name.
+    let unknown = scope("renamed").replace("targetRefs", "name: old, nosuch: 1, targetRefs");
+    write(folder.path(), "two/a.yaml", &unknown);
+    assert_eq!(moved_at(&one(), WSO2), two);
+    // What does not mention it says nothing of it.
+    write(folder.path(), "two/a.yaml", "scopeward.dev/v1alpha1: [");
+    assert_eq!(moved_at(&one(), WSO2), None);
+}
+
+const WSO2: &str = "https://wso2.example.com";
+
+/// The same for a live place.
+fn moved_at(loaded: &Loaded, url: &str) -> Option<String> {
+    let file = SourceFile::new("one/old.yaml").of(iam());
+    let coverage = loaded.cover([(&target(), &recorded(&file))]);
+    let place = LiveIdentity::new(format!("wso2 {url} carbon.super ScopeRegistration"));
+    let found = coverage.scope_moved_to(Some(&place), &ScopeName::observed("old"), &old(&file));
+    found.map(|file| file.path().to_owned())
+}
+
+#[test]
+fn kustomizes_own_file_is_read_by_an_overlay_alone() {
+    let patch = format!(
+        "patches:\n- patch: |\n{}",
+        scope("old").replace('\n', "\n    ")
+    );
+    let folder = checkout(&[("over/kustomization.yaml", &patch)]);
+    let loaded = whole(&folder);
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+    assert_eq!(
+        covered(&loaded, "over/kustomization.yaml"),
+        Covered::NotRead(NotRead::PassedOver)
+    );
 }
 
 #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
