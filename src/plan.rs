@@ -206,7 +206,7 @@ pub struct Populations(pub BTreeMap<(Counted, Option<String>), u64>);
 pub struct Population {
     /// Live objects.
     pub live: usize,
-    /// Those of them that are ours.
+    /// Those of them that are managed: the inventory holds them.
     pub managed: usize,
     /// Those that are not.
     pub unmanaged: usize,
@@ -606,7 +606,7 @@ fn held(context: &Context<'_>, records: &[Record]) -> Vec<Record> {
 
 fn new_inventory(choice: NewInventory, target: &Target, plan: &mut TargetPlan) {
     let message = format!(
-        "the inventory does not know {}, so nothing there is ours yet, and what earlier runs made would never be deleted",
+        "the inventory does not know {}, so nothing there is managed yet, and what earlier runs made would never be deleted",
         plan.target
     );
     match choice {

@@ -105,7 +105,7 @@ fn show(
     for target in approved.targets().iter().filter(starts) {
         if session.embedded.is_none() {
             output::line(&format!(
-                "note: {} is new to the inventory {}, which keeps what is ours there from now on",
+                "note: {} is new to the inventory {}, which keeps what is managed there from now on",
                 target.plan().target,
                 session.inventory_path.display()
             ));

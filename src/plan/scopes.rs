@@ -325,7 +325,7 @@ impl Planner<'_, '_> {
             Rule::Takeover,
             &ObjectRef::scope(&live.state.name, live.remote_id.as_ref()),
             format!(
-                "{} is live and not ours, so this run does not {what}",
+                "{} is live and not managed, so this run does not {what}",
                 live.state.name
             ),
             WayThrough::Adopt(Named::of(ObjectKind::Scope, &scope.source)),
@@ -454,7 +454,7 @@ impl Planner<'_, '_> {
             self.plan.refusals.push(Refusal::of(
                 Rule::AdoptionNever,
                 &ObjectRef::scope(name, live.remote_id.as_ref()),
-                format!("{name} is live and not ours, and its target says `adoption: Never`"),
+                format!("{name} is live and not managed, and its target says `adoption: Never`"),
                 WayThrough::AllowAdoption,
             ));
             return;

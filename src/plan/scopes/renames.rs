@@ -123,7 +123,7 @@ impl Planner<'_, '_> {
                 self.plan.refusals.push(Refusal::of(
                     Rule::NameTaken,
                     &ObjectRef::scope(name, id),
-                    format!("{from} cannot be renamed to {name}: a scope of that name is live and not ours"),
+                    format!("{from} cannot be renamed to {name}: a scope of that name is live and not managed"),
                     WayThrough::ClearName {
                         name: name.to_string(),
                         is_declared: wish.reason == Reason::RenamedFrom,
