@@ -241,6 +241,25 @@ pub struct PlannedChange {
     pub record: Record,
 }
 
+impl PlannedChange {
+    /// A change that no rule stops, that rests on no other and takes nothing away.
+    pub fn new(object: ObjectRef, reason: Reason, change: Change, record: Record) -> Self {
+        Self {
+            change,
+            object,
+            manifest: None,
+            reason,
+            remark: None,
+            facts: BTreeSet::new(),
+            refusals: Vec::new(),
+            depends_on: BTreeSet::new(),
+            removals: Vec::new(),
+            intent: None,
+            record,
+        }
+    }
+}
+
 /// Why something failed, for people and programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {

@@ -275,21 +275,18 @@ impl Planner<'_, '_> {
             entry: entry.clone(),
         };
         let change = self.push(PlannedChange {
-            object: ObjectRef::scope(name, None),
             manifest: Some(scope.source.clone()),
-            reason: Reason::NotLive,
-            remark: None,
-            facts: BTreeSet::new(),
-            refusals: Vec::new(),
-            depends_on: BTreeSet::new(),
-            removals: Vec::new(),
             intent: Some(intent),
-            record: Record::Scope {
-                name: name.clone(),
-                entry,
-                replaces: None,
-            },
-            change: Change::CreateScope { after },
+            ..PlannedChange::new(
+                ObjectRef::scope(name, None),
+                Reason::NotLive,
+                Change::CreateScope { after },
+                Record::Scope {
+                    name: name.clone(),
+                    entry,
+                    replaces: None,
+                },
+            )
         });
         self.maker.insert(name.clone(), change);
     }
@@ -423,21 +420,20 @@ impl Planner<'_, '_> {
             entry: entry.clone(),
         };
         self.push(PlannedChange {
-            change: Change::UpdateScope {
-                id: live.remote_id.clone(),
-                before: live.state.clone(),
-                after,
-            },
-            object: ObjectRef::scope(name, live.remote_id.as_ref()),
             manifest: Some(scope.source.clone()),
-            reason: Reason::ValueDiffers,
-            remark: None,
-            facts: BTreeSet::new(),
             refusals,
-            depends_on: BTreeSet::new(),
             removals: role_removals(name, &roles),
             intent: Some(intent),
-            record: entry_record(name, entry, owner),
+            ..PlannedChange::new(
+                ObjectRef::scope(name, live.remote_id.as_ref()),
+                Reason::ValueDiffers,
+                Change::UpdateScope {
+                    id: live.remote_id.clone(),
+                    before: live.state.clone(),
+                    after,
+                },
+                entry_record(name, entry, owner),
+            )
         });
     }
 
