@@ -16,6 +16,7 @@ mod embedded;
 mod generate;
 mod hint;
 mod inventory;
+mod ledger;
 mod output;
 mod plan;
 mod release;

@@ -35,7 +35,7 @@ mod yaml;
 
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::model::{
-    Coverage, Desired, Elsewhere, Owned, Repository, SecretDocument, SourceFile, TargetId,
+    Coverage, Desired, Elsewhere, Owned, Record, Repository, SecretDocument, SourceFile, TargetId,
 };
 use collect::Declared;
 use coverage::Ground;
@@ -266,6 +266,33 @@ impl Loaded {
     /// The PATHs of the run, as files and folders of their repositories; standard input is not among them.
     pub fn paths(&self) -> &[SourceFile] {
         &self.ground.paths
+    }
+
+    /// How what an inventory has recorded of roots by their paths goes now: a root may have got an origin since, or a name
+    /// from `--repository`, or be a checkout now that was none.
+    pub fn renamed<'o>(&self, recorded: impl IntoIterator<Item = &'o Owned>) -> Vec<Record> {
+        let recorded = recorded.into_iter().flat_map(Owned::files);
+        let old: BTreeSet<&Repository> = recorded
+            .filter_map(SourceFile::repository)
+            .filter(|repository| repository.is_path())
+            .collect();
+        let mut roots: Vec<_> = self.ground.roots.each().collect();
+        // A root within another one comes before it.
+        roots.sort_by_key(|root| std::cmp::Reverse(root.folder.as_os_str().len()));
+        let pairs = roots
+            .iter()
+            .flat_map(|root| old.iter().map(move |old| (root, *old)));
+        let renamed = pairs.filter(|(root, old)| root.repository != **old);
+        renamed
+            .filter_map(|(root, old)| {
+                let below = root.folder.strip_prefix(old.as_str()).ok()?;
+                Some(Record::RenameRepository {
+                    old: old.clone(),
+                    new: root.repository.clone(),
+                    below: below.to_string_lossy().into_owned(),
+                })
+            })
+            .collect()
     }
 
     /// Finds out about what an inventory has recorded on its targets: which files were read, which are gone from disk, and

@@ -49,7 +49,8 @@ use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Approval, Policy, Target};
 use crate::model::{
     AppRef, Counted, Coverage, DesiredTarget, Intent, Lineage, Live, LiveApp, LiveIdentity,
-    ManifestRef, Owned, OwnedApp, Record, RemoteId, Removal, Source, System, TargetId, WantedBy,
+    ManifestRef, Owned, OwnedApp, Record, RemoteId, Removal, RoleName, ScopeName, Source, System,
+    TargetId, WantedBy,
 };
 use access::Access;
 use change::Change;
@@ -519,9 +520,11 @@ impl Context<'_> {
         self.options.coverage.of(&manifest.file).may_remove()
     }
 
-    /// Whether what a recorded manifest contributed to a set may be taken out of it, as far as files go.
-    fn may_take_out(&self, manifest: &ManifestRef) -> bool {
-        self.options.coverage.may_take_out(manifest)
+    /// Whether a role that a recorded manifest asked for may be taken out of its scope, as far as files go.
+    fn may_take_out(&self, scope: &ScopeName, role: &RoleName, by: &ManifestRef) -> bool {
+        let coverage = &self.options.coverage;
+        let target = &self.desired.target.id;
+        coverage.may_take_out(by) && !coverage.asks_for(target, scope, role)
     }
 
     /// Whether a recorded manifest may hold nothing any more that another one declares, as far as its file goes.
@@ -580,10 +583,21 @@ impl Context<'_> {
             let why = "of which this run does not know the whole";
             (why, WayThrough::MendManifests)
         } else {
-            let way = WayThrough::HandOver {
-                holder: held_by.clone(),
-                file: source.file.clone(),
-                manifest: Named::of(object.kind, source),
+            let manifest = Named::of(object.kind, source);
+            let (theirs, file) = (&holder.file, &source.file);
+            let way = match (theirs.repository(), file.repository()) {
+                (Some(old), Some(new)) if old != new && theirs.path() == file.path() => {
+                    WayThrough::RenameRepository {
+                        old: old.clone(),
+                        new: new.clone(),
+                        manifest,
+                    }
+                }
+                _ => WayThrough::HandOver {
+                    holder: held_by.clone(),
+                    file: file.clone(),
+                    manifest,
+                },
             };
             ("which this run does not read", way)
         };

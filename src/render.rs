@@ -44,6 +44,8 @@ pub struct Commands {
     pub run: String,
     /// `adopt` on the same manifests and systems.
     pub adopt: String,
+    /// What tells a verb of `inventory` which one is meant: `clusters/prod --inventory file:…`.
+    pub inventory: String,
 }
 
 impl Commands {
@@ -69,6 +71,11 @@ impl Commands {
             } => format!(
                 "run over {holder} and {file} together to hand it over, or take it for this manifest: {} --only {manifest}",
                 self.adopt
+            ),
+            WayThrough::RenameRepository { old, new, manifest } => format!(
+                "if {new} is what {old} is called now: scopeward inventory rename-repository {old} {new} {}; \
+                 else take it for this manifest: {} --only {manifest}",
+                self.inventory, self.adopt
             ),
             WayThrough::MendManifests => {
                 "correct what is wrong with the manifests and run over all of them to hand it over"

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::session::Session;
-use super::{Exit, Stop, apply, hint, output};
+use super::{Exit, Stop, hint, ledger, output};
 use crate::cli::{self, Only};
 use crate::inventory::Ledger;
 use crate::model::{Coverage, DesiredTarget, Live, Source};
@@ -49,13 +49,13 @@ pub(super) async fn run(args: cli::Adopt) -> Result<Exit, Stop> {
         (false, true) => Some(Chosen::All),
         (false, false) => None,
     };
-    let inventory =
-        apply::open_inventory(&session.inventory_path, &uuid::Uuid::new_v4().to_string()).await?;
+    let ledger = ledger::open(&session.inventory_path, &uuid::Uuid::new_v4().to_string()).await?;
+    ledger::rename_roots(&session.loaded, ledger.as_ref()).await?;
     let readings = session.systems.observers(&session.wanted);
     let readings = run::read(&session.systems, readings).await;
-    let coverage = session.cover(&inventory.snapshot().await);
+    let coverage = session.cover(&ledger.snapshot().await);
     let adopting = Adopting {
-        ledger: inventory.as_ref(),
+        ledger: ledger.as_ref(),
         coverage: &coverage,
         chosen: &chosen,
     };
@@ -85,7 +85,7 @@ pub(super) async fn run(args: cli::Adopt) -> Result<Exit, Stop> {
             }
         }
     }
-    apply::close(inventory).await?;
+    ledger::close(ledger).await?;
     let path = session.inventory_path.display().to_string();
     if let Some(embedded) = session.embedded {
         embedded.stop().await?;

@@ -1,7 +1,6 @@
 //! `apply` and `sync`: plan, ask, write, verify.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,12 +8,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
 use super::output::Outputs;
-use super::session::{self, Session};
-use super::{Exit, Stop, hint, output, signal};
+use super::session::Session;
+use super::{Exit, Stop, hint, ledger, output, signal};
 use crate::apply::{Progress, Report, RunResult};
 use crate::cli::{self, Format, Planning};
 use crate::diagnostic::Diagnostic;
-use crate::inventory::{FileLedger, Ledger};
+use crate::inventory::Ledger;
 use crate::model::Record;
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 use crate::plan::{Mode, NewInventory};
@@ -32,18 +31,19 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     let started_at = Timestamp::now();
     let outputs = Outputs::open(&planning.output).await?;
     let session = Session::start(&planning.reach).await?;
-    let inventory = open_inventory(&session.inventory_path, &run_id).await?;
+    let ledger = ledger::open(&session.inventory_path, &run_id).await?;
     interrupt_on_signal(session.systems.interrupt.clone());
+    ledger::rename_roots(&session.loaded, ledger.as_ref()).await?;
 
     let new_inventory = if planning.new_inventory {
         NewInventory::Allow
     } else {
         NewInventory::Refuse
     };
-    let snapshot = inventory.snapshot().await;
+    let snapshot = ledger.snapshot().await;
     let judging = session.judging(mode, new_inventory, planning, &snapshot);
     let readings = session.systems.providers(&session.wanted);
-    let (readings, approved) = plan(&session, readings, inventory.as_ref(), &judging).await;
+    let (readings, approved) = plan(&session, readings, ledger.as_ref(), &judging).await;
     let learned = session.show_learned(&approved, &readings, &snapshot, &judging.coverage);
     let verb = match mode {
         Mode::Apply => "apply",
@@ -57,15 +57,15 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     show(&session, &outputs, &approved, &text)?;
     let asked = asks && approved.has_runs();
     let confirmed = if asked {
-        let ledger = (inventory.as_ref(), &judging);
-        confirm(&session, &outputs, (readings, approved), ledger, &text).await
+        let judged_by = (ledger.as_ref(), &judging);
+        confirm(&session, &outputs, (readings, approved), judged_by, &text).await
     } else {
         Ok((readings, approved))
     };
     let (readings, approved) = match confirmed {
         Ok(confirmed) => confirmed,
         Err(stop) => {
-            close(inventory).await?;
+            ledger::close(ledger).await?;
             return Err(stop);
         }
     };
@@ -74,16 +74,16 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     let total = total.sum::<usize>() as u64;
     let execution = Execution {
         run_id,
-        who: who(),
+        who: ledger::who(),
         started_at,
-        ledger: inventory.as_ref(),
+        ledger: ledger.as_ref(),
         systems: &session.systems,
         progress: &progress,
     };
     let work = run::execute(execution, &session.wanted, &readings, &judging, approved);
     let report = with_progress(work, &progress, total).await;
     let ended = Ended {
-        closed: close(inventory).await,
+        closed: ledger::close(ledger).await,
         session,
         report,
         learned,
@@ -159,40 +159,6 @@ fn can_ask(planning: &Planning) -> Result<(), Stop> {
     }
     Err(Stop::usage("this is no terminal, so nobody can be asked")
         .help("look at `scopeward plan` first, then pass --yes"))
-}
-
-/// Opens the inventory for writing, on a thread that may block.
-pub(super) async fn open_inventory(path: &Path, run_id: &str) -> Result<Box<dyn Ledger>, Stop> {
-    let path = path.to_owned();
-    let holder = format!(
-        "{}, process {}, since {}, run {run_id}",
-        who(),
-        std::process::id(),
-        Timestamp::now()
-    );
-    let opened = tokio::task::spawn_blocking(move || FileLedger::open(&path, &holder)).await;
-    let opened = opened
-        .map_err(|error| Stop::failed(error.to_string()))?
-        .map_err(|error| session::inventory_stop(&error))?;
-    Ok(Box::new(opened))
-}
-
-/// Closes the inventory.
-pub(super) async fn close(ledger: Box<dyn Ledger>) -> Result<(), Stop> {
-    let closed = ledger.close().await;
-    closed.map_err(|error| session::inventory_stop(&error))
-}
-
-/// Who runs this, for the lock and the audit log.
-fn who() -> String {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let user = variable("GITHUB_ACTOR")
-        .or_else(|| variable("GITLAB_USER_LOGIN"))
-        .or_else(|| variable("USER"));
-    let host = variable("HOSTNAME")
-        .map(|host| format!("@{host}"))
-        .unwrap_or_default();
-    format!("{}{host}", user.unwrap_or_else(|| "unknown".to_owned()))
 }
 
 fn interrupt_on_signal(interrupt: Interrupt) {

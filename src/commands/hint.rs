@@ -15,6 +15,11 @@ pub(super) fn commands(verb: &str, planning: &Planning) -> Commands {
     Commands {
         run,
         adopt: command("adopt", &planning.reach),
+        inventory: inventory_of(
+            &planning.reach.inputs.paths,
+            planning.reach.inventory.as_deref(),
+            planning.reach.sandbox,
+        ),
     }
 }
 
@@ -72,15 +77,20 @@ pub(super) fn inventory_command(verb: &str, location: &InventoryLocation) -> Str
         inventory,
         sandbox,
     } = location;
-    let mut command = format!("scopeward inventory {verb} {}", arguments(paths));
+    let place = inventory_of(paths, inventory.as_deref(), *sandbox);
+    format!("scopeward inventory {verb} {place}")
+}
+
+fn inventory_of(paths: &[String], inventory: Option<&str>, sandbox: bool) -> String {
+    let mut words = arguments(paths);
     if let Some(inventory) = inventory {
-        command.push_str(" --inventory ");
-        command.push_str(&quoted(inventory));
+        words.push_str(" --inventory ");
+        words.push_str(&quoted(inventory));
     }
-    if *sandbox {
-        command.push_str(" --sandbox");
+    if sandbox {
+        words.push_str(" --sandbox");
     }
-    command
+    words
 }
 
 /// The PATHs of a run, as they were given.

@@ -1,9 +1,8 @@
 //! `inventory`: what is ours, for people; and another name for a repository that moved.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Exit, Stop, apply, hint, output, session};
+use super::{Exit, Stop, hint, ledger, output};
 use crate::cli::{self, Inventory};
 use crate::inventory::Snapshot;
 use crate::model::{ManifestRef, Origin, Owned, Record};
@@ -17,11 +16,11 @@ pub(super) async fn run(command: Inventory) -> Result<Exit, Stop> {
 }
 
 async fn show(location: &cli::InventoryLocation) -> Result<Exit, Stop> {
-    let path = session::inventory_path(location).await?;
+    let path = ledger::inventory_path(location).await?;
     let read = path.clone();
     let snapshot = tokio::task::spawn_blocking(move || Snapshot::read(&read)).await;
     let snapshot = snapshot.map_err(|error| Stop::failed(error.to_string()))?;
-    let snapshot = snapshot.map_err(|error| session::inventory_stop(&error))?;
+    let snapshot = snapshot.map_err(|error| ledger::inventory_stop(&error))?;
     let mut out = String::new();
     let mut objects = 0;
     for (identity, target, owned) in snapshot.identities() {
@@ -97,27 +96,15 @@ fn of(manifest: &ManifestRef) -> String {
 }
 
 async fn rename_repository(args: &cli::RenameRepository) -> Result<Exit, Stop> {
-    let path = session::inventory_path(&args.location).await?;
-    let ledger = apply::open_inventory(&path, &uuid::Uuid::new_v4().to_string()).await?;
-    let snapshot = ledger.snapshot().await;
-    let mut renamed: BTreeMap<String, u64> = BTreeMap::new();
-    for (identity, target, owned) in snapshot.identities() {
-        let of_it = owned
-            .manifests()
-            .filter(|manifest| manifest.file.repository() == Some(&args.old));
-        let objects = of_it.count() as u64;
-        if objects == 0 {
-            continue;
-        }
-        let record = Record::RenameRepository {
-            old: args.old.clone(),
-            new: args.new.clone(),
-        };
-        let recorded = ledger.record(identity, target, vec![record]).await;
-        recorded.map_err(|error| Stop::failed(super::sentence(&error)))?;
-        renamed.insert(target.to_string(), objects);
-    }
-    apply::close(ledger).await?;
+    let path = ledger::inventory_path(&args.location).await?;
+    let ledger = ledger::open(&path, &uuid::Uuid::new_v4().to_string()).await?;
+    let record = Record::RenameRepository {
+        old: args.old.clone(),
+        new: args.new.clone(),
+        below: String::new(),
+    };
+    let renamed = ledger::rename(ledger.as_ref(), &record).await?;
+    ledger::close(ledger).await?;
     if renamed.is_empty() {
         let show = hint::inventory_command("show", &args.location);
         return Err(Stop::failed(format!(

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::output::Outputs;
-use super::session::{self, Session};
-use super::{Exit, Stop, hint, output};
+use super::session::Session;
+use super::{Exit, Stop, hint, ledger, output};
 use crate::apply::has_errors;
 use crate::cli::{self, Format};
 use crate::inventory::Snapshot;
@@ -22,7 +22,8 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
     let path = session.inventory_path.clone();
     let snapshot = tokio::task::spawn_blocking(move || Snapshot::read(&path)).await;
     let snapshot = snapshot.map_err(|error| Stop::failed(error.to_string()))?;
-    let snapshot = snapshot.map_err(|error| session::inventory_stop(&error))?;
+    let snapshot = snapshot.map_err(|error| ledger::inventory_stop(&error))?;
+    let snapshot = ledger::with_renamed_roots(&session.loaded, snapshot);
 
     let readings = session.systems.observers(&session.wanted);
     let readings = run::read(&session.systems, readings).await;

@@ -1,6 +1,6 @@
 //! `release`: what the inventory holds for a manifest is not ours any more; the live object stays as it is.
 
-use super::{Exit, Stop, apply, hint, output, session};
+use super::{Exit, Stop, hint, ledger, output};
 use crate::cli;
 use crate::model::{ManifestRef, ScopeName, TargetId};
 use crate::plan::adopt::release;
@@ -8,8 +8,8 @@ use crate::render::{count, visible};
 
 pub(super) async fn run(args: cli::Release) -> Result<Exit, Stop> {
     let location = &args.location;
-    let path = session::inventory_path(location).await?;
-    let ledger = apply::open_inventory(&path, &uuid::Uuid::new_v4().to_string()).await?;
+    let path = ledger::inventory_path(location).await?;
+    let ledger = ledger::open(&path, &uuid::Uuid::new_v4().to_string()).await?;
     let snapshot = ledger.snapshot().await;
     let is_chosen = |target: &TargetId| {
         let named = |name: &String| target.name == *name || target.to_string() == *name;
@@ -42,7 +42,7 @@ pub(super) async fn run(args: cli::Release) -> Result<Exit, Stop> {
             unknown.push(only.to_string());
         }
     }
-    apply::close(ledger).await?;
+    ledger::close(ledger).await?;
     output::print(&format!(
         "Released: {}. Inventory: {}\n",
         count(released, "object"),

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::embedded::Embedded;
-use super::{Stop, hint, output, sentence};
+use super::{Stop, hint, ledger, output, sentence};
 use crate::cli::{self, Inputs, Planning, Reach};
 use crate::diagnostic::Diagnostic;
-use crate::inventory::{InventoryError, Snapshot};
+use crate::inventory::Snapshot;
 use crate::manifest::{self, LoadError, Loaded};
 use crate::model::{Coverage, DesiredTarget, SourceFile};
 use crate::plan::guard::ApprovedPlan;
@@ -48,7 +48,7 @@ impl Session {
     /// Reads the manifests, says what is wrong with them, and starts the sandbox where it is asked for.
     pub(super) async fn start(reach: &Reach) -> Result<Self, Stop> {
         let paths = inputs_paths(&reach.inputs);
-        let inventory_path = inventory_path(&cli::InventoryLocation {
+        let inventory_path = ledger::inventory_path(&cli::InventoryLocation {
             paths: paths.clone(),
             inventory: reach.inventory.clone(),
             sandbox: reach.sandbox,
@@ -75,7 +75,7 @@ impl Session {
             place_authorities(Arc::make_mut(target), &loaded);
         }
         let embedded = if reach.sandbox {
-            let folder = own_folder(&paths, true).await;
+            let folder = ledger::own_folder(&paths, true).await;
             Some(Embedded::start(&wanted.targets, &reach.inputs.paths, &folder).await?)
         } else {
             None
@@ -191,66 +191,10 @@ async fn recorded(paths: &[String], inventory: &Path) -> Result<BTreeSet<SourceF
     let path = inventory.to_owned();
     let snapshot = tokio::task::spawn_blocking(move || Snapshot::read(&path)).await;
     let snapshot = snapshot.map_err(|error| Stop::failed(error.to_string()))?;
-    let snapshot = snapshot.map_err(|error| inventory_stop(&error))?;
+    let snapshot = snapshot.map_err(|error| ledger::inventory_stop(&error))?;
     let recorded = snapshot.recorded();
     Ok(recorded
         .flat_map(|(_, owned)| owned.files())
         .cloned()
         .collect())
-}
-
-/// The file of an inventory.
-pub(super) async fn inventory_path(location: &cli::InventoryLocation) -> Result<PathBuf, Stop> {
-    let Some(text) = &location.inventory else {
-        let folder = own_folder(&location.paths, location.sandbox).await;
-        return Ok(folder.join("inventory.json"));
-    };
-    for later in ["configmap:", "s3://", "gs://", "az://"] {
-        if text.starts_with(later) {
-            return Err(Stop::usage(format!(
-                "--inventory {text}: inventories at `{later}` are not supported yet; `file:PATH` is"
-            )));
-        }
-    }
-    match text.strip_prefix("file:") {
-        Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
-        _ => Err(Stop::usage(format!(
-            "--inventory {text}: `file:PATH` is needed"
-        ))),
-    }
-}
-
-/// The end of a run that has no inventory.
-pub(super) fn inventory_stop(error: &InventoryError) -> Stop {
-    let stop = Stop::failed(sentence(error));
-    match error {
-        InventoryError::Read { .. } | InventoryError::Write { .. } => stop.help(
-            "give the right to read and write there, or name another place with --inventory file:PATH",
-        ),
-        InventoryError::Malformed { .. } | InventoryError::Locked { .. } => stop,
-    }
-}
-
-/// The folder of what is kept. What a sandbox keeps has one of its own, so that nobody who starts afresh loses a real
-/// inventory.
-async fn own_folder(paths: &[String], sandbox: bool) -> PathBuf {
-    let mut folder = root_of(paths).await.join(".scopeward");
-    if sandbox {
-        folder.push("sandbox");
-    }
-    folder
-}
-
-/// The folder that `.scopeward/` stands in: the one above the first PATH that holds `.git`, else the working folder.
-/// Standard input stands where the run does. Relative where that is the working folder itself, for people.
-async fn root_of(paths: &[String]) -> PathBuf {
-    let first = paths.iter().find(|path| *path != "-");
-    let first = first.cloned().unwrap_or_else(|| ".".to_owned());
-    let found = tokio::task::spawn_blocking(move || {
-        let here = std::env::current_dir().and_then(|here| here.canonicalize());
-        let base = manifest::base_folder(Path::new(&first));
-        base.filter(|base| here.is_ok_and(|here| *base != here))
-    })
-    .await;
-    found.ok().flatten().unwrap_or_default()
 }

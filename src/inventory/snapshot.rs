@@ -241,6 +241,13 @@ impl Snapshot {
             .map(|known| (&known.target, &known.owned))
     }
 
+    /// Takes what was learned of an identity without a write.
+    pub fn learn(&mut self, identity: &LiveIdentity, record: Record) {
+        if let Some(known) = self.known.get_mut(identity) {
+            known.owned.record(record);
+        }
+    }
+
     fn parse(path: &Path, text: &str) -> Result<Self, InventoryError> {
         let malformed = |why: String| InventoryError::Malformed {
             path: path.to_owned(),

@@ -9,8 +9,8 @@ use super::schema::Checker;
 use super::{Loaded, Options, Texts, chunk, locate_all, resolve, yaml};
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::model::{
-    AppRef, Coverage, Desired, Elsewhere, Owned, ScopeName, SecretDocument, Source, SourceFile,
-    TargetId,
+    AppRef, Coverage, Desired, Elsewhere, ManifestRef, Owned, RoleName, ScopeName, SecretDocument,
+    Source, SourceFile, TargetId,
 };
 
 /// How many files that are not ours are named.
@@ -22,6 +22,7 @@ pub(super) struct Declared {
     manifests: BTreeMap<(String, String, String), SourceFile>,
     scopes: BTreeMap<(TargetId, ScopeName), Source>,
     apps: BTreeMap<(TargetId, AppRef), Source>,
+    roles: BTreeMap<(TargetId, ScopeName, RoleName), BTreeSet<ManifestRef>>,
 }
 
 impl Declared {
@@ -41,6 +42,12 @@ impl Declared {
             let scopes = target.scopes.values();
             let scopes = scopes.map(|wish| ((id.clone(), wish.name.clone()), wish.source.clone()));
             self.scopes.extend(scopes);
+            for wish in target.scopes.values() {
+                let role = |role: &RoleName| (id.clone(), wish.name.clone(), role.clone());
+                let entries = wish.roles.entries.iter();
+                self.roles
+                    .extend(entries.map(|(name, by)| (role(name), by.clone())));
+            }
             let apps = target.apps.iter();
             let apps = apps.map(|wish| ((id.clone(), wish.app.clone()), wish.source.clone()));
             self.apps.extend(apps);
@@ -52,23 +59,18 @@ impl Declared {
         let is_covered = |file: &SourceFile| coverage.of(file).may_remove();
         let mut scopes = owned.scopes.iter();
         let mut apps = owned.apps.iter();
+        let asks = |role, manifest| {
+            let by = self.roles.get(&role);
+            by.is_some_and(|by| by.contains(manifest))
+        };
         scopes.any(|(name, entry)| {
-            let mut contributors = entry
-                .applied
-                .roles
-                .iter()
-                .flat_map(BTreeMap::values)
-                .flatten();
             let is_gone = is_covered(&entry.source.file)
                 && !self.scopes.contains_key(&(target.clone(), name.clone()));
             is_gone
-                || contributors.any(|manifest| {
-                    let key = (
-                        manifest.kind.clone(),
-                        manifest.namespace.clone(),
-                        manifest.name.clone(),
-                    );
-                    is_covered(&manifest.file) && self.manifests.get(&key) != Some(&manifest.file)
+                || entry.applied.roles.iter().flatten().any(|(role, by)| {
+                    let role = (target.clone(), name.clone(), role.clone());
+                    let mut covered = by.iter().filter(|by| is_covered(&by.file));
+                    covered.any(|manifest| !asks(role.clone(), manifest))
                 })
         }) || apps.any(|(app, entry)| {
             is_covered(&entry.source.file)
@@ -81,7 +83,10 @@ impl Declared {
         let wishes = self.scopes.values().chain(self.apps.values());
         let resolved: BTreeSet<_> = wishes.map(key).collect();
         let manifests = self.manifests.into_iter();
+        let roles = self.roles.into_iter();
+        let roles = roles.filter(|(_, by)| by.iter().any(|by| files.contains(&by.file)));
         Elsewhere {
+            roles: roles.map(|(role, _)| role).collect(),
             manifests: manifests
                 .filter(|(_, file)| files.contains(file))
                 .map(|(key, file)| {

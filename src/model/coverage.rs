@@ -1,8 +1,8 @@
 //! What a run can say of what was recorded before it: which files it looked at, and what other files declare.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::name::{AppRef, ScopeName, TargetId};
+use super::name::{AppRef, RoleName, ScopeName, TargetId};
 use super::source::{ManifestRef, SourceFile};
 
 /// What a run found out about each file that the inventory names. Absence counts only where it was looked for.
@@ -51,6 +51,8 @@ pub struct Elsewhere {
     pub scopes: BTreeMap<(TargetId, ScopeName), SourceFile>,
     /// The app scope sets, each with its file.
     pub apps: BTreeMap<(TargetId, AppRef), SourceFile>,
+    /// The roles that are asked for on a scope.
+    pub roles: BTreeSet<(TargetId, ScopeName, RoleName)>,
     /// The manifests by kind, namespace and name, each with its file and whether its references lead somewhere.
     pub manifests: BTreeMap<(String, String, String), (SourceFile, bool)>,
 }
@@ -90,6 +92,12 @@ impl Coverage {
         let object = (target.clone(), app.clone());
         let found = self.elsewhere.apps.get(&object);
         found.or_else(|| self.elsewhere.unresolved(manifest))
+    }
+
+    /// Whether a file outside the PATHs asks for a role of a scope.
+    pub fn asks_for(&self, target: &TargetId, scope: &ScopeName, role: &RoleName) -> bool {
+        let role = (target.clone(), scope.clone(), role.clone());
+        self.elsewhere.roles.contains(&role)
     }
 
     /// Whether what a manifest contributed to a set may be taken out of it: its file was looked for, and no file outside the

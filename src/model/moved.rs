@@ -14,11 +14,13 @@ impl Owned {
     }
 
     /// Takes what was recorded of one repository for another's.
-    pub(super) fn move_repository(&mut self, old: &Repository, new: &Repository) {
+    pub(super) fn move_repository(&mut self, old: &Repository, new: &Repository, below: &str) {
         let moved = |manifest: &ManifestRef| {
             let mut manifest = manifest.clone();
-            if manifest.file.repository() == Some(old) {
-                manifest.file = manifest.file.of(new.clone());
+            if manifest.file.repository() == Some(old)
+                && let Some(file) = manifest.file.below(below)
+            {
+                manifest.file = file.of(new.clone());
             }
             manifest
         };

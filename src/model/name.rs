@@ -221,12 +221,14 @@ impl fmt::Display for AppRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OneLogin { app_id } => write!(f, "{app_id}"),
-            Self::Apigee {
-                app,
-                key: Some(key),
-                ..
-            } => write!(f, "{app} / {}", key.shortened()),
-            Self::Apigee { app, key: None, .. } => f.write_str(app),
+            Self::Apigee { owner, app, key } => {
+                let (AppOwner::Developer(owner)
+                | AppOwner::Company(owner)
+                | AppOwner::AppGroup(owner)) = owner;
+                write!(f, "{app} ({owner})")?;
+                key.iter()
+                    .try_for_each(|key| write!(f, " / {}", key.shortened()))
+            }
         }
     }
 }

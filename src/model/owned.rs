@@ -330,6 +330,9 @@ pub enum Record {
         old: Repository,
         /// What it is called.
         new: Repository,
+        /// The folder of the old one that is meant, and whose paths are shortened by it; empty for all of it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        below: String,
     },
     /// A write is about to be sent.
     Write,
@@ -518,7 +521,9 @@ impl Owned {
                     self.intents.remove(last);
                 }
             }
-            Record::RenameRepository { old, new } => self.move_repository(&old, &new),
+            Record::RenameRepository { old, new, below } => {
+                self.move_repository(&old, &new, &below);
+            }
             Record::Write => self.writes += 1,
             // Removals are kept beside what is owned.
             Record::Start | Record::NotRemoved(_) => {}

@@ -171,6 +171,15 @@ impl SourceFile {
             && (place.path == "." || below())
     }
 
+    /// The same file, with its path taken from a folder above it; `None` where it does not lie there.
+    pub fn below(&self, folder: &str) -> Option<Self> {
+        if folder.is_empty() {
+            return Some(self.clone());
+        }
+        let path = self.path.strip_prefix(folder)?.strip_prefix('/')?;
+        Some(Self::new(path))
+    }
+
     /// Whether this recorded file is `read`, as far as the record tells: an older format kept the name alone that people
     /// knew it by.
     pub fn may_be(&self, read: &Self) -> bool {

@@ -467,7 +467,7 @@ impl<'a> Planner<'_, 'a> {
                 .context
                 .removal_gate()
                 .or((!desired.may_shrink).then_some(SkipReason::IncompleteManifests)),
-            covers: &|manifest| self.context.covers(manifest),
+            covers: &|_, manifest| self.context.covers(manifest),
             report_drift: self.context.desired.target.drift == Drift::Report,
         }
         .resolve()

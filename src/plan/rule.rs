@@ -9,7 +9,7 @@ use strum::{EnumIter, IntoEnumIterator as _, IntoStaticStr, VariantNames};
 
 use super::digest::Digest;
 use super::{ObjectKind, ObjectRef};
-use crate::model::{Source, SourceFile};
+use crate::model::{Repository, Source, SourceFile};
 
 /// The safety rules, the strongest first: where more than one stands against one change, the first is shown. What no
 /// approval lifts comes first, and then what widens access: nobody approves that for having been shown something else.
@@ -262,6 +262,15 @@ pub enum WayThrough {
         /// Where the other one is.
         file: SourceFile,
         /// The other one.
+        manifest: Named,
+    },
+    /// To say that a repository goes by another name now: the holder has the same path in another one.
+    RenameRepository {
+        /// The holder's.
+        old: Repository,
+        /// The other manifest's.
+        new: Repository,
+        /// The other manifest.
         manifest: Named,
     },
     /// To mend what is wrong with the manifests, so that the run knows all of them.

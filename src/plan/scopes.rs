@@ -234,6 +234,21 @@ impl Planner<'_, '_> {
         if self.conflict(scope, owned) {
             return;
         }
+        // Where the name is the id, what is made under it before this run makes it is somebody else's.
+        if let Some((_, entry)) = owned
+            && entry.vanished_at.is_none()
+        {
+            let entry = OwnedScope {
+                vanished_at: Some(self.context.options.now),
+                ..entry.clone()
+            };
+            let record = Record::Scope {
+                name: name.clone(),
+                entry,
+                replaces: None,
+            };
+            self.plan.records.push(record);
+        }
         if self.context.held(scope.hold_until) {
             return self.skip(name, SkipReason::Held, Vec::new());
         }

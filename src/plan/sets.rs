@@ -29,8 +29,8 @@ pub(super) struct ThreeWay<'a, T> {
     pub(super) keep_foreign: bool,
     /// Why nothing may be removed from it, if so.
     pub(super) gate: Option<SkipReason>,
-    /// Whether the run covers a recorded manifest.
-    pub(super) covers: &'a dyn Fn(&ManifestRef) -> bool,
+    /// Whether an entry may be taken out as far as a recorded manifest that asked for it goes.
+    pub(super) covers: &'a dyn Fn(&T, &ManifestRef) -> bool,
     /// Whether changes behind our back are only reported.
     pub(super) report_drift: bool,
 }
@@ -92,7 +92,7 @@ impl<T: Ord + Clone> ThreeWay<'_, T> {
             }
             let other_source = || {
                 let sources = self.last.and_then(|last| last.get(entry));
-                sources.is_some_and(|sources| !sources.iter().all(self.covers))
+                sources.is_some_and(|sources| !sources.iter().all(|by| (self.covers)(entry, by)))
             };
             if is_foreign && self.report_drift && self.last.is_some() {
                 drifted.insert(entry.clone());
@@ -195,7 +195,7 @@ mod tests {
             everything: case.everything.map(set).as_ref(),
             keep_foreign: case.keep,
             gate: case.gate,
-            covers: &|manifest| manifest.file.path() == "here.yaml",
+            covers: &|_, manifest| manifest.file.path() == "here.yaml",
             report_drift: case.report,
         }
         .resolve()

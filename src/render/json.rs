@@ -148,6 +148,7 @@ fn refusal(refusal: &Refusal) -> Value {
     let commands = Commands {
         run: String::new(),
         adopt: "adopt".to_owned(),
+        inventory: String::new(),
     };
     let mut value = json!({
         "rule": refusal.rule,

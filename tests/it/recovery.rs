@@ -111,3 +111,33 @@ fn a_renamed_folder_is_handed_over() {
     );
     b_goes_with_its_manifest(&case, "teams/iam");
 }
+
+#[test]
+fn a_repository_that_moved_keeps_what_it_holds() {
+    let case = case();
+    let origin = |name: &str| {
+        let url = format!("https://git.example/acme/{name}");
+        case.write(
+            ".git/config",
+            format!("[remote \"origin\"]\n url = {url}\n"),
+        );
+    };
+    origin("old");
+    run(&case, &["sync", "iam"]).exits(DONE);
+    origin("iam");
+    run(&case, &["sync", "iam"])
+        .exits(REFUSED)
+        .says("rename-repository");
+    run_all(&case, "The repository moved");
+    assert_eq!(case.writes(), 0);
+    b_goes_with_its_manifest(&case, "iam");
+}
+
+#[test]
+fn what_is_released_stays() {
+    let case = case();
+    case.write("iam/scopes.yaml", scopes(&["a"]));
+    run_all(&case, "An object is to stay, and to be managed no more");
+    assert_eq!(case.scopes(), ["a", "b"]);
+    assert_eq!(case.owned(), ["a created"]);
+}

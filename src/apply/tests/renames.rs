@@ -498,7 +498,8 @@ fn a_name_that_was_left_is_never_taken_again() {
         .has("a");
     for adoption in [Adoption::Equal, Adoption::Always] {
         let world = world.clone().adoption(adoption);
-        assert_eq!(world.says(), ["create b", "unmanaged: a"]);
+        let says = ["create b", "unmanaged: a", "= created b, vanished"];
+        assert_eq!(world.says(), says);
     }
     // Nor when its manifest forgot the name meanwhile, and says it again.
     let mut world = world.has_so("b", at("first")).wants("b");
@@ -507,7 +508,8 @@ fn a_name_that_was_left_is_never_taken_again() {
     }
     world.live.scopes.remove(&name("b"));
     let world = world.wants_so("b", was("a"));
-    assert_eq!(world.says(), ["create b", "unmanaged: a"]);
+    let says = ["create b", "unmanaged: a", "= created b, vanished"];
+    assert_eq!(world.says(), says);
 }
 
 #[test]

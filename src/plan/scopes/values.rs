@@ -77,7 +77,7 @@ impl Planner<'_, '_> {
             everything: None,
             keep_foreign: !scope.roles.whole,
             gate: self.context.removal_gate().or(incomplete),
-            covers: &|manifest| self.context.may_take_out(manifest),
+            covers: &|role, manifest| self.context.may_take_out(&scope.name, role, manifest),
             report_drift: self.context.desired.target.drift == Drift::Report,
         }
         .resolve()

@@ -78,14 +78,26 @@ fn the_lists_of_keys_are_compared_by_what_they_give() {
         .has_key(&key("k"), "r", "r w x")
         .owns_app(&key("k"), "r")
         .wants_app_so(&key("k"), "", |app| app.allow_empty = true);
-    assert_eq!(access(&widened), ["+app shop / k: w", "+app shop / k: x"]);
+    assert_eq!(
+        access(&widened),
+        [
+            "+app shop (ann@example.com) / k: w",
+            "+app shop (ann@example.com) / k: x"
+        ]
+    );
     let mut narrowed = World::apigee()
         .owns_app(&key("k"), "")
         .wants_app(&keyless(), "r");
     let with_key = World::apigee().has_key(&key("k"), "", "r w x");
     let live = with_key.live.apps[&key("k")].clone();
     narrowed.live.apps.insert(keyless(), live);
-    assert_eq!(access(&narrowed), ["-app shop / k: w", "-app shop / k: x"]);
+    assert_eq!(
+        access(&narrowed),
+        [
+            "-app shop (ann@example.com) / k: w",
+            "-app shop (ann@example.com) / k: x"
+        ]
+    );
 }
 
 #[test]

@@ -34,7 +34,9 @@ fn foreign_entries_go_stay_or_stop_the_change() {
     let both = |mode| [a_key(mode).says(), a_client(mode).says()];
     let says = |text: &str| {
         [
-            vec![format!("replace shop / k [r w x] with {text}")],
+            vec![format!(
+                "replace shop (ann@example.com) / k [r w x] with {text}"
+            )],
             vec![format!("replace 7 [r w x] with {text}")],
         ]
     };
@@ -52,7 +54,10 @@ fn foreign_entries_are_told_even_where_nothing_else_changes() {
         .mode(Mode::Apply);
     assert_eq!(
         world.says(),
-        ["foreign_scopes: shop / k", "no_delete: shop / k (x)"]
+        [
+            "foreign_scopes: shop (ann@example.com) / k",
+            "no_delete: shop (ann@example.com) / k (x)"
+        ]
     );
 }
 
@@ -65,12 +70,15 @@ fn the_first_contact_with_a_larger_list_is_refused() {
     let remove = unknown(a_key(ForeignScopes::Remove));
     assert_eq!(
         remove.says(),
-        ["replace shop / k [r w x] with [r y]; first_contact"]
+        ["replace shop (ann@example.com) / k [r w x] with [r y]; first_contact"]
     );
     let fail = unknown(a_client(ForeignScopes::Fail));
     assert_eq!(fail.says(), ["replace 7 [r w x] with [r y]; first_contact"]);
     let keep = unknown(a_key(ForeignScopes::Keep));
-    assert_eq!(keep.says(), ["replace shop / k [r w x] with [r w x y]"]);
+    assert_eq!(
+        keep.says(),
+        ["replace shop (ann@example.com) / k [r w x] with [r w x y]"]
+    );
 }
 
 #[test]
@@ -81,7 +89,7 @@ fn another_key_than_the_recorded_one_is_a_first_contact() {
         .wants_app(&key("new"), "r");
     assert_eq!(
         world.says()[0],
-        "replace shop / new [r w] with [r]; first_contact"
+        "replace shop (ann@example.com) / new [r w] with [r]; first_contact"
     );
 }
 
@@ -93,17 +101,20 @@ fn a_run_that_removes_nothing_does_not_settle_a_first_contact() {
     assert_eq!(
         says(&plan),
         [
-            "replace shop / k [r w x] with [r w x y]",
-            "no_delete: shop / k (w x)"
+            "replace shop (ann@example.com) / k [r w x] with [r w x y]",
+            "no_delete: shop (ann@example.com) / k (w x)"
         ]
     );
     assert_eq!(plan.changes[0].intent, None);
     world.owned.record(plan.changes[0].record.clone());
     let grown = world.has_key(&key("k"), "r w x y", "r w x y");
-    assert_eq!(grown.says(), ["no_delete: shop / k (w x)"]);
+    assert_eq!(
+        grown.says(),
+        ["no_delete: shop (ann@example.com) / k (w x)"]
+    );
     assert_eq!(
         grown.mode(Mode::Sync).says(),
-        ["replace shop / k [r w x y] with [r y]; first_contact"]
+        ["replace shop (ann@example.com) / k [r w x y] with [r y]; first_contact"]
     );
 }
 
@@ -116,17 +127,20 @@ fn filling_an_empty_key_is_a_removal() {
     };
     assert_eq!(
         world().says(),
-        ["replace shop / k [] with [r]; first_contact"]
+        ["replace shop (ann@example.com) / k [] with [r]; first_contact"]
     );
     let applied = world().owns_app(&key("k"), "");
-    assert_eq!(applied.says(), ["replace shop / k [] with [r]"]);
+    assert_eq!(
+        applied.says(),
+        ["replace shop (ann@example.com) / k [] with [r]"]
+    );
     let plan = applied.plan();
     assert_eq!(plan.changes[0].removals[0].count, 2);
     assert_eq!(plan.access.losses.len(), 2);
     assert!(plan.access.gains.is_empty());
     assert_eq!(
         applied.mode(Mode::Apply).says(),
-        ["no_delete: shop / k (w x)"]
+        ["no_delete: shop (ann@example.com) / k (w x)"]
     );
 }
 
@@ -150,9 +164,12 @@ fn emptying_a_key_opens_it_to_all_unless_that_is_meant() {
     };
     assert_eq!(
         world(false).says(),
-        ["replace shop / k [r] with []; opens_to_all"]
+        ["replace shop (ann@example.com) / k [r] with []; opens_to_all"]
     );
-    assert_eq!(world(true).says(), ["replace shop / k [r] with []"]);
+    assert_eq!(
+        world(true).says(),
+        ["replace shop (ann@example.com) / k [r] with []"]
+    );
     let plan = world(true).plan();
     assert!(plan.changes[0].removals.is_empty() && plan.access.losses.is_empty());
     assert_eq!(plan.access.gains.len(), 1);
@@ -178,7 +195,7 @@ fn an_app_groups_key_cannot_be_emptied_whatever_its_manifest_means() {
     // What an empty list means can be had by naming it.
     assert_eq!(
         world("r", "r w", false).says(),
-        ["replace shop / k [r] with [r w]"]
+        ["replace shop (partners) / k [r] with [r w]"]
     );
 }
 
@@ -204,12 +221,15 @@ fn drift_of_a_list_is_repaired_or_reported() {
             .owns_app(&key("k"), "r w")
             .wants_app(&key("k"), "r w y")
     };
-    assert_eq!(world().says(), ["replace shop / k [w x] with [r w y]"]);
+    assert_eq!(
+        world().says(),
+        ["replace shop (ann@example.com) / k [w x] with [r w y]"]
+    );
     assert_eq!(
         world().report_drift().says(),
         [
-            "replace shop / k [w x] with [w x y]",
-            "drift: shop / k (r x)"
+            "replace shop (ann@example.com) / k [w x] with [w x y]",
+            "drift: shop (ann@example.com) / k (r x)"
         ]
     );
 }
@@ -231,11 +251,14 @@ fn an_entry_that_no_product_has_any_more_goes_or_stops_the_list() {
             .owns_app(&key("k"), "r")
             .wants_app_so(&key("k"), "r w", foreign(mode))
     };
-    let gone = ["replace shop / k [r z] with [r w]"];
+    let gone = ["replace shop (ann@example.com) / k [r z] with [r w]"];
     assert_eq!(world(ForeignScopes::Remove).says(), gone);
     assert_eq!(world(ForeignScopes::Keep).says(), ["SW114"]);
     let apply = world(ForeignScopes::Remove).mode(Mode::Apply);
-    assert_eq!(apply.says(), ["SW114", "no_delete: shop / k (z)"]);
+    assert_eq!(
+        apply.says(),
+        ["SW114", "no_delete: shop (ann@example.com) / k (z)"]
+    );
 }
 
 #[test]
@@ -351,7 +374,10 @@ fn an_app_that_is_not_there_fails_its_own_set_alone() {
     world.live.apps.insert(key("gone"), LiveApp::Absent { why });
     assert_eq!(
         world.says(),
-        ["replace shop / k [r w x] with [r y]", "SW201"]
+        [
+            "replace shop (ann@example.com) / k [r w x] with [r y]",
+            "SW201"
+        ]
     );
 }
 
@@ -408,7 +434,10 @@ fn a_key_is_labelled_by_its_app_and_never_whole() {
     let world = World::apigee()
         .has_key(&long, "", "r w")
         .wants_app(&long, "r");
-    assert_eq!(world.plan().changes[0].object.label, "shop / abc…kl");
+    assert_eq!(
+        world.plan().changes[0].object.label,
+        "shop (ann@example.com) / abc…kl"
+    );
 }
 
 #[test]
@@ -477,9 +506,9 @@ fn a_key_is_one_whichever_spelling_of_its_developer_leads_to_it() {
         assert_eq!(
             respelled.says(),
             [
-                "replace shop / k [r w] with [r]",
-                "= forget shop / k",
-                "= created shop / k"
+                format!("replace shop ({other}) / k [r w] with [r]"),
+                "= forget shop (ann@example.com) / k".to_owned(),
+                format!("= created shop ({other}) / k")
             ]
         );
         assert_eq!(respelled.plan().changes[0].removals[0].count, 1);
@@ -487,7 +516,7 @@ fn a_key_is_one_whichever_spelling_of_its_developer_leads_to_it() {
         let both = respelled
             .owns_app(&spelled, "r w")
             .wants_app_so(&by("x", "y"), "", |_| {});
-        assert_eq!(both.says()[1], "= forget shop / k");
+        assert_eq!(both.says()[1], "= forget shop (ann@example.com) / k");
     }
 }
 
@@ -503,7 +532,10 @@ fn a_key_that_is_not_there_means_no_other_one_of_its_name() {
     world.live.apps.insert(ghost, LiveApp::Absent { why });
     assert_eq!(
         world.says(),
-        ["replace shop / k [r w x] with [r y]", "SW201"]
+        [
+            "replace shop (ann@example.com) / k [r w x] with [r y]",
+            "SW201"
+        ]
     );
 }
 

@@ -34,7 +34,7 @@ fn every_row_of_the_case_table() {
             (
                 "wanted, not live, ours",
                 World::of(system).wants("a").owns("a", Matched),
-                &["create a"],
+                &["create a", "= matched a, vanished"],
             ),
             (
                 "wanted, equal, not ours",
@@ -155,6 +155,21 @@ fn an_object_that_was_made_again_by_somebody_else_is_not_ours() {
 fn where_a_scope_has_no_id_its_name_is_the_id() {
     let world = World::wso2().made("a");
     assert_eq!(world.says(), ["delete a"]);
+}
+
+#[test]
+fn what_vanished_while_it_was_declared_and_was_made_anew_is_somebody_elses() {
+    let mut gone = World::wso2().wants("a").owns("a", Created).report_drift();
+    for record in gone.plan().records {
+        gone.owned.record(record);
+    }
+    let anew = gone.has_so("a", differs);
+    assert_eq!(anew.says()[0], "update a: description; takeover");
+    let dropped = World {
+        desired: World::wso2().desired,
+        ..anew
+    };
+    assert_eq!(dropped.says(), ["unmanaged: a"]);
 }
 
 #[test]
@@ -473,10 +488,13 @@ fn a_list_whose_record_was_lost_counts_as_applied() {
     let intent = open(before.plan().changes[0].intent.clone().unwrap());
     let mut after = before.clone().has_key(&key("k"), "r", "r w x");
     after.owned.intents.push(intent.clone());
-    assert_eq!(after.says(), ["= created shop / k"]);
+    assert_eq!(after.says(), ["= created shop (ann@example.com) / k"]);
     let mut not = before;
     not.owned.intents.push(intent.clone());
-    assert_eq!(not.says(), ["replace shop / k [r w] with [r]"]);
+    assert_eq!(
+        not.says(),
+        ["replace shop (ann@example.com) / k [r w] with [r]"]
+    );
     // The manifest leaves the key out, and the picture has the app under that reference.
     let mut keyless_world = World::apigee()
         .wants_app(&keyless(), "r")
@@ -484,7 +502,10 @@ fn a_list_whose_record_was_lost_counts_as_applied() {
     let live = after.live.apps[&key("k")].clone();
     keyless_world.live.apps.insert(keyless(), live);
     keyless_world.owned.intents.push(intent);
-    assert_eq!(keyless_world.says(), ["= created shop / k"]);
+    assert_eq!(
+        keyless_world.says(),
+        ["= created shop (ann@example.com) / k"]
+    );
 }
 
 #[test]
@@ -550,7 +571,10 @@ fn a_change_behind_our_back_may_only_be_reported() {
     let wish = world.wants_so("a", |a| a.description = Some("new".to_owned()));
     assert_eq!(wish.report_drift().says(), ["update a: description"]);
     let gone = World::onelogin().wants("a").owns("a", Created);
-    assert_eq!(gone.report_drift().says(), ["drift: a"]);
+    assert_eq!(
+        gone.report_drift().says(),
+        ["drift: a", "= created a, vanished"]
+    );
     assert_eq!(
         World::onelogin().wants("a").report_drift().says(),
         ["create a"]

@@ -34,7 +34,7 @@ fn a_sync_over_everything_removes() {
         says(|world| world),
         [
             ["update a: bindings"],
-            ["replace shop / k [r w] with [r]"],
+            ["replace shop (ann@example.com) / k [r w] with [r]"],
             ["delete b"]
         ]
     );
@@ -44,7 +44,7 @@ fn a_sync_over_everything_removes() {
 fn a_run_that_may_not_remove_removes_no_object_and_no_entry() {
     let gate = |reason: &str| {
         let roles = vec![format!("{reason}: a (s)")];
-        let list = vec![format!("{reason}: shop / k (w)")];
+        let list = vec![format!("{reason}: shop (ann@example.com) / k (w)")];
         vec![roles, list, vec![format!("{reason}: b")]]
     };
     assert_eq!(says(|world| world.mode(Mode::Apply)), gate("no_delete"));
@@ -129,8 +129,8 @@ fn a_set_may_only_grow_while_a_contributor_is_missing() {
     assert_eq!(
         list.says(),
         [
-            "replace shop / k [r w] with [r w x]",
-            "incomplete_manifests: shop / k (w)"
+            "replace shop (ann@example.com) / k [r w] with [r w x]",
+            "incomplete_manifests: shop (ann@example.com) / k (w)"
         ]
     );
 }
@@ -258,7 +258,13 @@ fn a_held_object_is_not_written_to() {
     let app = shrinking().remove(1);
     let mut held = app.clone();
     held.desired.apps[0].hold_until = later;
-    assert_eq!(held.says(), ["held: shop / k", "= tightened shop / k"]);
+    assert_eq!(
+        held.says(),
+        [
+            "held: shop (ann@example.com) / k",
+            "= tightened shop (ann@example.com) / k"
+        ]
+    );
     let attach = World::onelogin()
         .made("s")
         .wants("s")
@@ -319,7 +325,13 @@ fn a_key_is_never_detached_whatever_the_inventory_says() {
         .owns_app_so(&key("k"), "r", |entry| {
             entry.deletion_policy = DeletionPolicy::Delete;
         });
-    assert_eq!(world.says(), ["orphaned: shop / k", "= forget shop / k"]);
+    assert_eq!(
+        world.says(),
+        [
+            "orphaned: shop (ann@example.com) / k",
+            "= forget shop (ann@example.com) / k"
+        ]
+    );
 }
 
 #[test]

@@ -559,7 +559,7 @@ fn record(record: &Record) -> String {
         Origin::Matched => "matched",
     };
     match record {
-        Record::RenameRepository { old, new } => format!("rename repository {old} to {new}"),
+        Record::RenameRepository { old, new, .. } => format!("rename repository {old} to {new}"),
         Record::Scope {
             name,
             entry,

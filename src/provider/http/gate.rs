@@ -292,6 +292,11 @@ mod tests {
         assert!(gate.enter(Kind::Api, false).await.is_err());
     }
 
+    /// When a request is sent after all that was refused until now.
+    fn after_that() -> Instant {
+        Instant::now() + Duration::from_millis(1)
+    }
+
     #[tokio::test]
     async fn a_refusal_halves_what_is_in_flight_once_for_all_and_success_gives_it_back() {
         let (gate, _) = gate(0, 8);
@@ -306,8 +311,7 @@ mod tests {
         held.clear();
         assert_eq!(gate.in_flight.available_permits(), 4);
         for _ in 0..3 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            gate.refused(Effect::Once, Instant::now());
+            gate.refused(Effect::Once, after_that());
         }
         assert_eq!(gate.in_flight.available_permits(), 1);
         // 1 + 2 + 3 + ... successes for one more each time.
@@ -325,18 +329,15 @@ mod tests {
         let burst = Instant::now();
         let first = gate.refused(Effect::Once, burst);
         assert_eq!(gate.refused(Effect::Once, burst).count, 1);
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let second = gate.refused(Effect::Repeatable, Instant::now());
+        let second = gate.refused(Effect::Repeatable, after_that());
         assert_eq!((second.count, second.since), (2, first.since));
         // A look that works says nothing of the quota of writes.
         gate.worked(Effect::Read);
         gate.give_up(Effect::Once, burst + Duration::from_hours(1));
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let third = gate.refused(Effect::Once, Instant::now());
+        let third = gate.refused(Effect::Once, after_that());
         assert!(third.count == 3 && third.is_hopeless());
         gate.worked(Effect::Once);
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let anew = gate.refused(Effect::Once, Instant::now());
+        let anew = gate.refused(Effect::Once, after_that());
         assert!(anew.count == 1 && anew.since > first.since && !anew.is_hopeless());
     }
 }

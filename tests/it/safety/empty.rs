@@ -17,7 +17,7 @@ fn emptying_an_apigee_key_opens_it_to_all_and_is_refused() {
     // It widens, and is shown as what it does.
     assert_eq!(
         (ran.gains(), ran.losses().len()),
-        (vec!["app shop / k3y WRITE".to_owned()], 0)
+        (vec!["app shop (ann@example.com) / k3y WRITE".to_owned()], 0)
     );
     case.sync(&[]).exits(REFUSED);
     assert_eq!(
@@ -33,12 +33,12 @@ fn an_apigee_key_is_emptied_where_its_manifest_says_that_it_means_it() {
     case.first_sync();
     case.write("app.yaml", key("[]", "allowEmpty: true"));
     let ran = case.sync(&[]).exits(DONE);
-    assert_eq!(ran.gains(), ["app shop / k3y WRITE"]);
+    assert_eq!(ran.gains(), ["app shop (ann@example.com) / k3y WRITE"]);
     assert!(case.app("shop/k3y").is_empty());
     // What `[]` holds is what was applied: a shorter list is a removal of what is known, not a first contact.
     case.write("app.yaml", key("[READ]", ""));
     let ran = case.sync(&[]).exits(DONE);
-    assert_eq!(ran.losses(), ["app shop / k3y WRITE"]);
+    assert_eq!(ran.losses(), ["app shop (ann@example.com) / k3y WRITE"]);
     assert_eq!(case.app("shop/k3y"), ["READ"]);
 }
 
@@ -61,7 +61,7 @@ fn filling_an_empty_apigee_key_narrows_it() {
     let ran = case.plan(&[]).exits(DONE);
     assert_eq!(
         (ran.gains().len(), ran.losses()),
-        (0, vec!["app shop / k3y WRITE".to_owned()])
+        (0, vec!["app shop (ann@example.com) / k3y WRITE".to_owned()])
     );
 }
 

@@ -215,7 +215,7 @@ fn an_empty_live_list_that_becomes_a_short_one_is_a_removal() {
     assert_eq!(ran.refusals(), [format!("first_contact {SHOP_KEY}")]);
     assert_eq!(
         (ran.gains().len(), ran.losses()),
-        (0, vec!["app shop / k3y WRITE".to_owned()])
+        (0, vec!["app shop (ann@example.com) / k3y WRITE".to_owned()])
     );
     // `apply` removes nothing, and so leaves it alone.
     let ran = case.apply(&[]).exits(DONE);

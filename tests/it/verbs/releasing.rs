@@ -90,3 +90,24 @@ fn a_repository_that_moved_keeps_what_it_holds_once_it_is_renamed() {
     case.run(&["inventory", "rename-repository", "github.com/no/such", &old])
         .exits(FAILED);
 }
+
+#[test]
+fn a_folder_that_becomes_a_checkout_with_an_origin_keeps_what_it_holds() {
+    let case = made();
+    let by_path = case.entry("b")["source"].clone();
+    assert_eq!(by_path["repository"], "/");
+    // `git init`, and later `git remote add origin`.
+    case.write(".git/config", "[core]\n");
+    case.plan(&[]).exits(DONE).says("Plan: no changes");
+    case.sync(&[]).exits(DONE).says("from here on");
+    case.write(
+        ".git/config",
+        "[remote \"origin\"]\n url = https://git.example/acme/iam\n",
+    );
+    case.sync(&[])
+        .exits(DONE)
+        .says("of the repository git.example/acme/iam from here on");
+    let source = case.entry("b")["source"].clone();
+    assert_eq!(source["repository"], "git.example/acme/iam");
+    case.sync(&[]).exits(DONE).never_says("from here on");
+}
