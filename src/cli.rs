@@ -57,13 +57,13 @@ pub enum Command {
     Plan(Plan),
     /// Creates and updates; never deletes.
     Apply(Apply),
-    /// Makes the live systems what the manifests say: `apply`, and deletes of what is ours and no longer declared.
+    /// Makes the live systems what the manifests say: `apply`, and deletes of what is managed and no longer declared.
     Sync(Apply),
     /// Takes live objects that the manifests declare into the inventory, without writing to the system.
     Adopt(Adopt),
     /// Takes objects out of the inventory; the live ones stay as they are.
     Release(Release),
-    /// Shows what is ours, and gives a repository that moved its new name.
+    /// Shows what is managed, and gives a repository that moved its new name.
     #[command(subcommand)]
     Inventory(Inventory),
     /// Serves the three systems, emulated, on loopback.
@@ -125,7 +125,7 @@ pub struct Reach {
     /// A folder of credentials: `DIR/<name>/<key>`, as Kubernetes mounts a Secret.
     #[arg(long, value_name = "DIR")]
     pub credentials: Option<PathBuf>,
-    /// Where it is kept what is ours: `file:PATH`. Default: .scopeward/inventory.json
+    /// The inventory, which keeps what is managed: `file:PATH`. Default: .scopeward/inventory.json
     #[arg(long, value_name = "file:PATH")]
     pub inventory: Option<String>,
     /// Sends every request to an embedded sandbox instead of the manifests' hosts.
@@ -205,7 +205,7 @@ pub struct InventoryLocation {
     /// A file or folder of the repository whose inventory is meant.
     #[arg(value_name = "PATH", default_value = ".")]
     pub paths: Vec<String>,
-    /// Where it is kept what is ours: `file:PATH`. Default: .scopeward/inventory.json
+    /// The inventory, which keeps what is managed: `file:PATH`. Default: .scopeward/inventory.json
     #[arg(long, value_name = "file:PATH")]
     pub inventory: Option<String>,
     /// That of the embedded sandbox.
@@ -230,7 +230,7 @@ pub struct Release {
 /// `inventory`.
 #[derive(Debug, Subcommand)]
 pub enum Inventory {
-    /// Lists what is ours, with the manifest that holds it.
+    /// Lists what is managed, with the manifest that holds it.
     Show(InventoryLocation),
     /// Takes what was recorded of the manifests of one repository for another's: it moved.
     RenameRepository(RenameRepository),

@@ -207,7 +207,7 @@ pub struct Populations(pub BTreeMap<(Counted, Option<String>), u64>);
 pub struct Population {
     /// Live objects.
     pub live: usize,
-    /// Those of them that are ours.
+    /// Those of them that are managed: the inventory holds them.
     pub managed: usize,
     /// Those that are not.
     pub unmanaged: usize,
@@ -240,6 +240,25 @@ pub struct PlannedChange {
     pub intent: Option<Intent>,
     /// What the inventory records when it is done.
     pub record: Record,
+}
+
+impl PlannedChange {
+    /// A change that no rule stops, that rests on no other and takes nothing away.
+    pub fn new(object: ObjectRef, reason: Reason, change: Change, record: Record) -> Self {
+        Self {
+            change,
+            object,
+            manifest: None,
+            reason,
+            remark: None,
+            facts: BTreeSet::new(),
+            refusals: Vec::new(),
+            depends_on: BTreeSet::new(),
+            removals: Vec::new(),
+            intent: None,
+            record,
+        }
+    }
 }
 
 /// Why something failed, for people and programs.
@@ -623,7 +642,7 @@ fn held(context: &Context<'_>, records: &[Record]) -> Vec<Record> {
 
 fn new_inventory(choice: NewInventory, target: &Target, plan: &mut TargetPlan) {
     let message = format!(
-        "the inventory does not know {}, so nothing there is ours yet, and what earlier runs made would never be deleted",
+        "the inventory does not know {}, so nothing there is managed yet, and what earlier runs made would never be deleted",
         plan.target
     );
     match choice {

@@ -82,8 +82,13 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     };
     let work = run::execute(execution, &session.wanted, &readings, &judging, approved);
     let report = with_progress(work, &progress, total).await;
-    let closed = ledger::close(ledger).await;
-    finish(session, &report, closed, learned, planning, outputs, &text).await
+    let ended = Ended {
+        closed: ledger::close(ledger).await,
+        session,
+        report,
+        learned,
+    };
+    finish(ended, planning, outputs, &text).await
 }
 
 /// Shows the plan before anything is done about it.
@@ -105,7 +110,7 @@ fn show(
     for target in approved.targets().iter().filter(starts) {
         if session.embedded.is_none() {
             output::line(&format!(
-                "note: {} is new to the inventory {}, which keeps what is ours there from now on",
+                "note: {} is new to the inventory {}, which keeps what is managed there from now on",
                 target.plan().target,
                 session.inventory_path.display()
             ));
@@ -239,24 +244,34 @@ async fn show_progress(progress: &Progress, total: u64, finished: &AtomicBool) {
     ));
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "everything that a run leaves to be said"
-)]
-async fn finish(
+/// What a run that is through leaves to be said.
+struct Ended {
     session: Session,
-    report: &Report,
+    report: Report,
+    /// Whether the inventory could be closed.
     closed: Result<(), Stop>,
+    /// What only the live state and the inventory told of the manifests.
     learned: Vec<Diagnostic>,
+}
+
+/// Says what was done, in every form that was asked for, and with which exit code.
+async fn finish(
+    ended: Ended,
     planning: &Planning,
     outputs: Outputs,
     text: &render::text::Options,
 ) -> Result<Exit, Stop> {
+    let Ended {
+        session,
+        report,
+        closed,
+        learned,
+    } = ended;
     let invalid = session.wanted.is_invalid();
     let mut all = session.loaded.diagnostics.clone();
     all.extend(learned);
     let result = report.result(invalid);
-    let mut closing = render::text::report(report, invalid, text);
+    let mut closing = render::text::report(&report, invalid, text);
     if matches!(result, RunResult::Applied | RunResult::Partial) {
         closing.push_str("Inventory: ");
         closing.push_str(&session.inventory_path.display().to_string());
@@ -271,8 +286,8 @@ async fn finish(
     let told = outputs
         .write(|format| match format {
             Format::Text => closing.clone(),
-            Format::Json => output::json(&render::json::report(report, &all, invalid)),
-            Format::Markdown => render::markdown::report(report, &all, invalid, &text.commands),
+            Format::Json => output::json(&render::json::report(&report, &all, invalid)),
+            Format::Markdown => render::markdown::report(&report, &all, invalid, &text.commands),
         })
         .await;
     if !is_text || told.is_err() {

@@ -34,7 +34,7 @@ async fn show(location: &cli::InventoryLocation) -> Result<Exit, Stop> {
     let shown: Vec<_> = out.lines().map(visible).collect();
     output::print(&format!("{}\n", shown.join("\n")))?;
     output::print(&format!(
-        "Ours: {}. Inventory: {}\n",
+        "Managed: {}. Inventory: {}\n",
         count(objects, "object"),
         visible(&path.display().to_string())
     ))?;

@@ -223,8 +223,8 @@ impl Read {
         };
         // A document's own, since their number is bounded for each document by itself.
         let mut found = Vec::new();
-        let reading = document::read(value, chunk, file, &self.checker, options, &mut found);
-        match reading {
+        let source = document::start(chunk, file);
+        match document::read(value, source, &self.checker, options, &mut found) {
             ReadDocument::Secret(source, document) => {
                 return self.secrets.push(PossibleSecret {
                     source,

@@ -85,20 +85,15 @@ static OBJECT_NAME: LazyLock<Regex> =
 static NAMESPACE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(crd::NAMESPACE).expect("the pattern is a regular expression"));
 
-/// Reads a document, and says everything that is wrong with it by itself. `found` holds the findings of this document alone.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "a document, where it is from, what checks it, and where findings go"
-)]
+/// Reads a document, of which `source` knows no more than where it is, and says everything that is wrong with it by itself.
+/// `found` holds the findings of this document alone.
 pub(super) fn read(
     mut value: Value,
-    chunk: Chunk<'_>,
-    file: &SourceFile,
+    mut source: Source,
     checker: &Checker,
     options: &Options,
     found: &mut Vec<Diagnostic>,
 ) -> ReadDocument {
-    let mut source = start(chunk, file);
     let members = match &value {
         Value::Object(members) => members,
         Value::Null => return ReadDocument::Skipped,
@@ -197,7 +192,7 @@ pub(super) fn secret(
 }
 
 /// Where a document is, before anything of it is known.
-fn start(chunk: Chunk<'_>, file: &SourceFile) -> Source {
+pub(super) fn start(chunk: Chunk<'_>, file: &SourceFile) -> Source {
     Source {
         file: file.clone(),
         document: chunk.index,

@@ -242,27 +242,25 @@ impl<'a> Planner<'_, 'a> {
             wanted_by: None,
         };
         self.plan.changes.push(PlannedChange {
-            object,
             manifest: Some(desired.source.clone()),
-            reason: Reason::NotLive,
-            remark: None,
-            facts: BTreeSet::new(),
-            refusals: Vec::new(),
             depends_on: self.makers(&after),
-            removals: Vec::new(),
             intent: Some(Intent::SetAppScopes {
                 app: desired.app.clone(),
                 scopes: after.clone(),
                 entry: entry.clone(),
             }),
-            record: Record::App {
-                app: desired.app.clone(),
-                entry,
-            },
-            change: Change::AttachApp {
-                app: desired.app.clone(),
-                after,
-            },
+            ..PlannedChange::new(
+                object,
+                Reason::NotLive,
+                Change::AttachApp {
+                    app: desired.app.clone(),
+                    after,
+                },
+                Record::App {
+                    app: desired.app.clone(),
+                    entry,
+                },
+            )
         });
     }
 
@@ -376,7 +374,6 @@ impl<'a> Planner<'_, 'a> {
         let unusable = live.unusable.as_ref();
         self.plan.changes.push(PlannedChange {
             manifest: Some(desired.source.clone()),
-            reason: Reason::ValueDiffers,
             remark: unusable.map(|why| format!("cannot be used now: {why}")),
             facts: facts.collect(),
             refusals,
@@ -391,21 +388,24 @@ impl<'a> Planner<'_, 'a> {
                 scopes: resolved.after.clone(),
                 entry: entry.clone(),
             }),
-            record: if is_settled {
-                Record::App {
+            ..PlannedChange::new(
+                object,
+                Reason::ValueDiffers,
+                Change::ReplaceAppScopes {
                     app: app.clone(),
-                    entry,
-                }
-            } else {
-                Record::SettledApp { app: app.clone() }
-            },
-            change: Change::ReplaceAppScopes {
-                app: app.clone(),
-                before,
-                after: resolved.after,
-                inherited: live.inherited.clone(),
-            },
-            object,
+                    before,
+                    after: resolved.after,
+                    inherited: live.inherited.clone(),
+                },
+                if is_settled {
+                    Record::App {
+                        app: app.clone(),
+                        entry,
+                    }
+                } else {
+                    Record::SettledApp { app: app.clone() }
+                },
+            )
         });
     }
 
@@ -568,16 +568,7 @@ impl<'a> Planner<'_, 'a> {
             let before = rename(&live.scopes, &self.scopes.renamed);
             let depends_on = self.makers(&before);
             self.plan.changes.push(PlannedChange {
-                change: Change::DetachApp {
-                    app: app.clone(),
-                    before,
-                },
-                object,
-                manifest: None,
-                reason: Reason::NotInManifests,
                 remark: Some("no manifest declares it".to_owned()),
-                facts: BTreeSet::new(),
-                refusals: Vec::new(),
                 depends_on,
                 removals: vec![Removal {
                     counted: Counted::Apps,
@@ -585,7 +576,15 @@ impl<'a> Planner<'_, 'a> {
                     count: 1,
                 }],
                 intent: Some(Intent::DetachApp { app: app.clone() }),
-                record: Record::ForgetApp { app },
+                ..PlannedChange::new(
+                    object,
+                    Reason::NotInManifests,
+                    Change::DetachApp {
+                        app: app.clone(),
+                        before,
+                    },
+                    Record::ForgetApp { app },
+                )
             });
         }
     }

@@ -117,12 +117,12 @@ impl Rule {
             Self::Conflict => change(false, "writing to what another manifest holds"),
             Self::Protected => change(false, "deleting what was declared `protected`"),
             Self::InUse => change(false, "deleting what API operations require"),
-            Self::NameTaken => change(false, "a rename to a name that is live and not ours"),
+            Self::NameTaken => change(false, "a rename to a name that is live and not managed"),
             Self::AdoptionNever => change(
                 false,
                 "taking what is live and equal, under `adoption: Never`",
             ),
-            Self::Takeover => change(true, "changing or renaming what is live and not ours"),
+            Self::Takeover => change(true, "changing or renaming what is live and not managed"),
             Self::FirstContact => change(
                 true,
                 "the first removal from a set that was never applied from here",

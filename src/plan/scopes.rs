@@ -290,21 +290,18 @@ impl Planner<'_, '_> {
             entry: entry.clone(),
         };
         let change = self.push(PlannedChange {
-            object: ObjectRef::scope(name, None),
             manifest: Some(scope.source.clone()),
-            reason: Reason::NotLive,
-            remark: None,
-            facts: BTreeSet::new(),
-            refusals: Vec::new(),
-            depends_on: BTreeSet::new(),
-            removals: Vec::new(),
             intent: Some(intent),
-            record: Record::Scope {
-                name: name.clone(),
-                entry,
-                replaces: None,
-            },
-            change: Change::CreateScope { after },
+            ..PlannedChange::new(
+                ObjectRef::scope(name, None),
+                Reason::NotLive,
+                Change::CreateScope { after },
+                Record::Scope {
+                    name: name.clone(),
+                    entry,
+                    replaces: None,
+                },
+            )
         });
         self.maker.insert(name.clone(), change);
     }
@@ -340,7 +337,7 @@ impl Planner<'_, '_> {
             Rule::Takeover,
             &ObjectRef::scope(&live.state.name, live.remote_id.as_ref()),
             format!(
-                "{} is live and not ours, so this run does not {what}",
+                "{} is live and not managed, so this run does not {what}",
                 live.state.name
             ),
             WayThrough::Adopt(Named::of(ObjectKind::Scope, &scope.source)),
@@ -438,21 +435,20 @@ impl Planner<'_, '_> {
             entry: entry.clone(),
         };
         self.push(PlannedChange {
-            change: Change::UpdateScope {
-                id: live.remote_id.clone(),
-                before: live.state.clone(),
-                after,
-            },
-            object: ObjectRef::scope(name, live.remote_id.as_ref()),
             manifest: Some(scope.source.clone()),
-            reason: Reason::ValueDiffers,
-            remark: None,
-            facts: BTreeSet::new(),
             refusals,
-            depends_on: BTreeSet::new(),
             removals: role_removals(name, &roles),
             intent: Some(intent),
-            record: entry_record(name, entry, owner),
+            ..PlannedChange::new(
+                ObjectRef::scope(name, live.remote_id.as_ref()),
+                Reason::ValueDiffers,
+                Change::UpdateScope {
+                    id: live.remote_id.clone(),
+                    before: live.state.clone(),
+                    after,
+                },
+                entry_record(name, entry, owner),
+            )
         });
     }
 
@@ -469,7 +465,7 @@ impl Planner<'_, '_> {
             self.plan.refusals.push(Refusal::of(
                 Rule::AdoptionNever,
                 &ObjectRef::scope(name, live.remote_id.as_ref()),
-                format!("{name} is live and not ours, and its target says `adoption: Never`"),
+                format!("{name} is live and not managed, and its target says `adoption: Never`"),
                 WayThrough::AllowAdoption,
             ));
             return;

@@ -272,7 +272,7 @@ pub(crate) fn skip_words(reason: SkipReason) -> &'static str {
         SkipReason::UnreadTarget => {
             "not removed, since another Target may be this place and was not read"
         }
-        SkipReason::Orphaned => "deletionPolicy: Orphan; it stays, and is no longer ours",
+        SkipReason::Orphaned => "deletionPolicy: Orphan; it stays, and is no longer managed",
         SkipReason::Held => "on hold (scopeward.dev/hold-until)",
         SkipReason::Drift => "changed behind our back; `drift: Report`",
         SkipReason::Duplicate => "the system lists it more than once",

@@ -274,10 +274,7 @@ fn write_as_others(dice: &mut Dice<'_>, system: System, live: &mut Live, made: &
                 name: name.clone(),
                 display_name: None,
                 description: Some("theirs".to_owned()),
-                roles: vec![role.clone()]
-                    .into_iter()
-                    .filter(|_| can.roles)
-                    .collect(),
+                roles: can.roles.then(|| role.clone()).into_iter().collect(),
             },
             remote_id: has_ids(system).then(|| RemoteId::new(format!("theirs {made}"))),
             inherited: false,

@@ -219,13 +219,6 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
             (_, false) => format!("no manifest declares it; {} still use it", list(&users)),
         };
         plan.changes.push(PlannedChange {
-            change: Change::DeleteScope {
-                id: live.remote_id.clone(),
-                before: live.state.clone(),
-            },
-            object,
-            manifest: None,
-            reason: Reason::NotInManifests,
             remark: Some(remark),
             facts,
             refusals,
@@ -240,9 +233,17 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
                 live: name.clone(),
                 remote_id: live.remote_id.clone(),
             }),
-            record: Record::ForgetScope {
-                name: entry_name.clone(),
-            },
+            ..PlannedChange::new(
+                object,
+                Reason::NotInManifests,
+                Change::DeleteScope {
+                    id: live.remote_id.clone(),
+                    before: live.state.clone(),
+                },
+                Record::ForgetScope {
+                    name: entry_name.clone(),
+                },
+            )
         });
     }
 }

@@ -1,6 +1,6 @@
 //! Carries out the wishes that are granted: renames in place, in chains and swaps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Planner;
 use super::values::entry_of;
@@ -64,25 +64,24 @@ impl Planner<'_, '_> {
                 ..before.clone()
             };
             let change = self.push(PlannedChange {
-                change: Change::RenameScope { id, before, after },
-                object: ObjectRef::scope(first, live.remote_id.as_ref()),
                 manifest: Some(goal.source.clone()),
-                reason: Reason::SwapOfNames,
                 remark: Some("a temporary name, for a swap".to_owned()),
-                facts: BTreeSet::new(),
                 refusals,
-                depends_on: BTreeSet::new(),
-                removals: Vec::new(),
                 intent: Some(Intent::RenameScope {
                     name: temporary.clone(),
                     entry: entry.clone(),
                     replaces: replaces.clone(),
                 }),
-                record: Record::Scope {
-                    name: temporary.clone(),
-                    entry,
-                    replaces: Some(replaces),
-                },
+                ..PlannedChange::new(
+                    ObjectRef::scope(first, live.remote_id.as_ref()),
+                    Reason::SwapOfNames,
+                    Change::RenameScope { id, before, after },
+                    Record::Scope {
+                        name: temporary.clone(),
+                        entry,
+                        replaces: Some(replaces),
+                    },
+                )
             });
             self.parked.insert(first.clone(), (temporary, change));
         }
@@ -123,7 +122,7 @@ impl Planner<'_, '_> {
                 self.plan.refusals.push(Refusal::of(
                     Rule::NameTaken,
                     &ObjectRef::scope(name, id),
-                    format!("{from} cannot be renamed to {name}: a scope of that name is live and not ours"),
+                    format!("{from} cannot be renamed to {name}: a scope of that name is live and not managed"),
                     WayThrough::ClearName {
                         name: name.to_string(),
                         is_declared: wish.reason == Reason::RenamedFrom,
@@ -177,25 +176,25 @@ impl Planner<'_, '_> {
         };
         let depends_on = after_parking.into_iter().collect();
         let change = self.push(PlannedChange {
-            object: ObjectRef::scope(&scope.name, Some(&id)),
             manifest: Some(scope.source.clone()),
-            reason,
             remark: Some(format!("id {id} stays{holders}")),
-            change: Change::RenameScope { id, before, after },
-            facts: BTreeSet::new(),
             refusals,
             depends_on,
-            removals: Vec::new(),
             intent: Some(Intent::RenameScope {
                 name: scope.name.clone(),
                 entry: new_entry.clone(),
                 replaces: replaces.clone(),
             }),
-            record: Record::Scope {
-                name: scope.name.clone(),
-                entry: new_entry,
-                replaces: Some(replaces).filter(|old| *old != scope.name),
-            },
+            ..PlannedChange::new(
+                ObjectRef::scope(&scope.name, Some(&id)),
+                reason,
+                Change::RenameScope { id, before, after },
+                Record::Scope {
+                    name: scope.name.clone(),
+                    entry: new_entry,
+                    replaces: Some(replaces).filter(|old| *old != scope.name),
+                },
+            )
         });
         self.maker.insert(scope.name.clone(), change);
     }

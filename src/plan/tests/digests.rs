@@ -70,7 +70,7 @@ fn every_covered_fact_changes_the_digest() {
         world().unwants("changed"),
         world().wants_so("changed", |s| s.description = Some("another".to_owned())),
         world().has_so("changed", |s| {
-            s.state.description = Some("drifted".to_owned())
+            s.state.description = Some("drifted".to_owned());
         }),
         world().has_so("old", |s| s.state.description = Some("drifted".to_owned())),
         world().has_so("gone", |s| s.state.description = Some("drifted".to_owned())),

@@ -237,7 +237,7 @@ fn a_description_and_a_display_name_that_are_taken_out_are_let_go() {
     let world = World::of(publisher)
         .wants_so("a", |scope| scope.description = None)
         .has_so("a", |live| {
-            live.state.display_name = Some("Shown".to_owned())
+            live.state.display_name = Some("Shown".to_owned());
         })
         .owns_so("a", Created, |entry| {
             entry.applied.display_name = Some("Shown".to_owned());

@@ -123,7 +123,7 @@ fn definitions() -> Value {
             "requests": count("How many calls it took."),
             "population": object(&json!({
                 "live": count("Live objects: scopes, and apps with a list of them."),
-                "managed": count("Those of them that are ours."),
+                "managed": count("Those of them that are managed."),
                 "unmanaged": count("Those that are not."),
                 "desired": count("Declared objects."),
             }), &[]),

@@ -1,6 +1,6 @@
 //! Only what the guard approved is written, so that a change that a test makes up goes through a plan of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -49,24 +49,17 @@ fn approved(change: Change) -> ApprovedPlan {
         scopes: BTreeMap::new(),
         apps: Vec::new(),
     };
-    let planned = PlannedChange {
-        change,
-        object: ObjectRef {
+    let planned = PlannedChange::new(
+        ObjectRef {
             kind: ObjectKind::Scope,
             name: "it".to_owned(),
             label: "it".to_owned(),
             remote_id: None,
         },
-        manifest: None,
-        reason: Reason::ValueDiffers,
-        remark: None,
-        facts: BTreeSet::new(),
-        refusals: Vec::new(),
-        depends_on: BTreeSet::new(),
-        removals: Vec::new(),
-        intent: None,
-        record: Record::Write,
-    };
+        Reason::ValueDiffers,
+        change,
+        Record::Write,
+    );
     let target = TargetPlan {
         changes: vec![planned],
         ..TargetPlan::empty(&desired, Mode::Sync)

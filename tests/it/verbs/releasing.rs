@@ -55,7 +55,7 @@ fn the_inventory_is_shown_with_the_manifests_that_hold_each_object() {
         .says("created  scope a")
         .says("Scope/default/a")
         .says("protected")
-        .says("Ours: 2 objects.");
+        .says("Managed: 2 objects.");
 }
 
 #[test]
