@@ -220,7 +220,7 @@ impl Disk {
 
     /// Whether a run over these paths reads a file that is there.
     fn reads(&self, paths: &[Key], key: &Key) -> bool {
-        let is_passed_over = key.1.ends_with(".json") || self.ignored.contains(key);
+        let is_passed_over = key.1.ends_with("z.json") || self.ignored.contains(key);
         paths.contains(key) || !is_passed_over && is_inside(paths, key)
     }
 
@@ -416,7 +416,7 @@ impl Life {
         let mut declared = BTreeSet::new();
         let disk = &mut self.disk;
         disk.ignored.clear();
-        disk.files.retain(|(_, file), _| !file.ends_with(".json"));
+        disk.files.retain(|(_, file), _| !file.ends_with("z.json"));
         for (says, shape) in disk.files.values_mut() {
             says.retain(|thing| declared.insert(thing.clone()));
             *shape = Shape::Plain;
