@@ -8,7 +8,7 @@ use crate::model::{
     DeletionPolicy, DesiredScope, Intent, LiveScope, OpenIntent, Origin, RemoteId, RoleName,
     SourceFile, System, WantedBy,
 };
-use crate::plan::{NewInventory, Rule};
+use crate::plan::{Mode, NewInventory, Rule};
 
 const WITH_SCOPES: [System; 3] = [
     System::OneLogin,
@@ -256,6 +256,23 @@ fn what_another_manifest_asked_for_within_thirty_days_goes_to_it_when_its_holder
     assert_eq!(wanted(THERE, 30).says(), ["delete a"]);
     // This run read the other manifest, and it does not ask for it any more.
     assert_eq!(wanted("here/other.yaml", 1).says(), ["delete a"]);
+}
+
+#[test]
+fn what_was_found_equal_is_handed_over_as_well() {
+    let world = World::onelogin().has("a").owns_so("a", Matched, |entry| {
+        entry.wanted_by = Some(WantedBy {
+            source: SourceFile::new(THERE).into(),
+            at: now(),
+        });
+    });
+    assert_eq!(world.says(), ["moved: a (there/all.yaml)", "= matched a"]);
+    let crate::model::Record::Scope { entry, .. } = &world.plan().records[0] else {
+        panic!("a scope is recorded");
+    };
+    assert_eq!(entry.source.file, SourceFile::new(THERE));
+    // A run that removes nothing hands nothing over, and says why it stays.
+    assert_eq!(world.mode(Mode::Apply).says(), ["matched: a"]);
 }
 
 #[test]
