@@ -455,7 +455,8 @@ impl Owned {
                 mut entry,
                 replaces,
             } => {
-                let before = self.scopes.get(replaces.as_ref().unwrap_or(&name));
+                // Who wants the old name of what is renamed does not want the new one.
+                let before = self.scopes.get(&name);
                 let wanted = before.and_then(|before| before.wanted_by.clone());
                 entry.wanted_by = wanted.filter(|wanted| wanted.source != entry.source);
                 if let Some(old) = replaces {

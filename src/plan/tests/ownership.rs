@@ -259,6 +259,20 @@ fn what_another_manifest_asked_for_within_thirty_days_goes_to_it_when_its_holder
 }
 
 #[test]
+fn what_standard_input_asked_for_within_thirty_days_goes_to_it() {
+    let wanted = |days: i64| {
+        World::onelogin().has("a").owns_so("a", Created, |entry| {
+            entry.wanted_by = Some(WantedBy {
+                source: SourceFile::new("-").into(),
+                at: in_hours(-24 * days),
+            });
+        })
+    };
+    assert_eq!(wanted(29).says(), ["moved: a (-)", "= created a"]);
+    assert_eq!(wanted(30).says(), ["delete a"]);
+}
+
+#[test]
 fn what_was_found_equal_is_handed_over_as_well() {
     let world = World::onelogin().has("a").owns_so("a", Matched, |entry| {
         entry.wanted_by = Some(WantedBy {
@@ -273,6 +287,24 @@ fn what_was_found_equal_is_handed_over_as_well() {
     assert_eq!(entry.source.file, SourceFile::new(THERE));
     // A run that removes nothing hands nothing over, and says why it stays.
     assert_eq!(world.mode(Mode::Apply).says(), ["matched: a"]);
+}
+
+#[test]
+fn who_wants_a_name_does_not_want_what_it_is_renamed_to() {
+    let mut owned = World::onelogin()
+        .owns_so("a", Created, |entry| {
+            entry.wanted_by = Some(WantedBy {
+                source: SourceFile::new(THERE).into(),
+                at: now(),
+            });
+        })
+        .owned;
+    owned.record(crate::model::Record::Scope {
+        name: name("b"),
+        entry: owned.scopes[&name("a")].clone(),
+        replaces: Some(name("a")),
+    });
+    assert_eq!(owned.scopes[&name("b")].wanted_by, None);
 }
 
 #[test]
