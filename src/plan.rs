@@ -543,10 +543,12 @@ impl Context<'_> {
     }
 
     /// The manifest that has what its holder lets go of: one that this run does not read, and that declared it lately.
+    /// Nobody can look whether standard input declares it still, so that for it the time alone counts.
     fn heir<'w>(&self, wanted: Option<&'w WantedBy>) -> Option<&'w ManifestRef> {
         let is_open = |wanted: &&WantedBy| {
+            let file = &wanted.source.file;
             self.options.now.duration_since(wanted.at) < WANTED_FOR
-                && !self.may_be_gone(&wanted.source)
+                && (file.is_standard_input() || !self.may_be_gone(&wanted.source))
         };
         wanted.filter(is_open).map(|wanted| &wanted.source)
     }

@@ -78,7 +78,7 @@ fn rows(owned: &Owned) -> Vec<String> {
 }
 
 /// The manifest of an entry: what `release --only` takes, and where it stood.
-fn of(manifest: &ManifestRef) -> String {
+pub(super) fn of(manifest: &ManifestRef) -> String {
     let ManifestRef {
         file,
         kind,

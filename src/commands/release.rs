@@ -1,45 +1,50 @@
 //! `release`: what the inventory holds for a manifest is not ours any more; the live object stays as it is.
 
-use super::{Exit, Stop, hint, ledger, output};
-use crate::cli;
-use crate::model::{ManifestRef, ScopeName, TargetId};
-use crate::plan::adopt::release;
+use super::{Exit, Stop, hint, inventory, ledger, output};
+use crate::cli::{self, Only};
+use crate::inventory::Snapshot;
+use crate::model::{LiveIdentity, ManifestRef, ScopeName, TargetId};
+use crate::plan::adopt::{Release, release};
 use crate::render::{count, visible};
+
+/// What is to be ours no more, and where.
+type Chosen<'a> = (&'a LiveIdentity, &'a TargetId, Release<'a>);
 
 pub(super) async fn run(args: cli::Release) -> Result<Exit, Stop> {
     let location = &args.location;
     let path = ledger::inventory_path(location).await?;
     let ledger = ledger::open(&path, &uuid::Uuid::new_v4().to_string()).await?;
     let snapshot = ledger.snapshot().await;
-    let is_chosen = |target: &TargetId| {
+    let is_on = |target: &TargetId| {
         let named = |name: &String| target.name == *name || target.to_string() == *name;
         args.target.is_empty() || args.target.iter().any(named)
     };
+    let chosen: Vec<Vec<Chosen<'_>>> = args
+        .only
+        .iter()
+        .map(|only| chosen(&snapshot, only, &is_on))
+        .collect();
+    let ambiguous = args
+        .only
+        .iter()
+        .zip(&chosen)
+        .find_map(|(only, chosen)| several(only, chosen));
+    if let Some(stop) = ambiguous {
+        ledger::close(ledger).await?;
+        return Err(stop);
+    }
     let mut released = 0;
     let mut unknown: Vec<String> = Vec::new();
-    for only in &args.only {
-        let before = released;
-        for (identity, target, owned) in snapshot.identities() {
-            if !is_chosen(target) {
-                continue;
-            }
-            let is_meant = |manifest: &ManifestRef| {
-                let namespace = only.namespace.as_ref();
-                manifest.kind == only.kind
-                    && manifest.name == only.name
-                    && namespace.is_none_or(|namespace| *namespace == manifest.namespace)
-            };
-            let is_named = |name: &ScopeName| only.kind == "Scope" && name.as_str() == only.name;
-            for (label, records) in release(owned, &is_meant, &is_named) {
-                let recorded = ledger.record(identity, target, records).await;
-                recorded.map_err(|error| Stop::failed(super::sentence(&error)))?;
-                let line = format!("released   {label} on {target}; the live object stays");
-                output::print(&format!("{}\n", visible(&line)))?;
-                released += 1;
-            }
-        }
-        if released == before {
+    for (only, chosen) in args.only.iter().zip(chosen) {
+        if chosen.is_empty() {
             unknown.push(only.to_string());
+        }
+        for (identity, target, Release { label, records, .. }) in chosen {
+            let recorded = ledger.record(identity, target, records).await;
+            recorded.map_err(|error| Stop::failed(super::sentence(&error)))?;
+            let line = format!("released   {label} on {target}; the live object stays");
+            output::print(&format!("{}\n", visible(&line)))?;
+            released += 1;
         }
     }
     ledger::close(ledger).await?;
@@ -58,4 +63,53 @@ pub(super) async fn run(args: cli::Release) -> Result<Exit, Stop> {
     };
     let show = hint::inventory_command("show", location);
     Err(stop.help(format!("`{show}` lists what it holds")))
+}
+
+/// What an `--only` means among what the inventory holds.
+fn chosen<'a>(
+    snapshot: &'a Snapshot,
+    only: &Only,
+    is_on: &dyn Fn(&TargetId) -> bool,
+) -> Vec<Chosen<'a>> {
+    let is_meant = |manifest: &ManifestRef| {
+        let namespace = only.namespace.as_ref();
+        manifest.kind == only.kind
+            && manifest.name == only.name
+            && namespace.is_none_or(|namespace| *namespace == manifest.namespace)
+    };
+    let is_named = |name: &ScopeName| only.kind == "Scope" && name.as_str() == only.name;
+    let identities = snapshot.identities();
+    let identities = identities.filter(|(_, target, _)| is_on(target));
+    identities
+        .flat_map(|(identity, target, owned)| {
+            let releases = release(owned, &is_meant, &is_named).into_iter();
+            releases.map(move |release| (identity, target, release))
+        })
+        .collect()
+}
+
+/// Why nothing is released where a name is that of several manifests, of other namespaces or repositories: one of them is
+/// meant, and the others lose what they hold if it is guessed.
+fn several(only: &Only, chosen: &[Chosen<'_>]) -> Option<Stop> {
+    let (_, _, first) = chosen.first()?;
+    if chosen
+        .iter()
+        .all(|(.., release)| release.holder == first.holder)
+    {
+        return None;
+    }
+    let objects = chosen.iter().map(|(_, target, release)| {
+        let holder = inventory::of(release.holder);
+        format!("{} on {target} ({holder})", release.label)
+    });
+    let objects: Vec<String> = objects.collect();
+    let message = format!(
+        "--only {only}: several manifests of that name hold something: {}",
+        visible(&objects.join(", "))
+    );
+    let help = format!(
+        "write {}/NAMESPACE/{} or add --target, so that one of them is meant; nothing was released",
+        only.kind, only.name
+    );
+    Some(Stop::usage(message).help(help))
 }

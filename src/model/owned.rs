@@ -205,6 +205,10 @@ pub enum Intent {
         state: ScopeState,
         /// What the inventory will say of it.
         entry: OwnedScope,
+        /// The roles among what is sent that were not there before: those that show are ours. Empty in an older journal,
+        /// where nobody can tell.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        adds: BTreeSet<RoleName>,
     },
     /// A scope is being renamed; the id in its entry tells it.
     RenameScope {
@@ -223,6 +227,9 @@ pub enum Intent {
         scopes: BTreeSet<ScopeName>,
         /// What the inventory will say of it.
         entry: OwnedApp,
+        /// The scopes among what is sent that the app did not have before, as for a scope's roles.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        adds: BTreeSet<ScopeName>,
     },
     /// A scope of ours is being deleted.
     DeleteScope {
@@ -359,7 +366,7 @@ impl Intent {
     /// Protects what it will record of a scope more.
     fn tighten_scope(&mut self, of: &ScopeName, by: &Tightening) {
         match self {
-            Self::CreateScope { state, entry } | Self::UpdateScope { state, entry }
+            Self::CreateScope { state, entry } | Self::UpdateScope { state, entry, .. }
                 if state.name == *of =>
             {
                 entry.tighten(by);
@@ -455,7 +462,8 @@ impl Owned {
                 mut entry,
                 replaces,
             } => {
-                let before = self.scopes.get(replaces.as_ref().unwrap_or(&name));
+                // Who wants the old name of what is renamed does not want the new one.
+                let before = self.scopes.get(&name);
                 let wanted = before.and_then(|before| before.wanted_by.clone());
                 entry.wanted_by = wanted.filter(|wanted| wanted.source != entry.source);
                 if let Some(old) = replaces {

@@ -86,30 +86,49 @@ pub fn adopt<'a>(
     choices
 }
 
+/// An object that is to be ours no more.
+#[derive(Debug)]
+pub struct Release<'a> {
+    /// What it is called, for people.
+    pub label: String,
+    /// The manifest that holds it.
+    pub holder: &'a ManifestRef,
+    /// What makes it so.
+    pub records: Vec<Record>,
+}
+
 /// Takes what a manifest holds out of what is ours: each object with the records that do it. An entry of an older format
 /// names no manifest; it goes by the name of its scope.
-pub fn release(
-    owned: &Owned,
+pub fn release<'a>(
+    owned: &'a Owned,
     is_meant: &dyn Fn(&ManifestRef) -> bool,
     is_named: &dyn Fn(&ScopeName) -> bool,
-) -> Vec<(String, Vec<Record>)> {
+) -> Vec<Release<'a>> {
     let is_older = |manifest: &ManifestRef| manifest.name.is_empty();
     let scopes = owned.scopes.iter().filter(|(name, entry)| {
         is_meant(&entry.source) || is_older(&entry.source) && is_named(name)
     });
-    let scopes = scopes.map(|(name, _)| {
+    let scopes = scopes.map(|(name, entry)| {
         let settled = Record::SettledScope { name: name.clone() };
         let forgotten = Record::ForgetScope { name: name.clone() };
-        (format!("scope {name}"), vec![settled, forgotten])
+        Release {
+            label: format!("scope {name}"),
+            holder: &entry.source,
+            records: vec![settled, forgotten],
+        }
     });
     let apps = owned
         .apps
         .iter()
         .filter(|(_, entry)| is_meant(&entry.source));
-    let apps = apps.map(|(app, _)| {
+    let apps = apps.map(|(app, entry)| {
         let settled = Record::SettledApp { app: app.clone() };
         let forgotten = Record::ForgetApp { app: app.clone() };
-        (format!("app {app}"), vec![settled, forgotten])
+        Release {
+            label: format!("app {app}"),
+            holder: &entry.source,
+            records: vec![settled, forgotten],
+        }
     });
     scopes.chain(apps).collect()
 }

@@ -248,6 +248,7 @@ impl<'a> Planner<'_, 'a> {
                 app: desired.app.clone(),
                 scopes: after.clone(),
                 entry: entry.clone(),
+                adds: after.clone(),
             }),
             ..PlannedChange::new(
                 object,
@@ -371,6 +372,9 @@ impl<'a> Planner<'_, 'a> {
             holder: Some(app.path()),
             count: resolved.removed.len() as u64,
         });
+        // A live `[]` that is spelled out adds nothing.
+        let held = rename(&live.effective(), &self.scopes.renamed);
+        let adds = resolved.after.difference(&held).cloned().collect();
         let unusable = live.unusable.as_ref();
         self.plan.changes.push(PlannedChange {
             manifest: Some(desired.source.clone()),
@@ -387,6 +391,7 @@ impl<'a> Planner<'_, 'a> {
                 app: app.clone(),
                 scopes: resolved.after.clone(),
                 entry: entry.clone(),
+                adds,
             }),
             ..PlannedChange::new(
                 object,

@@ -430,9 +430,12 @@ impl Planner<'_, '_> {
         }
         let mut refusals = self.takeover_unless(owner.is_some(), scope, live, "change it");
         refusals.extend(self.role_refusals(scope, live, &roles, &after));
+        let adds = after.roles.iter();
+        let adds = adds.filter(|role| !live.state.roles.contains(*role));
         let intent = Intent::UpdateScope {
             state: after.clone(),
             entry: entry.clone(),
+            adds: adds.cloned().collect(),
         };
         self.push(PlannedChange {
             manifest: Some(scope.source.clone()),

@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
-    AppRef, DesiredTarget, DisplayNames, Intent, Live, LiveApp, LiveAppScopes, LiveScope, Owned,
-    OwnedApp, OwnedScope, Record, RemoteId, ScopeName, ScopeState,
+    AppRef, DesiredApp, DesiredTarget, DisplayNames, ForeignScopes, Intent, Live, LiveApp,
+    LiveAppScopes, LiveScope, Origin, Owned, OwnedApp, OwnedScope, Record, RemoteId, RoleName,
+    ScopeName, ScopeState,
 };
 
 /// The inventory as it should be, and the records that make it so.
@@ -24,7 +25,7 @@ pub fn settle<'a>(
     now: Timestamp,
 ) -> (Cow<'a, Owned>, Vec<Record>) {
     let mut owned = Cow::Borrowed(owned);
-    let mut records = intents(live, &mut owned, now);
+    let mut records = intents(desired, live, &mut owned, now);
     let moved = moved(desired, live, &owned);
     take(&moved, &mut owned);
     records.extend(moved);
@@ -101,21 +102,31 @@ const LAG: SignedDuration = SignedDuration::from_mins(10);
 /// | create | as it was sent, or some of what was sent shows | ours |
 /// | create | absent, or nothing of it shows | stays open |
 /// | update, list of an app | as it was sent | applied |
-/// | update, list of an app | entries that were to be added show | those are ours |
-/// | update, list of an app | nothing of it shows | stays open |
+/// | update, list of an app | entries that it was adding show | those are ours |
+/// | update, list of an app | nothing of that shows | stays open |
 /// | rename | under the new name | applied |
 /// | rename | else | stays open |
 /// | delete, detach | gone | forgotten |
 /// | delete, detach | there | not made |
 ///
+/// What was there before a write is nobody's still, though it was sent along. And a set of which nothing was applied before
+/// becomes known by a part only where the entries of others stay in it, or where the app was being attached: else what others have there
+/// could be taken out without the word that a first contact needs.
+///
 /// What stays open does so until a reading that no longer lags. One object may have several: the write of each run that was
 /// killed. They are settled in the order in which they were recorded.
-fn intents(live: &Live, owned: &mut Cow<'_, Owned>, now: Timestamp) -> Vec<Record> {
+fn intents(
+    desired: &DesiredTarget,
+    live: &Live,
+    owned: &mut Cow<'_, Owned>,
+    now: Timestamp,
+) -> Vec<Record> {
     let apps = apps(live);
     let mut records = Vec::new();
     let mut still_open = Vec::new();
     for open in owned.intents.clone() {
         let seen = Evidence {
+            desired,
             live,
             apps: &apps,
             owned,
@@ -158,6 +169,7 @@ enum Shown {
 
 /// What intents are held against.
 struct Evidence<'a> {
+    desired: &'a DesiredTarget,
     live: &'a Live,
     apps: &'a BTreeMap<&'a AppRef, &'a LiveAppScopes>,
     owned: &'a Owned,
@@ -171,10 +183,12 @@ impl Evidence<'_> {
                 .scope(&state.name)
                 .filter(|found| !self.is_owned(found) && shows(&found.state, state))
                 .map(|found| ours(found, entry.clone()))),
-            Intent::UpdateScope { state, entry } => self
+            Intent::UpdateScope { state, entry, adds } => self
                 .scope(&state.name)
                 .filter(|found| found.remote_id == entry.remote_id)
-                .map_or(Shown::Nothing, |found| self.updated(found, state, entry)),
+                .map_or(Shown::Nothing, |found| {
+                    self.updated(found, state, entry, adds)
+                }),
             Intent::RenameScope {
                 name,
                 entry,
@@ -187,7 +201,12 @@ impl Evidence<'_> {
                     entry: entry.clone(),
                     replaces: Some(replaces.clone()).filter(|old| old != name),
                 })),
-            Intent::SetAppScopes { app, scopes, entry } => {
+            Intent::SetAppScopes {
+                app,
+                scopes,
+                entry,
+                adds,
+            } => {
                 let found = self.apps.get(app);
                 let record = |entry| Record::App {
                     app: app.clone(),
@@ -196,7 +215,9 @@ impl Evidence<'_> {
                 match found {
                     None => Shown::Nothing,
                     Some(found) if found.scopes == *scopes => Shown::All(record(entry.clone())),
-                    Some(found) => with_scopes_that_show(found, self.owned.apps.get(app), entry)
+                    Some(found) => self
+                        .known_list(found, entry)
+                        .and_then(|known| with_scopes_that_show(found, known, adds))
                         .map_or(Shown::Nothing, |entry| Shown::Part(record(entry))),
                 }
             }
@@ -224,14 +245,42 @@ impl Evidence<'_> {
     }
 
     /// What a scope shows of an update of it.
-    fn updated(&self, found: &LiveScope, sent: &ScopeState, entry: &OwnedScope) -> Shown {
+    fn updated(
+        &self,
+        found: &LiveScope,
+        sent: &ScopeState,
+        entry: &OwnedScope,
+        adds: &BTreeSet<RoleName>,
+    ) -> Shown {
         if found.state.holds(sent, DisplayNames::AsShown) {
             return Shown::All(ours(found, entry.clone()));
         }
+        let wanted = self.desired.scopes.get(&found.state.name);
+        let others_stay = wanted.is_some_and(|wanted| !wanted.roles.whole);
         let known = self.owned.scopes.get(&found.state.name);
-        let known = known.filter(|known| known.remote_id == found.remote_id);
-        let known = with_roles_that_show(found, known.unwrap_or(entry), entry);
-        known.map_or(Shown::Nothing, |known| Shown::Part(ours(found, known)))
+        known
+            .filter(|known| known.remote_id == found.remote_id)
+            .filter(|known| known.applied.roles.is_some() || others_stay)
+            .and_then(|known| with_roles_that_show(found, known, entry, adds))
+            .map_or(Shown::Nothing, |known| Shown::Part(ours(found, known)))
+    }
+
+    /// What is known of an app's list beside the write at hand: nothing but whose it is, where it was not known before.
+    fn known_list(&self, found: &LiveAppScopes, entry: &OwnedApp) -> Option<OwnedApp> {
+        let known = self.owned.apps.get(&found.app).cloned();
+        let is_meant = |wanted: &&DesiredApp| match self.live.apps.get(&wanted.app) {
+            Some(LiveApp::Present(live)) => live.app == found.app,
+            _ => false,
+        };
+        let mut wanted = self.desired.apps.iter().filter(is_meant);
+        let others_stay = wanted.any(|wanted| wanted.foreign == ForeignScopes::Keep);
+        let was_attached = entry.origin == Origin::Created;
+        known.or_else(|| {
+            (others_stay || was_attached).then(|| OwnedApp {
+                applied: BTreeSet::new(),
+                ..entry.clone()
+            })
+        })
     }
 
     /// A live scope. Of two of one name nobody can tell which is the one that was written.
@@ -259,37 +308,35 @@ fn ours(found: &LiveScope, entry: OwnedScope) -> Record {
     }
 }
 
-/// What is known of a scope, with the roles that an update was to add and that show.
+/// What is known of a scope, with the roles that an update was adding and that show.
 fn with_roles_that_show(
     found: &LiveScope,
     known: &OwnedScope,
     sent: &OwnedScope,
+    adds: &BTreeSet<RoleName>,
 ) -> Option<OwnedScope> {
     let mut entry = known.clone();
     let applied = entry.applied.roles.get_or_insert_default();
     let before = applied.len();
     for (role, sources) in sent.applied.roles.iter().flatten() {
-        if found.state.roles.contains(role) && !applied.contains_key(role) {
+        let shows = adds.contains(role) && found.state.roles.contains(role);
+        if shows && !applied.contains_key(role) {
             applied.insert(role.clone(), sources.clone());
         }
     }
     (applied.len() > before).then_some(entry)
 }
 
-/// What is known of an app's list, with the scopes that a write was to add and that show.
+/// What is known of an app's list, with the scopes that a write was adding and that show.
 fn with_scopes_that_show(
     found: &LiveAppScopes,
-    known: Option<&OwnedApp>,
-    sent: &OwnedApp,
+    mut known: OwnedApp,
+    adds: &BTreeSet<ScopeName>,
 ) -> Option<OwnedApp> {
-    let mut entry = known.cloned().unwrap_or_else(|| OwnedApp {
-        applied: BTreeSet::new(),
-        ..sent.clone()
-    });
-    let before = entry.applied.len();
-    let shown = sent.applied.intersection(&found.scopes).cloned();
-    entry.applied.extend(shown);
-    (entry.applied.len() > before).then_some(entry)
+    let before = known.applied.len();
+    let shown = adds.intersection(&found.scopes).cloned();
+    known.applied.extend(shown);
+    (known.applied.len() > before).then_some(known)
 }
 
 /// Whether something of what was to be made shows: more than its name, which anybody may give.

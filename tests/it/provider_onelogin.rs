@@ -237,7 +237,7 @@ async fn a_create_that_was_not_made_is_sent_again_unless_the_server_failed_on_it
         assert_eq!(provider.requests().writes, writes, "{fault}");
         if writes == 1 {
             let error = result.unwrap_err();
-            assert_eq!(error.fate, Fate::NotDone);
+            assert_eq!(error.fate, Fate::Unknown);
             assert!(
                 error
                     .help

@@ -98,16 +98,15 @@ impl Planner<'_, '_> {
         } else if is_wanted(entry_name) || entry.parked_for.as_ref().is_some_and(is_wanted) {
             // It goes by another name, and could not be renamed: its manifest is not gone.
             Some(SkipReason::RenameBlocked)
+        } else if self.is_let_go(entry) && self.is_wanted_elsewhere(entry_name, entry) {
+            // Whoever made it: a hand-over changes only whose it is.
+            Some(SkipReason::Moved)
         } else if !entry.origin.may_remove() {
             Some(SkipReason::Matched)
         } else if !self.context.covers(&entry.source) {
             Some(SkipReason::OtherSource)
         } else if let Some(reason) = self.context.removal_gate() {
             Some(reason)
-        } else if self.moved_to(entry_name, entry).is_some()
-            || self.context.heir(entry.wanted_by.as_ref()).is_some()
-        {
-            Some(SkipReason::Moved)
         } else if self.context.held(entry.hold_until) {
             Some(SkipReason::Held)
         } else if entry.deletion_policy == DeletionPolicy::Orphan {
@@ -115,6 +114,17 @@ impl Planner<'_, '_> {
         } else {
             None
         }
+    }
+
+    /// Whether the holder of an object is gone, and a run that may remove what it held sees that.
+    fn is_let_go(&self, entry: &OwnedScope) -> bool {
+        self.context.covers(&entry.source) && self.context.removal_gate().is_none()
+    }
+
+    /// Whether a manifest outside this run has what its holder lets go of.
+    fn is_wanted_elsewhere(&self, entry_name: &ScopeName, entry: &OwnedScope) -> bool {
+        self.moved_to(entry_name, entry).is_some()
+            || self.context.heir(entry.wanted_by.as_ref()).is_some()
     }
 
     /// The file outside this run that declares an object of ours now.

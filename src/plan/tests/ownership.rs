@@ -5,10 +5,10 @@ use crate::model::Origin::{Adopted, Created, Matched};
 use crate::model::target::Adoption::{Always, Equal, Never};
 use crate::model::target::Drift;
 use crate::model::{
-    DeletionPolicy, DesiredScope, Intent, LiveScope, OpenIntent, Origin, RemoteId, RoleName,
-    SourceFile, System, WantedBy,
+    DeletionPolicy, DesiredScope, ForeignScopes, Intent, LiveScope, OpenIntent, Origin, RemoteId,
+    RoleName, SourceFile, System, WantedBy,
 };
-use crate::plan::{NewInventory, Rule};
+use crate::plan::{Mode, NewInventory, Rule};
 
 const WITH_SCOPES: [System; 3] = [
     System::OneLogin,
@@ -259,6 +259,55 @@ fn what_another_manifest_asked_for_within_thirty_days_goes_to_it_when_its_holder
 }
 
 #[test]
+fn what_standard_input_asked_for_within_thirty_days_goes_to_it() {
+    let wanted = |days: i64| {
+        World::onelogin().has("a").owns_so("a", Created, |entry| {
+            entry.wanted_by = Some(WantedBy {
+                source: SourceFile::new("-").into(),
+                at: in_hours(-24 * days),
+            });
+        })
+    };
+    assert_eq!(wanted(29).says(), ["moved: a (-)", "= created a"]);
+    assert_eq!(wanted(30).says(), ["delete a"]);
+}
+
+#[test]
+fn what_was_found_equal_is_handed_over_as_well() {
+    let world = World::onelogin().has("a").owns_so("a", Matched, |entry| {
+        entry.wanted_by = Some(WantedBy {
+            source: SourceFile::new(THERE).into(),
+            at: now(),
+        });
+    });
+    assert_eq!(world.says(), ["moved: a (there/all.yaml)", "= matched a"]);
+    let crate::model::Record::Scope { entry, .. } = &world.plan().records[0] else {
+        panic!("a scope is recorded");
+    };
+    assert_eq!(entry.source.file, SourceFile::new(THERE));
+    // A run that removes nothing hands nothing over, and says why it stays.
+    assert_eq!(world.mode(Mode::Apply).says(), ["matched: a"]);
+}
+
+#[test]
+fn who_wants_a_name_does_not_want_what_it_is_renamed_to() {
+    let mut owned = World::onelogin()
+        .owns_so("a", Created, |entry| {
+            entry.wanted_by = Some(WantedBy {
+                source: SourceFile::new(THERE).into(),
+                at: now(),
+            });
+        })
+        .owned;
+    owned.record(crate::model::Record::Scope {
+        name: name("b"),
+        entry: owned.scopes[&name("a")].clone(),
+        replaces: Some(name("a")),
+    });
+    assert_eq!(owned.scopes[&name("b")].wanted_by, None);
+}
+
+#[test]
 fn who_wants_a_scope_is_known_still_after_its_holder_changed_it() {
     let theirs =
         |entry: &mut crate::model::OwnedScope| entry.source = SourceFile::new(THERE).into();
@@ -477,6 +526,120 @@ fn an_update_whose_record_was_lost_counts_as_applied() {
     // Nothing of it shows.
     world.live = before.live;
     assert_eq!(world.says(), [""; 0]);
+}
+
+/// The roles that an update leaves.
+fn roles_after(world: &World) -> Vec<RoleName> {
+    let plan = world.plan();
+    let after = plan
+        .changes
+        .iter()
+        .find_map(|planned| match &planned.change {
+            crate::plan::change::Change::UpdateScope { after, .. } => Some(after.roles.clone()),
+            _ => None,
+        });
+    after.expect("an update")
+}
+
+#[test]
+fn roles_that_were_there_before_a_write_that_came_to_nothing_are_not_ours() {
+    let before = World::wso2()
+        .wants_so("a", bindings("r x"))
+        .has_so("a", bound_to("x y"))
+        .owns("a", Created);
+    assert_eq!(
+        before.says(),
+        ["update a: bindings; first_contact"],
+        "somebody approves it"
+    );
+    let intent = open(before.plan().changes[0].intent.clone().unwrap());
+    let mut world = before.clone();
+    world.owned.intents.push(intent.clone());
+    assert_eq!(world.says(), before.says());
+
+    // What was to be added shows beside what was to go. To know it is ours would let `y` go without a word.
+    let mut part = before.has_so("a", bound_to("r x y"));
+    part.owned.intents.push(intent);
+    assert_eq!(part.says(), ["update a: bindings; first_contact"]);
+    // Where others' roles stay, it is ours, and can be withdrawn.
+    part.desired.scopes.clear();
+    let part = part.wants_so("a", contributed("x"));
+    assert_eq!(roles_after(&part), ["x", "y"].map(RoleName::new));
+}
+
+#[test]
+fn scopes_that_were_there_before_a_write_that_came_to_nothing_are_not_ours() {
+    let before = World::onelogin()
+        .has("a")
+        .has("b")
+        .has("x")
+        .wants("a")
+        .wants("x")
+        .wants_app(&client(7), "a x")
+        .has_app(&client(7), "b x");
+    let refused = "replace 7 [b x] with [a x]; first_contact".to_owned();
+    assert!(before.says().contains(&refused), "somebody approves it");
+    let intent = open(before.plan().changes[0].intent.clone().unwrap());
+    let mut world = before.clone();
+    world.owned.intents.push(intent.clone());
+    assert_eq!(world.says(), before.says());
+
+    // What was to be added shows beside what was to go. To know it is ours would let `b` go without a word.
+    let mut part = before.has_app(&client(7), "a b x");
+    part.owned.intents.push(intent);
+    let refused = "replace 7 [a b x] with [a x]; first_contact".to_owned();
+    assert!(part.says().contains(&refused), "{:?}", part.says());
+    // Where others' scopes stay, it is ours, and can be withdrawn.
+    part.desired.apps.clear();
+    let part = part.wants_app_so(&client(7), "x", |app| app.foreign = ForeignScopes::Keep);
+    let replaced = "replace 7 [a b x] with [b x]".to_owned();
+    assert!(part.says().contains(&replaced), "{:?}", part.says());
+}
+
+#[test]
+fn a_part_of_a_list_that_replaces_all_of_another_is_a_first_contact_still() {
+    let before = World::onelogin()
+        .has("a")
+        .has("b")
+        .wants("a")
+        .wants_app(&client(7), "a")
+        .has_app(&client(7), "b");
+    let intent = open(before.plan().changes[0].intent.clone().unwrap());
+    let mut part = before.has_app(&client(7), "a b");
+    part.owned.intents.push(intent);
+    let refused = "replace 7 [a b] with [a]; first_contact".to_owned();
+    assert!(part.says().contains(&refused), "{:?}", part.says());
+}
+
+#[test]
+fn an_older_journal_does_not_say_what_a_write_was_adding_and_nothing_of_it_is_ours() {
+    let before = World::wso2()
+        .wants_so("a", contributed("r"))
+        .has("a")
+        .owns("a", Created);
+    let mut intent = serde_json::to_value(before.plan().changes[0].intent.clone()).unwrap();
+    assert_eq!(
+        intent.as_object_mut().unwrap().remove("adds"),
+        Some(serde_json::json!(["r"]))
+    );
+    let mut part = before.has_so("a", bound_to("r x"));
+    part.owned
+        .intents
+        .push(open(serde_json::from_value(intent).unwrap()));
+    let says = part.says();
+    assert!(!says.contains(&"= still open".to_owned()), "{says:?}");
+}
+
+#[test]
+fn what_shows_of_an_attached_app_is_ours() {
+    let before = World::onelogin()
+        .has("a")
+        .has("b")
+        .wants_app(&client(7), "a b");
+    let intent = open(before.plan().changes[0].intent.clone().unwrap());
+    let mut part = before.has_app(&client(7), "a");
+    part.owned.intents.push(intent);
+    assert!(part.says().contains(&"= created 7".to_owned()));
 }
 
 #[test]

@@ -47,9 +47,10 @@ pub(crate) enum Unseen {
 /// | in doubt | different | its error, fate unknown |
 /// | in doubt, or a conflict | failed | its error, fate unknown |
 /// | in doubt, and worth another try | absent | sent again, as often as any request; or its error, fate unknown ([`Unseen`]) |
-/// | in doubt otherwise (a 500), or a conflict | absent | its error, nothing changed |
+/// | in doubt otherwise (a 500) | absent | its error, fate unknown |
+/// | a conflict | absent | its error, nothing changed |
 ///
-/// A request whose answer never came may still be at work when the look shows nothing; so its fate stays unknown when the
+/// A list may lag, so that it never says that nothing was made. A request whose answer never came may still be at work when the look shows nothing; so its fate stays unknown when the
 /// tries are over, and a try that meets its late success is a conflict, and looked up.
 ///
 /// `send` makes it once, `look` is given no request that an interrupt stops (see [`super::Call::settling`]), and
@@ -108,7 +109,11 @@ where
                 return Err(error.with_fate(Fate::Unknown).with_help(help));
             }
             Ok(Found::Absent) if conflict || !error.is_retryable() => {
-                return Err(error.with_fate(settled));
+                let fate = match error.fate {
+                    Fate::Unknown => Fate::Unknown,
+                    Fate::NotDone => settled,
+                };
+                return Err(error.with_fate(fate));
             }
             Ok(Found::Absent) if unseen == Unseen::Left => {
                 return Err(error.with_help(

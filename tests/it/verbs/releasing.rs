@@ -1,5 +1,6 @@
 //! `release` and `inventory`: the ways out that refusals name.
 
+use crate::support::manifest::{document, scope_spec};
 use crate::support::*;
 
 fn made() -> Case {
@@ -45,6 +46,32 @@ fn releasing_what_nothing_holds_says_where_to_look() {
     case.run(&["release", ".", "--only", "Scope/b", "--target", "other"])
         .exits(FAILED);
     assert_eq!(case.owned(), ["b created"]);
+}
+
+#[test]
+fn what_two_manifests_of_one_name_hold_is_listed_and_not_released() {
+    let case = made();
+    case.run(&["inventory", "rename-repository", "/", "github.com/acme/iam"])
+        .exits(DONE);
+    case.write(
+        "scopes.yaml",
+        document("Scope", "a", &scope_spec("wso2", "c", "description: C")),
+    );
+    case.sync(&[]).exits(DONE);
+    let owned = ["a created", "b created", "c created"];
+    assert_eq!(case.owned(), owned);
+    case.run(&["release", ".", "--only", "Scope/b", "--only", "Scope/a"])
+        .exits(USAGE)
+        .says("--only Scope/a: several manifests of that name hold something")
+        .says("scope a on default/wso2 (Scope/default/a")
+        .says("scopes.yaml of github.com/acme/iam)")
+        .says("scope c on default/wso2 (Scope/default/a")
+        .says("scopes.yaml of /)")
+        .says("--target");
+    assert_eq!(case.owned(), owned);
+    // One that nobody else has the name of is released, whatever repository it is of.
+    case.run(&["release", ".", "--only", "Scope/b"]).exits(DONE);
+    assert_eq!(case.owned(), ["a created", "c created"]);
 }
 
 #[test]
