@@ -18,8 +18,8 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::apply::Progress;
-use crate::inventory::Ledger as _;
 use crate::inventory::memory::{Keeps, MemoryStore};
+use crate::inventory::{Ledger as _, Snapshot};
 use crate::manifest::{self, Loaded};
 use crate::model::{Live, ScopeName, System};
 use crate::plan::guard::ApprovedPlan;
@@ -340,26 +340,39 @@ impl Life {
     /// A run that sees a part, and what is wrong with it.
     fn look(&mut self, paths: &[Key]) -> Result<(), String> {
         let before = things(&self.memory.live());
+        let recorded = self.store.snapshot();
         if self.run(paths).is_none() {
             return Ok(());
         }
         let after = things(&self.memory.live());
         for gone in before.difference(&after) {
-            self.may_go(paths, gone)?;
+            self.may_go(paths, gone, &recorded)?;
         }
         self.learn(paths);
         Ok(())
     }
 
     /// Whether it was right that something went in a run.
-    fn may_go(&self, paths: &[Key], gone: &Thing) -> Result<(), String> {
+    fn may_go(&self, paths: &[Key], gone: &Thing, recorded: &Snapshot) -> Result<(), String> {
         let disk = &self.disk;
         let holders = self.known.iter().filter(|(_, said)| said.contains(gone));
         let holders: Vec<&Key> = holders.map(|(key, _)| key).collect();
+        let holds = |key: &Key| {
+            let Thing::Scope(name) = gone else {
+                return true;
+            };
+            let mut entries = recorded.recorded().filter_map(|(_, owned)| {
+                let entry = owned.scopes.get(&ScopeName::observed(*name))?;
+                Some(entry.source.file.path().to_owned())
+            });
+            entries.all(|path| path.ends_with(&key.1))
+        };
+        let is_of_run = |key: &Key| paths.iter().any(|(repository, _)| *repository == key.0);
         let is_dropped = |key: &Key| match disk.files.get(key) {
             Some((says, Shape::Plain)) => disk.reads(paths, key) && !says.contains(gone),
             Some(_) => false,
-            None => is_inside(paths, key),
+            // What another one holds only waits for a file that is there.
+            None => is_inside(paths, key) || !holds(key) && is_of_run(key),
         };
         // Of two that declared one scope, the first holds it, and the other has no say.
         let is_right = if matches!(gone, Thing::Scope(_)) && holders.len() > 1 {
@@ -373,9 +386,8 @@ impl Life {
             ));
         }
         let is_seen = |key: &Key| {
-            let is_of_run = paths.iter().any(|(repository, _)| *repository == key.0);
             disk.reads(paths, key)
-                || disk.kind != Checkout::None && is_of_run && disk.is_in_the_open(key)
+                || disk.kind != Checkout::None && is_of_run(key) && disk.is_in_the_open(key)
         };
         let mut declared = disk.files.iter().filter(|(key, (says, shape))| {
             *shape == Shape::Plain && says.contains(gone) && is_seen(key)
