@@ -165,7 +165,7 @@ checks! {
     CANNOT_BE_EMPTIED "SW206" "The list of an app group's key would be emptied."
         "Apigee takes such a list by a POST alone, in which an empty list looks like none and may change nothing. Name every scope of the key's products: that is what an empty list means."
     NEW_INVENTORY "SW210" "The inventory does not know a target that has live objects."
-        "Nothing there is managed yet, so what earlier runs made would never be deleted. `sync` asks for `--new-inventory`, or for the inventory that knows the target (`--inventory`)."
+        "Nothing there is managed yet, so what earlier runs made would never be deleted. `apply` and `sync` ask for `--new-inventory`, or for the inventory that knows the target (`--inventory`)."
 }
 
 /// The page that describes every check, `docs/checks.md`.
