@@ -533,12 +533,12 @@ impl Context<'_> {
         file.is_standard_input() || self.options.coverage.of(file).may_hand_over()
     }
 
-    /// What is to be recorded of a manifest that declares what another one holds; nothing where that is known.
+    /// What is to be recorded of a manifest that declares what another one holds; nothing where that, or the wish of yet
+    /// another one, is known for less than a day: two of them would take turns for ever.
     fn want(&self, known: Option<&WantedBy>, source: &Source) -> Option<WantedBy> {
         let (source, at) = (source.manifest(), self.options.now);
-        let is_known = known.is_some_and(|known| {
-            known.source == source && at.duration_since(known.at) < SignedDuration::from_hours(24)
-        });
+        let is_known =
+            known.is_some_and(|known| at.duration_since(known.at) < SignedDuration::from_hours(24));
         (!is_known).then_some(WantedBy { source, at })
     }
 

@@ -252,7 +252,7 @@ impl Evidence<'_> {
         entry: &OwnedScope,
         adds: &BTreeSet<RoleName>,
     ) -> Shown {
-        if found.state.holds(sent, DisplayNames::AsShown) {
+        if is_as_sent(&found.state, sent) {
             return Shown::All(ours(found, entry.clone()));
         }
         let wanted = self.desired.scopes.get(&found.state.name);
@@ -345,7 +345,7 @@ fn shows(found: &ScopeState, sent: &ScopeState) -> bool {
     let has_text = text.is_some() && text == found.description.as_ref();
     let has_roles =
         !sent.roles.is_empty() && sent.roles.iter().all(|role| found.roles.contains(role));
-    has_text || has_roles || found.holds(sent, DisplayNames::AsShown)
+    has_text || has_roles || is_as_sent(found, sent)
 }
 
 /// Entries of apps that the picture has under another spelling: they go by that one.
@@ -424,4 +424,10 @@ fn moved(desired: &DesiredTarget, live: &Live, owned: &Owned) -> Vec<Record> {
         })
     });
     forget.chain(enter).chain(apps).collect()
+}
+
+/// Whether a scope is just as it was sent: a display name that was sent has to show.
+fn is_as_sent(found: &ScopeState, sent: &ScopeState) -> bool {
+    let has_name = sent.display_name.is_none() || sent.display_name == found.display_name;
+    has_name && found.holds(sent, DisplayNames::AsShown)
 }

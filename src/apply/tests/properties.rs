@@ -11,8 +11,8 @@ use super::stage::{Kill, Stage};
 use crate::model::target::{Adoption, Drift, Policy, Thresholds};
 use crate::model::{
     AppRef, Consumers, Counted, DeletionPolicy, ForeignScopes, Live, LiveApp, LiveAppScopes,
-    LiveScope, ManifestRef, Origin, Owned, OwnedScope, RemoteId, RoleName, ScopeName, ScopeState,
-    SourceFile, System,
+    LiveScope, ManifestRef, Origin, Owned, OwnedScope, RemoteId, Rename, RoleName, ScopeName,
+    ScopeState, SourceFile, System,
 };
 use crate::plan::change::Change;
 use crate::plan::guard::ApprovedPlan;
@@ -200,8 +200,10 @@ fn owned_scope(dice: &mut Dice<'_>, world: &mut World, name: &ScopeName, names: 
     if has_ids(system) && world.owned.scopes.values().any(is_known) {
         return;
     }
-    // What a swap has put aside is ours, and goes by the name that it was put aside under.
-    let parked = of == *name && name.as_str().contains(".swap") && dice.rarely(3);
+    // What a swap has put aside is ours, and goes by the name that it was put aside under; only where names are changed in
+    // place.
+    let can_swap = system.capabilities().rename == Rename::InPlace;
+    let parked = can_swap && of == *name && name.as_str().contains(".swap") && dice.rarely(3);
     let origins = [Origin::Created, Origin::Adopted, Origin::Matched];
     let entry = OwnedScope {
         origin: dice.pick(if parked { &origins[..1] } else { &origins }),
