@@ -2,7 +2,8 @@
 //!
 //! Environments that are run apart have Targets of their own, mostly under equal names: files are read together with the
 //! Targets of the nearest folder above them that has some, and with what the run itself has read only where they do not
-//! stand by themselves. What makes no sense even then may declare whatever it mentions.
+//! stand by themselves. What makes no sense even then may declare whatever it mentions. What an overlay of the run is put
+//! together from declares what the overlay makes of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -37,8 +38,15 @@ pub(super) fn elsewhere(
         }
         let files = walk::read_beside(folder, ground);
         let failed = files.diagnostics.into_iter().filter(Diagnostic::is_error);
-        unread.extend(failed.filter_map(|found| Some((found.file?, None))));
-        beside.extend(files.texts);
+        let failed = failed.filter_map(|found| found.file);
+        let is_part = |file: &SourceFile| ground.parts.contains(file);
+        unread.extend(
+            failed
+                .filter(|file| !is_part(file))
+                .map(|file| (file, None)),
+        );
+        let texts = files.texts.into_iter();
+        beside.extend(texts.filter(|(file, _)| !is_part(file)));
     }
     let mut elsewhere = Elsewhere::default();
     for group in groups(beside) {

@@ -22,6 +22,8 @@ pub(super) struct Ground {
     pub(super) read: BTreeSet<SourceFile>,
     /// The same, by what they are on disk, whatever their names.
     pub(super) ids: BTreeSet<FileId>,
+    /// The files that its overlays are put together from.
+    pub(super) parts: BTreeSet<SourceFile>,
     /// The roots that they lie in.
     pub(super) folders: BTreeSet<PathBuf>,
 }

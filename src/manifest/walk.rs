@@ -150,6 +150,10 @@ impl Walk {
                 let root = self.files.ground.roots.of(&real);
                 self.files.ground.folders.insert(root.folder.clone());
                 self.files.texts.push((file, text));
+                for part in kustomize::parts(&real) {
+                    let part = self.name(&part);
+                    self.files.ground.parts.insert(part);
+                }
             }
             Err(error) => self.files.unreadable(file, &error, MEND_OVERLAY),
         }

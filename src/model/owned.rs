@@ -63,6 +63,10 @@ pub struct LastApplied {
     /// The managed roles, each with the manifests that asked for it; `None` where roles were never managed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<BTreeMap<RoleName, BTreeSet<ManifestRef>>>,
+    /// Whether these were all roles that the scope was to have (`bindings`), and nobody else's stood beside them. Where only
+    /// some were managed, taking out the others for the first time is a first contact.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_roles: bool,
 }
 
 /// A scope of ours.

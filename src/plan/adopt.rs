@@ -246,6 +246,7 @@ fn adopted_scope(
             display_name: live.state.display_name.clone(),
             description: live.state.description.clone(),
             roles: roles_as_applied(scope, live, before),
+            all_roles: scope.roles.whole,
         },
         hold_until: scope
             .hold_until

@@ -465,6 +465,7 @@ impl<'a> Planner<'_, 'a> {
         ThreeWay {
             desired: wanted,
             last: last.as_ref(),
+            last_was_whole: true,
             live: before,
             everything: live.allowed.as_ref(),
             keep_foreign: desired.foreign == ForeignScopes::Keep,

@@ -69,6 +69,7 @@ struct CoveredScope<'a> {
     display_name: Option<&'a String>,
     description: Option<&'a String>,
     roles: Option<Vec<&'a RoleName>>,
+    all_roles: bool,
     hold_until: Option<Timestamp>,
     renamed_from: &'a BTreeSet<ScopeName>,
     parked_for: Option<&'a ScopeName>,
@@ -125,6 +126,7 @@ impl<'a> CoveredScope<'a> {
             display_name,
             description,
             roles,
+            all_roles,
         } = applied;
         Self {
             origin: *origin,
@@ -134,6 +136,7 @@ impl<'a> CoveredScope<'a> {
             display_name: display_name.as_ref(),
             description: description.as_ref(),
             roles: roles.as_ref().map(|roles| roles.keys().collect()),
+            all_roles: *all_roles,
             hold_until: *hold_until,
             renamed_from,
             parked_for: parked_for.as_ref(),

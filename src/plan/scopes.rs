@@ -388,13 +388,15 @@ impl Planner<'_, '_> {
             (None, Adoption::Always) => Origin::Adopted,
             (None, _) => Origin::Matched,
         };
-        let entry = entry_of(
+        let mut entry = entry_of(
             scope,
             origin,
             live.remote_id.clone(),
             applied_roles,
             self.honoured(scope, known),
         );
+        let foreign_stays = !roles.foreign.is_disjoint(&roles.after);
+        entry.applied.all_roles &= known.applied.all_roles || !foreign_stays;
         Goal {
             roles,
             after,

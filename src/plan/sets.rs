@@ -4,7 +4,7 @@
 //!
 //! | mode | result | without L |
 //! |---|---|---|
-//! | replace the whole | D | V \ D not empty is a first contact |
+//! | replace the whole | D | V \ D not empty is a first contact; F, where L was a part |
 //! | keep foreign entries | D ∪ F | nothing is removed |
 //!
 //! Removal is computed on *effective* sets, where an empty list means everything that is allowed: a live `[]` that
@@ -21,6 +21,8 @@ pub(super) struct ThreeWay<'a, T> {
     pub(super) desired: &'a BTreeSet<T>,
     /// What was last applied, each entry with the manifests that asked for it.
     pub(super) last: Option<&'a BTreeMap<T, BTreeSet<ManifestRef>>>,
+    /// Whether that was the whole set; else what is foreign was never one's to take out.
+    pub(super) last_was_whole: bool,
     /// What is stored.
     pub(super) live: &'a BTreeSet<T>,
     /// What an empty list means; `None` where it means nothing.
@@ -124,10 +126,10 @@ impl<T: Ord + Clone> ThreeWay<'_, T> {
             after.clone_from(self.live);
         }
         let removed: BTreeSet<T> = live.difference(&effective(&after)).cloned().collect();
-        let first_contact = if self.last.is_none() {
-            removed.clone()
-        } else {
-            BTreeSet::new()
+        let first_contact = match self.last {
+            None => removed.clone(),
+            Some(_) if self.last_was_whole => BTreeSet::new(),
+            Some(_) => removed.intersection(&foreign).cloned().collect(),
         };
         Resolved {
             after,
@@ -151,6 +153,7 @@ mod tests {
 
     struct Case<'a> {
         last: Option<&'a str>,
+        part: bool,
         desired: &'a str,
         live: &'a str,
         everything: Option<&'a str>,
@@ -161,6 +164,7 @@ mod tests {
 
     const PLAIN: Case<'static> = Case {
         last: Some(""),
+        part: false,
         desired: "",
         live: "",
         everything: None,
@@ -191,6 +195,7 @@ mod tests {
         ThreeWay {
             desired: &set(case.desired),
             last: last.as_ref(),
+            last_was_whole: !case.part,
             live: &set(case.live),
             everything: case.everything.map(set).as_ref(),
             keep_foreign: case.keep,
@@ -226,6 +231,22 @@ mod tests {
             ..PLAIN
         });
         assert_eq!((result.after, result.removed), (set("bx"), set("a")));
+    }
+
+    #[test]
+    fn the_first_removal_of_foreign_entries_from_a_set_of_which_a_part_was_ours_is_a_first_contact()
+    {
+        let result = resolve(&Case {
+            last: Some("ab"),
+            part: true,
+            desired: "a",
+            live: "abx",
+            ..PLAIN
+        });
+        assert_eq!(
+            (result.after, result.removed, result.first_contact),
+            (set("a"), set("bx"), set("x"))
+        );
     }
 
     #[test]

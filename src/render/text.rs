@@ -266,7 +266,9 @@ pub(crate) fn skip_words(reason: SkipReason) -> &'static str {
         SkipReason::NoDelete => "not removed in this mode",
         SkipReason::Policy => "the target's policy does not allow it",
         SkipReason::OtherSource => "from a file that this run does not read",
-        SkipReason::Moved => "declared now in a file that this run does not read",
+        SkipReason::Moved => {
+            "declared, as far as can be told, in a file that this run does not read"
+        }
         SkipReason::IncompleteManifests => "not removed, since a document is invalid",
         SkipReason::Selection => "not removed, since the run is narrowed",
         SkipReason::UnreadTarget => {

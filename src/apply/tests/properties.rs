@@ -222,6 +222,7 @@ fn owned_scope(dice: &mut Dice<'_>, world: &mut World, name: &ScopeName, names: 
                     .filter(|_| system.capabilities().roles)
                     .collect()
             }),
+            all_roles: dice.often(),
         },
         hold_until: hold(dice),
         renamed_from: BTreeSet::new(),

@@ -157,13 +157,14 @@ impl Planner<'_, '_> {
         if reason != Reason::RenamedLive {
             honoured.extend(scope.previous_names.iter().cloned());
         }
-        let new_entry = entry_of(
+        let mut new_entry = entry_of(
             scope,
             origin,
             Some(id.clone()),
             entry.applied.roles.clone(),
             honoured,
         );
+        new_entry.applied.all_roles = entry.applied.all_roles;
         let replaces = parked
             .clone()
             .unwrap_or_else(|| owner.map_or(from, |(old, _)| old).clone());

@@ -38,6 +38,7 @@ impl Planner<'_, '_> {
             deletion_policy: DeletionPolicy::default(),
             protected: false,
             applied: LastApplied {
+                all_roles: roles.is_some() && scope.roles.whole,
                 roles,
                 ..LastApplied::default()
             },
@@ -73,6 +74,7 @@ impl Planner<'_, '_> {
         ThreeWay {
             desired: &desired,
             last: last.as_ref(),
+            last_was_whole: entry.applied.all_roles,
             live: &live_roles,
             everything: None,
             keep_foreign: !scope.roles.whole,
@@ -255,6 +257,7 @@ pub(super) fn is_another(live: &LiveScope, entry: &OwnedScope) -> bool {
         display_name,
         description,
         roles,
+        all_roles: _,
     } = &entry.applied;
     let other = |applied: &Option<String>, live: &Option<String>| {
         applied.is_some() && applied.as_deref() != Some(live.as_deref().unwrap_or_default())
@@ -270,14 +273,15 @@ pub(super) fn is_another(live: &LiveScope, entry: &OwnedScope) -> bool {
 }
 
 pub(super) fn role_removals(name: &ScopeName, roles: &Resolved<RoleName>) -> Vec<Removal> {
-    // A set that was never applied is judged as a first contact alone.
-    if roles.removed.is_empty() || !roles.first_contact.is_empty() {
+    // What was never applied is judged as a first contact alone.
+    let count = roles.removed.difference(&roles.first_contact).count() as u64;
+    if count == 0 {
         return Vec::new();
     }
     vec![Removal {
         counted: Counted::Roles,
         holder: Some(name.as_str().to_owned()),
-        count: roles.removed.len() as u64,
+        count,
     }]
 }
 
@@ -298,6 +302,7 @@ pub(super) fn entry_of(
         applied: LastApplied {
             display_name: scope.display_name.clone(),
             description: scope.description.clone(),
+            all_roles: roles.is_some() && scope.roles.whole,
             roles,
         },
         hold_until: scope.hold_until,

@@ -103,7 +103,7 @@ fn every_field_that_a_digest_covers_changes_it() {
         }
     }
     #[rustfmt::skip]
-    let flips: [(&str, Flip); 18] = [
+    let flips: [(&str, Flip); 19] = [
         ("mode", |p| p.mode = Mode::Apply),
         ("identity", |p| p.identity = Some(LiveIdentity::new("somewhere else"))),
         ("lineage", |p| p.lineage = Some(Lineage::new("another"))),
@@ -120,6 +120,7 @@ fn every_field_that_a_digest_covers_changes_it() {
         ("display name", |p| entry(p).applied.display_name = Some("another".to_owned())),
         ("description", |p| entry(p).applied.description = Some("another".to_owned())),
         ("roles", |p| entry(p).applied.roles = Some([(RoleName::new("r"), [].into())].into())),
+        ("all roles", |p| entry(p).applied.all_roles ^= true),
         ("hold", |p| entry(p).hold_until = Some(now())),
         ("former names", |p| entry(p).renamed_from = names("another")),
     ];

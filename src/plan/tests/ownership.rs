@@ -487,7 +487,10 @@ fn an_update_whose_record_was_lost_counts_as_applied() {
     let before = World::wso2()
         .wants_so("a", contributed("r s"))
         .has_so("a", bound_to("r x"))
-        .owns_so("a", Created, applied("r"));
+        .owns_so("a", Created, |entry| {
+            applied("r")(entry);
+            entry.applied.all_roles = false;
+        });
     let mut world = before.clone().has_so("a", bound_to("r s x"));
     world
         .owned

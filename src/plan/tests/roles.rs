@@ -6,6 +6,7 @@ use super::world::*;
 use crate::model::Origin::{Created, Matched};
 use crate::model::{DesiredScope, ManifestRef, OwnedScope, Record, RoleName, SourceFile, System};
 use crate::plan::change::Change;
+use crate::plan::rule::Rule;
 use crate::plan::{Mode, TargetPlan};
 
 /// The roles that an update sends.
@@ -42,6 +43,41 @@ fn declared_bindings_replace_the_whole_set() {
     // What stays keeps its order.
     assert_eq!(sent(&plan), ["s", "r"]);
     assert_eq!(plan.changes[0].removals[0].count, 2);
+}
+
+#[test]
+fn bindings_that_are_added_later_meet_the_roles_of_others_as_a_first_contact() {
+    let world = |all| {
+        World::wso2()
+            .wants_so("a", bindings("r"))
+            .has_so("a", bound_to("r q x"))
+            .owns_so("a", Created, |entry| {
+                applied("r q")(entry);
+                entry.applied.all_roles = all;
+            })
+    };
+    let rules = |plan: &TargetPlan| -> Vec<Rule> {
+        let refusals = plan.changes[0].refusals.iter();
+        refusals.map(|refusal| refusal.rule).collect()
+    };
+    let first = world(false).plan();
+    assert_eq!(rules(&first), [Rule::FirstContact]);
+    // What was ours counts as a removal all the same.
+    assert_eq!(first.changes[0].removals[0].count, 1);
+    let later = world(true).plan();
+    assert!(rules(&later).is_empty());
+    assert_eq!(later.changes[0].removals[0].count, 2);
+
+    let known = |plan: &TargetPlan| match &plan.changes[0].record {
+        Record::Scope { entry, .. } => entry.applied.all_roles,
+        other => panic!("{other:?} is no scope"),
+    };
+    assert!(known(&first), "once they are gone, all are known");
+    let mut kept = world(false).mode(Mode::Apply);
+    kept.desired.scopes.get_mut(&name("a")).unwrap().description = Some("new".to_owned());
+    let kept = kept.plan();
+    assert_eq!(sent(&kept), ["r", "q", "x"]);
+    assert!(!known(&kept), "others' roles are there still");
 }
 
 #[test]

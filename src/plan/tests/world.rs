@@ -299,6 +299,7 @@ impl World {
                 display_name: None,
                 description: Some(scope.to_owned()),
                 roles: None,
+                all_roles: false,
             },
             hold_until: None,
             renamed_from: BTreeSet::new(),
@@ -472,6 +473,7 @@ pub(crate) fn applied(text: &'static str) -> impl FnOnce(&mut OwnedScope) {
         };
         let lower = |role: &RoleName| RoleName::new(role.as_str().to_lowercase());
         let all = roles(text);
+        entry.applied.all_roles = true;
         entry.applied.roles = Some(
             all.iter()
                 .map(|role| (lower(role), [source(role)].into()))

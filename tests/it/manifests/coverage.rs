@@ -487,6 +487,49 @@ fn kustomizes_own_file_is_read_by_an_overlay_alone() {
     );
 }
 
+#[test]
+fn what_an_overlay_is_made_from_declares_nothing_by_itself() {
+    if !super::overlays::can_build() {
+        return;
+    }
+    let patch = format!(
+        "{}$patch: delete\n",
+        scope("old").replace("spec: { targetRefs: [{ name: wso2 }] }\n", "")
+    );
+    let folder = checkout(&[
+        (
+            "base/kustomization.yaml",
+            "resources: [old.yaml, kept.yaml, targets.yaml]",
+        ),
+        ("base/targets.yaml", TARGET),
+        ("base/old.yaml", &scope("old")),
+        ("base/kept.yaml", &scope("kept")),
+        (
+            "over/kustomization.yaml",
+            "resources: [../base]\npatches:\n- path: drop.yaml\n",
+        ),
+        ("over/drop.yaml", &patch),
+    ]);
+    fs::remove_file(folder.path().join("targets.yaml")).expect("it is there");
+    let over = || {
+        let options = Options {
+            overlays: vec![folder.path().join("over")],
+            ..super::options()
+        };
+        manifest::load(&[], &options).expect("there are manifests")
+    };
+    let loaded = over();
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+    assert_eq!(loaded.desired.targets[0].scopes.len(), 1);
+    assert_eq!(moved_to(&loaded, "over/kustomization.yaml"), None);
+    // A file of nobody's overlay does.
+    write(folder.path(), "beside/old.yaml", &scope("old"));
+    assert_eq!(
+        moved_to(&over(), "over/kustomization.yaml").as_deref(),
+        Some("beside/old.yaml")
+    );
+}
+
 #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
 fn say(text: &str) {
     eprintln!("{text}");

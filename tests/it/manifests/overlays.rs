@@ -11,7 +11,7 @@ fn has(program: &str, verb: &str) -> bool {
 }
 
 /// Whether anything here builds overlays; a test that cannot run says so.
-fn can_build() -> bool {
+pub(crate) fn can_build() -> bool {
     let can = has("kustomize", "build") || has("kubectl", "kustomize");
     if !can {
         say("neither kustomize nor kubectl is here, so no overlay was built");
