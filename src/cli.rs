@@ -77,9 +77,8 @@ pub enum Command {
     /// Writes manifests for what is live (not supported yet).
     #[command(hide = true)]
     Import(Unsupported),
-    /// The Kubernetes controller (not supported yet).
-    #[command(hide = true)]
-    Operator(Unsupported),
+    /// Keeps what custom resources declare, for ever: the Kubernetes controller.
+    Operator(Operator),
 }
 
 /// Manifests and how they are narrowed.
@@ -288,6 +287,33 @@ pub struct Sandbox {
     pub tls: Option<PathBuf>,
 }
 
+/// `operator`.
+#[derive(Debug, Args)]
+pub struct Operator {
+    /// The namespace of its lease and of the inventory; the Pod's own where this is left out.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// For how long a removal has to be wanted before it is made, such as `60s`: a manifest that moves between namespaces is
+    /// gone for a moment.
+    #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = duration)]
+    pub deletion_delay: std::time::Duration,
+    /// Which part of the Targets is this process's, as `INDEX/COUNT` counted from 0.
+    #[arg(long, default_value = "0/1", value_name = "INDEX/COUNT", value_parser = shard)]
+    pub shard: (u32, u32),
+    /// A host that Targets may lead to, as a glob; repeatable. Without any, every host.
+    #[arg(long, value_name = "HOST", value_parser = globset::Glob::new)]
+    pub allowed_hosts: Vec<globset::Glob>,
+    /// Lets Targets lead to loopback and link-local addresses: for tests and demonstrations alone.
+    #[arg(long)]
+    pub allow_loopback: bool,
+    /// Lets Targets say `tls.insecureSkipVerify`.
+    #[arg(long)]
+    pub allow_insecure_skip_verify: bool,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served.
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    pub listen: std::net::SocketAddr,
+}
+
 /// `generate`.
 #[derive(Debug, Subcommand)]
 pub enum Generate {
@@ -337,6 +363,26 @@ pub enum Format {
     Json,
     /// For pull requests.
     Markdown,
+}
+
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600)];
+    let parsed = units.iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(*seconds)
+    });
+    let seconds = parsed.ok_or_else(|| "write it as `60s`, `5m` or `1h`".to_owned())?;
+    Ok(std::time::Duration::from_secs(seconds))
+}
+
+fn shard(text: &str) -> Result<(u32, u32), String> {
+    let parsed = text
+        .split_once('/')
+        .and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+    match parsed {
+        Some((index, count)) if index < count => Ok((index, count)),
+        _ => Err("write it as `0/1`: which, counted from 0, and of how many".to_owned()),
+    }
 }
 
 fn output(text: &str) -> Result<Output, String> {

@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 
 use crate::cli::{Cli, Color, Command, Generate};
 use crate::telemetry;
+pub(crate) use crate::telemetry::sentence;
 
 mod adopt;
 mod apply;
@@ -17,6 +18,7 @@ mod generate;
 mod hint;
 mod inventory;
 mod ledger;
+mod operator;
 mod output;
 mod plan;
 mod release;
@@ -100,21 +102,6 @@ impl Stop {
     }
 }
 
-/// An error and everything beneath it, as one sentence.
-pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
-}
-
 /// The program: the process's arguments in, its exit code out.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -189,6 +176,6 @@ async fn dispatch(command: Command) -> Result<Exit, Stop> {
         Command::Import(_) => later("import"),
         Command::Release(args) => release::run(args).await,
         Command::Inventory(command) => inventory::run(command).await,
-        Command::Operator(_) => later("operator"),
+        Command::Operator(args) => operator::run(args).await,
     }
 }

@@ -12,11 +12,13 @@
 
 pub mod apply;
 pub mod cli;
+mod cluster;
 pub mod commands;
 pub mod diagnostic;
 pub mod inventory;
 pub mod manifest;
 pub mod model;
+mod operator;
 pub mod plan;
 pub mod provider;
 pub mod render;

@@ -18,6 +18,7 @@ use thiserror::Error;
 
 mod beside;
 mod chunk;
+pub mod cluster;
 mod collect;
 mod coverage;
 pub mod crd;
@@ -57,9 +58,14 @@ pub struct Options {
     pub repository: Option<Repository>,
     /// The folders of overlays, which kustomize builds.
     pub overlays: Vec<PathBuf>,
+    /// The namespaces of a cluster, for what asks for their labels; files have none.
+    pub namespaces: Option<Namespaces>,
     /// The files that the inventory names: a PATH that is gone was one of manifests only if some of them lay there.
     pub recorded: BTreeSet<SourceFile>,
 }
+
+/// The labels of the namespaces of a cluster.
+pub type Namespaces = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Labels that a manifest must have, `-l key=value,key=value`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -321,6 +327,7 @@ impl Loaded {
             now: self.now,
             repository: None,
             overlays: Vec::new(),
+            namespaces: None,
             recorded: BTreeSet::new(),
         };
         let owned: Vec<&Owned> = recorded.iter().map(|(_, owned)| *owned).collect();

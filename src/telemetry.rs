@@ -1,4 +1,4 @@
-//! Logs, on standard error.
+//! Logs, on standard error, and the words of errors.
 
 use std::io;
 
@@ -34,4 +34,19 @@ pub fn start(filter: &str, color: bool) -> Result<(), String> {
         .with(lines)
         .try_init()
         .map_err(|error| error.to_string())
+}
+
+/// An error and everything beneath it, as one sentence.
+pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
 }

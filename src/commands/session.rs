@@ -29,6 +29,7 @@ pub(super) fn load(inputs: &Inputs, recorded: BTreeSet<SourceFile>) -> Result<Lo
         now: Timestamp::now(),
         repository: inputs.repository.clone(),
         overlays: inputs.overlays.iter().map(PathBuf::from).collect(),
+        namespaces: None,
         recorded,
     };
     let loaded = tokio::task::block_in_place(|| manifest::load(&paths, &options));

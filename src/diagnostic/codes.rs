@@ -96,7 +96,7 @@ checks! {
     BAD_METADATA "SW109" "`metadata` is not what Kubernetes takes."
         "A manifest has a name of lower-case letters, digits, `-` and `.`; a namespace, if given, has no `.`; labels and annotations are text."
     REPEATED "SW110" "An entry stands twice in one list."
-        "The list is a set. Keep one of them."
+        "It counts once. Keep one of them."
     DUPLICATE_MANIFEST "SW111" "Two manifests of one kind, namespace and name."
         "Neither is used, since none of the two is more right. Rename or remove one."
     UNKNOWN_TARGET "SW112" "A targetRef names a Target that no manifest declares."

@@ -147,7 +147,13 @@ pub(super) fn read(
         skipped,
         ..
     } = read;
-    let resolved = resolve::resolve(documents, &broken, complete, &mut diagnostics);
+    let resolved = resolve::resolve(
+        documents,
+        &broken,
+        complete,
+        options.namespaces.as_ref(),
+        &mut diagnostics,
+    );
     let declared = Declared::of(&resolved.desired);
     locate_all(&mut diagnostics, texts);
     let mut loaded = Loaded {

@@ -22,18 +22,22 @@
 )]
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{CustomResourceExt, KubeSchema};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use kube::CustomResourceExt;
+use serde_json::{Value, json};
 
 mod app;
 mod binding;
 mod scope;
+mod status;
 mod target;
 
 pub use app::{ApigeeApp, App, AppDeletionPolicy, AppScopeSet, AppScopeSetSpec, OneLoginApp};
 pub use binding::{ScopeBinding, ScopeBindingSpec, ScopeRef};
 pub use scope::{ApigeeScope, Scope, ScopeSpec, TargetRef};
+pub use status::{
+    Condition, Counts, InventoryWitness, LastRun, ObjectState, ObjectStatus, PendingPlan,
+    TargetStatus, Withheld, WithheldItem,
+};
 pub use target::{
     ApigeeSpec, AuthorizationServerRef, CredentialsRef, LimitsSpec, NamespaceRule,
     NamespaceSelector, NamespacesFrom, OneLoginSpec, SafetySpec, SecretKeyRef, Target, TargetSpec,
@@ -81,40 +85,6 @@ pub(crate) const PRINTABLE: &str = r"^[!-~]+$";
 /// A key of a Secret.
 pub(crate) const SECRET_KEY: &str = r"^[-._a-zA-Z0-9]+$";
 
-/// What the operator last saw and did.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Status {
-    /// The generation of the manifest that the conditions speak of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// The state: `Ready`, `Synced`, `Drifted`, `Reconciling`, `Stalled`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
-    pub conditions: Vec<Condition>,
-}
-
-/// One aspect of the state.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Condition {
-    /// Which aspect.
-    #[serde(rename = "type")]
-    pub type_: String,
-    /// `True`, `False` or `Unknown`.
-    pub status: String,
-    /// Why, as one word.
-    pub reason: String,
-    /// Why, as a sentence.
-    pub message: String,
-    /// When `status` last changed.
-    #[schemars(extend("format" = "date-time"))]
-    pub last_transition_time: String,
-    /// The generation of the manifest that it speaks of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-}
-
 /// The definitions of the four kinds, as they are installed and as `validate` reads their rules.
 pub fn definitions() -> [CustomResourceDefinition; 4] {
     [
@@ -146,5 +116,11 @@ fn plain(definition: CustomResourceDefinition) -> CustomResourceDefinition {
     }
     let mut value = serde_json::to_value(definition).expect("a definition has string keys alone");
     walk(&mut value);
+    // A fresh object is one that nobody has looked at yet, for everything that waits for it (kstatus).
+    let versions = value["spec"]["versions"].as_array_mut();
+    for version in versions.into_iter().flatten() {
+        let status = &mut version["schema"]["openAPIV3Schema"]["properties"]["status"];
+        status["default"] = json!({ "observedGeneration": -1 });
+    }
     serde_json::from_value(value).expect("a definition without some members is one still")
 }

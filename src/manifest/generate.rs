@@ -146,7 +146,7 @@ fn for_editors(schema: &mut Value) {
     }
     if members
         .get("x-kubernetes-list-type")
-        .is_some_and(|kind| kind == "set")
+        .is_some_and(|kind| kind == "atomic")
     {
         members.insert("uniqueItems".to_owned(), json!(true));
     }

@@ -15,7 +15,7 @@ mod targets;
 
 use super::crd::{self, NamespaceRule, NamespacesFrom};
 use super::document::{Body, Document};
-use super::suggest;
+use super::{Namespaces, suggest};
 use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::model::{
     AppRef, DeletionPolicy, Desired, DesiredApp, DesiredRoles, DesiredScope, DesiredTarget,
@@ -29,6 +29,8 @@ pub(super) struct Resolved {
     pub(super) complete: bool,
     /// How many manifests beside Targets the selector chose.
     pub(super) selected: usize,
+    /// The documents of which nothing was used: those with an error, and those that depend on one.
+    pub(super) unused: Vec<Source>,
 }
 
 /// How many names "did you mean" may look at in one run, so that ten thousand dangling references do not look at ten
@@ -42,6 +44,7 @@ pub(super) fn resolve(
     mut documents: Vec<Document>,
     broken: &[Source],
     complete: bool,
+    namespaces: Option<&Namespaces>,
     found: &mut Vec<Diagnostic>,
 ) -> Resolved {
     documents.sort_by(|a, b| a.source.cmp(&b.source));
@@ -60,6 +63,7 @@ pub(super) fn resolve(
         names: Names::default(),
         unplaced: BTreeMap::new(),
         suggestions: SUGGESTION_BUDGET,
+        namespaces,
         found,
     };
     resolver.index_documents(broken);
@@ -74,11 +78,14 @@ pub(super) fn resolve(
     let wish = |document: &&Document| !matches!(document.body, Body::Target(_));
     let selected = documents.iter().filter(|document| document.chosen);
     let selected = selected.filter(wish).count();
-    let desired = resolver.desired(&scopes, &bindings, &apps, complete);
+    // In a cluster what is invalid holds what it contributed, by its recorded source, and nothing else.
+    let may_shrink = complete || namespaces.is_some();
+    let desired = resolver.desired(&scopes, &bindings, &apps, may_shrink);
     Resolved {
         desired,
         complete,
         selected,
+        unused: resolver.unused(&scopes, &bindings, &apps, broken),
     }
 }
 
@@ -147,6 +154,8 @@ struct Resolver<'a> {
     /// For a target and a field that it has no place for: the first manifest that has it, and how many do.
     unplaced: BTreeMap<(usize, &'static str), (usize, usize)>,
     suggestions: usize,
+    /// The namespaces' labels, in a cluster.
+    namespaces: Option<&'a Namespaces>,
     found: &'a mut Vec<Diagnostic>,
 }
 
@@ -299,8 +308,13 @@ impl<'a> Resolver<'a> {
         let allowed = match rule.from {
             NamespacesFrom::All => true,
             NamespacesFrom::Same => *own == target.target.id.namespace,
-            // The Target has an error of its own, and is not usable.
-            NamespacesFrom::Selector => false,
+            // Without a cluster the Target has an error of its own, and is not usable.
+            NamespacesFrom::Selector => self.namespaces.is_some_and(|namespaces| {
+                let labels = namespaces.get(own);
+                let mut wanted = rule.selector.iter().flat_map(|wanted| &wanted.match_labels);
+                labels
+                    .is_some_and(|labels| wanted.all(|(key, value)| labels.get(key) == Some(value)))
+            }),
         };
         if !allowed {
             let error = Diagnostic::error(
@@ -421,7 +435,7 @@ impl<'a> Resolver<'a> {
                         all = false;
                     }
                 }
-                roles.may_shrink &= all;
+                roles.may_shrink &= all || self.namespaces.is_some();
                 let scope = self.desired_scope(wish, roles);
                 targets[target].scopes.insert(wish.name.clone(), scope);
             }
@@ -434,6 +448,34 @@ impl<'a> Resolver<'a> {
             target.apps.sort_by(|a, b| a.app.cmp(&b.app));
         }
         Desired { targets }
+    }
+
+    /// The documents of which nothing is used.
+    fn unused(
+        &self,
+        scopes: &[ScopeWish<'a>],
+        bindings: &[BindingWish<'a>],
+        apps: &[AppWish<'a>],
+        broken: &[Source],
+    ) -> Vec<Source> {
+        let mut is_used = vec![false; self.documents.len()];
+        for target in &self.targets {
+            is_used[target.document] = true;
+        }
+        for wish in scopes {
+            is_used[wish.document] = !wish.targets.is_empty();
+        }
+        for wish in bindings {
+            is_used[wish.document] =
+                !wish.targets.is_empty() && !self.bad[scopes[wish.scope].document];
+        }
+        for wish in apps {
+            is_used[wish.document] = true;
+        }
+        let documents = self.documents.iter().enumerate();
+        let unused = documents.filter(|(index, _)| self.bad[*index] || !is_used[*index]);
+        let unused = unused.map(|(_, document)| document.source.clone());
+        unused.chain(broken.iter().cloned()).collect()
     }
 
     fn desired_scope(&self, wish: &ScopeWish<'_>, roles: DesiredRoles) -> DesiredScope {

@@ -49,8 +49,8 @@ struct ListShape {
     items: Box<Schema>,
     least: usize,
     most: usize,
-    /// Each entry stands once.
-    set: bool,
+    /// They are names, of which one that stands twice says nothing more.
+    names: bool,
 }
 
 /// What a text has to be.
@@ -122,7 +122,8 @@ impl Schema {
                 items: Box::new(Self::compile(&schema["items"])),
                 least: size("minItems", 0),
                 most: size("maxItems", usize::MAX),
-                set: schema["x-kubernetes-list-type"] == "set",
+                names: schema["x-kubernetes-list-type"] == "atomic"
+                    && schema["items"]["type"] == "string",
             }),
             Some("string") => Shape::Text(TextShape {
                 least: size("minLength", 0),
@@ -256,7 +257,7 @@ impl Checker {
             items,
             least,
             most,
-            set,
+            names,
         } = shape;
         if values.len() < *least {
             let message = format!("`{path}` needs at least {}", entries(*least));
@@ -273,10 +274,12 @@ impl Checker {
             let path = path.index(index);
             self.node(items, value, path, findings);
             if let Some(text) = value.as_str()
-                && *set
+                && *names
                 && !seen.insert(text)
             {
-                findings.add(codes::REPEATED, path, format!("{text:?} stands twice"));
+                let message = format!("{text:?} stands twice, and counts once");
+                let warning = Diagnostic::warning(codes::REPEATED, message);
+                findings.push(warning.at(findings.source, path.pointer()));
             }
         }
     }

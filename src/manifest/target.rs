@@ -143,7 +143,7 @@ pub(super) fn offline_identity(target: &Target) -> String {
 }
 
 /// The seconds of a duration such as `10m`, whose form the schema has checked.
-fn seconds(text: &str) -> u64 {
+pub(super) fn seconds(text: &str) -> u64 {
     let (digits, unit) = text.split_at(text.len().saturating_sub(1));
     let unit = match unit {
         "m" => 60,

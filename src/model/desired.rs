@@ -20,7 +20,7 @@ pub struct Desired {
 }
 
 /// What is wanted on one target.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DesiredTarget {
     /// The target.
     pub target: Arc<Target>,

@@ -26,7 +26,7 @@ impl Repository {
     /// Where it is empty, holds white space or control characters, or is a path.
     pub fn named(text: &str) -> Result<Self, InvalidRepository> {
         let refused = |c: char| c.is_whitespace() || c.is_control();
-        if text.is_empty() || text.starts_with('/') || text.contains(refused) {
+        if text.is_empty() || text == CLUSTER || text.starts_with('/') || text.contains(refused) {
             return Err(InvalidRepository(text.to_owned()));
         }
         Ok(Self(text.to_owned()))
@@ -115,6 +115,9 @@ pub struct SourceFile {
 /// The path of standard input.
 const STANDARD_INPUT: &str = "-";
 
+/// What stands for the repository of objects in a cluster. No remote is called so: their names have a host and a path.
+const CLUSTER: &str = "k8s";
+
 impl SourceFile {
     /// A file of no repository.
     pub fn new(path: impl Into<String>) -> Self {
@@ -128,6 +131,22 @@ impl SourceFile {
     /// Standard input: each time another pipe.
     pub fn standard_input() -> Self {
         Self::new(STANDARD_INPUT)
+    }
+
+    /// An object of a cluster, whatever its UID, and whatever file it comes from.
+    pub fn in_cluster(namespace: &str, kind: &str, name: &str) -> Self {
+        Self {
+            repository: Some(Repository(CLUSTER.to_owned())),
+            path: format!("{namespace}/{kind}/{name}"),
+            shown: Some(format!("{CLUSTER}/{namespace}/{kind}/{name}")),
+        }
+    }
+
+    /// Whether it is an object of a cluster.
+    pub fn is_in_cluster(&self) -> bool {
+        self.repository
+            .as_ref()
+            .is_some_and(|repository| repository.0 == CLUSTER)
     }
 
     /// Gives it its repository.

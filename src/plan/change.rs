@@ -130,6 +130,11 @@ impl Change {
         }
     }
 
+    /// Every word that [`Change::action`] gives.
+    pub const ACTIONS: [&'static str; 7] = [
+        "create", "update", "rename", "delete", "attach", "replace", "detach",
+    ];
+
     /// The word for it: `create`, `update`, ...
     pub fn action(&self) -> &'static str {
         match self {

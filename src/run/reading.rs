@@ -130,6 +130,19 @@ impl<P: ?Sized> Reading<P> {
         }
     }
 
+    /// The same connection for another wish, where nothing of the way to the system is another.
+    pub(crate) fn renewed(self, desired: &Arc<DesiredTarget>) -> Option<Self> {
+        let (old, new) = (&self.desired.target, &desired.target);
+        let is_same_way =
+            old.endpoint == new.endpoint && old.tls == new.tls && old.pace == new.pace;
+        (is_same_way && self.connection.is_ok()).then(|| Self {
+            desired: Arc::clone(desired),
+            picture: Picture::Suspended,
+            requests: 0,
+            ..self
+        })
+    }
+
     /// The picture, where there is one of something that is there.
     pub(crate) fn live(&self) -> Option<&Live> {
         match &self.picture {

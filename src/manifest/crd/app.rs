@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NOT_BLANK, PRINTABLE, SCOPE_TOKEN, Status, TargetRef};
+use super::{NOT_BLANK, ObjectStatus, PRINTABLE, SCOPE_TOKEN, TargetRef};
 use crate::model::ForeignScopes;
 
 /// The full list of scopes that an app holds.
@@ -14,7 +14,7 @@ use crate::model::ForeignScopes;
     version = "v1alpha1",
     kind = "AppScopeSet",
     namespaced,
-    status = "Status",
+    status = "ObjectStatus",
     derive = "PartialEq",
     shortname = "swa",
     category = "scopeward",
@@ -54,7 +54,7 @@ pub struct AppScopeSetSpec {
     pub app: App,
     /// The full list of its scopes; `[]` is wanted empty.
     #[schemars(length(max = 1000), inner(length(min = 1, max = 255), regex(pattern = SCOPE_TOKEN)))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub scopes: Vec<String>,
     /// What becomes of live entries that nobody declared.
     #[serde(default)]

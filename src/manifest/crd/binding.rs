@@ -3,7 +3,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{LINE, NAMESPACE, OBJECT_NAME, Status, TargetRef};
+use super::{LINE, NAMESPACE, OBJECT_NAME, ObjectStatus, TargetRef};
 
 /// Roles for a scope, declared apart from it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -12,7 +12,7 @@ use super::{LINE, NAMESPACE, OBJECT_NAME, Status, TargetRef};
     version = "v1alpha1",
     kind = "ScopeBinding",
     namespaced,
-    status = "Status",
+    status = "ObjectStatus",
     derive = "PartialEq",
     shortname = "swb",
     category = "scopeward",
@@ -40,11 +40,12 @@ pub struct ScopeBindingSpec {
     pub scope_ref: ScopeRef,
     /// The roles that get it, beside those of the Scope and of its other ScopeBindings.
     #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 255), regex(pattern = LINE)))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub roles: Vec<String>,
     /// Narrows the binding to some of the scope's targets; absent or empty means all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub target_refs: Vec<TargetRef>,
 }
 

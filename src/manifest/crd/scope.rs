@@ -3,7 +3,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{LINE, LINES, NAMESPACE, NOT_BLANK, OBJECT_NAME, SCOPE_TOKEN, Status};
+use super::{LINE, LINES, NAMESPACE, NOT_BLANK, OBJECT_NAME, ObjectStatus, SCOPE_TOKEN};
 use crate::model::DeletionPolicy;
 
 /// A name that may be granted, on one or several targets.
@@ -13,7 +13,7 @@ use crate::model::DeletionPolicy;
     version = "v1alpha1",
     kind = "Scope",
     namespaced,
-    status = "Status",
+    status = "ObjectStatus",
     derive = "PartialEq",
     shortname = "sws",
     category = "scopeward",
@@ -45,6 +45,7 @@ use crate::model::DeletionPolicy;
 pub struct ScopeSpec {
     /// The targets that should have the scope.
     #[schemars(length(min = 1, max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub target_refs: Vec<TargetRef>,
     /// The scope's name, as a token carries it; `metadata.name` where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,12 +63,12 @@ pub struct ScopeSpec {
     /// unmanaged; on WSO2 a scope without roles is issued to anybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000), inner(length(min = 1, max = 255), regex(pattern = LINE)))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub bindings: Option<Vec<String>>,
     /// Names that it had, newest first: where the system can, it is renamed in place instead of deleted and made anew.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 255), regex(pattern = SCOPE_TOKEN)))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub previous_names: Vec<String>,
     /// It is never deleted, not even when this manifest is gone.
     #[serde(default)]
@@ -86,7 +87,7 @@ pub struct ScopeSpec {
 pub struct ApigeeScope {
     /// The API products whose list of scopes must hold this name.
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 255), regex(pattern = NOT_BLANK)))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub products: Vec<String>,
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DIGEST, DURATION, OBJECT_NAME, PRINTABLE, PUBLISHER_VERSION, SECRET_KEY, SEGMENT, SHA256,
-    Status, URL, WINDOW,
+    TargetStatus, URL, WINDOW,
 };
 use crate::model::target::{Adoption, ApigeeAuth, Approval, Drift, Edition, Policy};
 
@@ -19,7 +19,7 @@ use crate::model::target::{Adoption, ApigeeAuth, Approval, Drift, Edition, Polic
     version = "v1alpha1",
     kind = "Target",
     namespaced,
-    status = "Status",
+    status = "TargetStatus",
     derive = "PartialEq",
     shortname = "swt",
     category = "scopeward",
@@ -110,6 +110,7 @@ pub struct TargetSpec {
     /// Globs of the scope names that may be declared here; `*` stands for any text, `:` included. Absent allows every name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 255)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub allowed_scopes: Option<Vec<String>>,
 }
 

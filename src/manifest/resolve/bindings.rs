@@ -38,8 +38,12 @@ impl<'a> Resolver<'a> {
                     );
                     self.error(index, &place, codes::OUTSIDE_SCOPE, message);
                 } else if targets.contains(&target) {
-                    let message = format!("the Target {:?} stands twice", reference.name);
-                    self.error(index, &place, codes::REPEATED, message);
+                    let message = format!(
+                        "the Target {:?} stands twice, and counts once",
+                        reference.name
+                    );
+                    let warning = Diagnostic::warning(codes::REPEATED, message);
+                    self.report(index, &place, warning);
                 } else {
                     targets.push(target);
                 }

@@ -46,8 +46,12 @@ impl<'a> Resolver<'a> {
                     continue;
                 };
                 if targets.contains(&target) {
-                    let message = format!("the Target {:?} stands twice", reference.name);
-                    self.error(index, &place, codes::REPEATED, message);
+                    let message = format!(
+                        "the Target {:?} stands twice, and counts once",
+                        reference.name
+                    );
+                    let warning = Diagnostic::warning(codes::REPEATED, message);
+                    self.report(index, &place, warning);
                     continue;
                 }
                 let rule = &self.targets[target].spec.allowed_namespaces;

@@ -319,6 +319,7 @@ impl Life {
             now: Timestamp::now(),
             repository: None,
             overlays: Vec::new(),
+            namespaces: None,
             recorded: snapshot
                 .recorded()
                 .flat_map(|(_, owned)| owned.files())

@@ -1,0 +1,1 @@
+//! Blobs of the inventory in ConfigMaps.

@@ -1,0 +1,247 @@
+//! When: what is wanted is put together anew as the cluster changes, and a task a Target runs when that concerns it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rand::Rng as _;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::reconcile::{Reconciler, Trigger};
+use super::status::{Reason, State};
+use super::{Context, reconcile};
+use crate::cluster::objects::{Key, Kind};
+use crate::cluster::watch::Picture;
+use crate::manifest::cluster::{Assembled, Usable, assemble as assemble_objects};
+use crate::model::{DesiredTarget, SourceFile, TargetId};
+
+/// How long it is quiet before changes are looked at.
+const QUIET: Duration = Duration::from_millis(250);
+/// How long changes wait at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// The least time between two readings of one system.
+const BETWEEN_READINGS: Duration = Duration::from_secs(2);
+
+/// What is wanted, as the cluster was at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    /// The objects.
+    pub(super) picture: Picture,
+    /// Whether each can be used.
+    pub(super) objects: BTreeMap<SourceFile, Usable>,
+    /// The Targets that can be used, with what is wanted there.
+    pub(super) targets: BTreeMap<TargetId, Arc<DesiredTarget>>,
+    /// How often each is read.
+    pub(super) intervals: BTreeMap<TargetId, Duration>,
+    /// Counts from 1; 0 before the cluster was seen.
+    pub(super) number: u64,
+}
+
+impl World {
+    fn of(picture: Picture, number: u64) -> Self {
+        let values = picture.objects.values().map(|object| &object.value);
+        let namespaces = picture.namespaces.clone();
+        let assembled = assemble_objects(values, namespaces, Timestamp::now());
+        let Assembled {
+            desired,
+            objects,
+            intervals,
+        } = assembled;
+        let targets = desired.targets.into_iter();
+        Self {
+            targets: targets
+                .map(|target| (target.target.id.clone(), Arc::new(target)))
+                .collect(),
+            picture,
+            objects,
+            intervals,
+            number,
+        }
+    }
+
+    /// The generation of an object.
+    pub(super) fn generation(&self, file: &SourceFile) -> i64 {
+        let object = Key::of(file).and_then(|key| self.picture.objects.get(&key));
+        object.map(|object| object.generation).unwrap_or_default()
+    }
+
+    /// What is wrong with objects that no run uses.
+    fn faults(&self) -> BTreeMap<Key, State> {
+        let fault = |(file, usable): (&SourceFile, &Usable)| {
+            let key = Key::of(file)?;
+            let generation = self.generation(file);
+            let state = match usable {
+                Usable::Yes => return None,
+                Usable::No(unusable) => State::unusable(unusable, generation),
+                Usable::LeftOut => State::short(
+                    Reason::ReferenceNotUsable,
+                    "what it refers to cannot be used",
+                    generation,
+                ),
+            };
+            (key.kind != Kind::Target).then_some((key, state))
+        };
+        self.objects.iter().filter_map(fault).collect()
+    }
+
+    /// The Secrets that the Targets name.
+    fn secrets(&self) -> BTreeSet<(String, String)> {
+        let named = self.targets.values().flat_map(|wanted| {
+            let target = &wanted.target;
+            let authorities = target.tls.ca_secret.iter().map(|(name, _)| name);
+            let names = authorities.chain([&target.credential]);
+            names.map(|name| (target.id.namespace.clone(), name.clone()))
+        });
+        named.collect()
+    }
+}
+
+/// Puts together what is wanted, as the cluster changes.
+pub(super) async fn assemble(context: Arc<Context>, worlds: watch::Sender<Arc<World>>) {
+    let mut changes = context.store.changes();
+    let mut number = 0;
+    loop {
+        tokio::select! {
+            () = settled(&mut changes) => {}
+            () = context.end.cancelled() => return,
+        }
+        if !context.store.is_synced() {
+            continue;
+        }
+        number += 1;
+        let picture = context.store.picture();
+        let world = tokio::task::spawn_blocking(move || World::of(picture, number)).await;
+        let Ok(world) = world.map(Arc::new) else {
+            continue;
+        };
+        context.secrets.watch_only(&world.secrets());
+        worlds.send_replace(Arc::clone(&world));
+        if context.leadership.borrow().is_leader(Instant::now()) {
+            context.board.faults(world.faults()).await;
+        }
+        context
+            .board
+            .forget(|key| world.picture.objects.contains_key(key));
+    }
+}
+
+/// Waits for a change and then for quiet, but not for ever.
+async fn settled(changes: &mut watch::Receiver<u64>) {
+    if changes.changed().await.is_err() {
+        return std::future::pending().await;
+    }
+    let latest = Instant::now() + LONGEST_WAIT;
+    loop {
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(QUIET) => return,
+            () = tokio::time::sleep_until(latest) => return,
+        }
+    }
+}
+
+/// Keeps a task for each Target of this shard until the end.
+pub(super) async fn run(context: Arc<Context>) {
+    let mut worlds = context.worlds.clone();
+    let mut tasks = JoinSet::new();
+    let mut running: BTreeMap<TargetId, CancellationToken> = BTreeMap::new();
+    loop {
+        let world = Arc::clone(&worlds.borrow_and_update());
+        let there = world.picture.objects.values().filter(|object| {
+            object.key.kind == Kind::Target && context.settings.shard.has(&object.uid)
+        });
+        let there: BTreeSet<TargetId> = there
+            .map(|object| TargetId {
+                namespace: object.key.namespace.clone(),
+                name: object.key.name.clone(),
+            })
+            .collect();
+        running.retain(|target, end| {
+            let stays = there.contains(target);
+            if !stays {
+                end.cancel();
+            }
+            stays
+        });
+        for target in there {
+            running.entry(target.clone()).or_insert_with(|| {
+                let end = context.end.child_token();
+                tasks.spawn(follow(Arc::clone(&context), target, end.clone()));
+                end
+            });
+        }
+        tokio::select! {
+            changed = worlds.changed() => if changed.is_err() { break },
+            () = context.end.cancelled() => break,
+            Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
+                if let Err(error) = ended {
+                    tracing::error!(target: "operator", %error, "a task ended by itself");
+                    running.retain(|_, end| !end.is_cancelled());
+                }
+            }
+        }
+    }
+    // What was sent is waited for: its answer is recorded.
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Follows one Target until it is gone.
+async fn follow(context: Arc<Context>, target: TargetId, end: CancellationToken) {
+    let mut worlds = context.worlds.clone();
+    let mut secrets = context.secrets.changes();
+    let mut leadership = context.leadership.clone();
+    let mut reconciler = Reconciler::new(Arc::clone(&context), target.clone(), end.clone());
+    let mut due = Instant::now();
+    let mut next_reading = Instant::now();
+    loop {
+        let is_leader = leadership.borrow_and_update().is_leader(Instant::now());
+        let world = Arc::clone(&worlds.borrow_and_update());
+        secrets.mark_unchanged();
+        let is_new = reconciler.is_concerned_by(&world);
+        let now = Instant::now();
+        if is_leader && world.number > 0 && (is_new || now >= due) {
+            if now < next_reading {
+                due = due.min(next_reading);
+            } else {
+                let trigger = if is_new {
+                    Trigger::Changed
+                } else {
+                    Trigger::Interval
+                };
+                let begun = Instant::now();
+                let after = reconciler.run(&world, trigger).await;
+                let took = begun.elapsed();
+                next_reading = Instant::now() + BETWEEN_READINGS.max(took * 10).min(MOST_BETWEEN);
+                due = Instant::now() + after.unwrap_or_else(|| interval(&world, &target));
+                continue;
+            }
+        }
+        let wake = if is_leader {
+            due
+        } else {
+            now + Duration::from_secs(1)
+        };
+        tokio::select! {
+            () = end.cancelled() => break,
+            () = tokio::time::sleep_until(wake) => {}
+            changed = worlds.changed() => if changed.is_err() { break },
+            changed = secrets.changed() => if changed.is_err() { break },
+            changed = leadership.changed() => if changed.is_err() { break },
+        }
+    }
+    reconcile::forget(&context, &target);
+}
+
+/// The most that a slow reading keeps the next one away.
+const MOST_BETWEEN: Duration = Duration::from_secs(60);
+
+/// How long until a Target is looked at again: its interval, a tenth more or less, so that a cluster's Targets spread.
+fn interval(world: &World, target: &TargetId) -> Duration {
+    let interval = world.intervals.get(target).copied();
+    let interval = interval.unwrap_or(Duration::from_secs(600));
+    interval.mul_f64(rand::rng().random_range(0.9..1.1))
+}
