@@ -120,7 +120,12 @@ impl Server {
         let client = format!("http://127.0.0.1:{}", self.etcd_port);
         let peer = format!("http://127.0.0.1:{}", self.peer_port);
         etcd.arg("--data-dir").arg(self.path("etcd"));
-        etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        etcd.args([
+            "--listen-client-urls",
+            &client,
+            "--advertise-client-urls",
+            &client,
+        ]);
         etcd.args(["--listen-peer-urls", &peer, "--unsafe-no-fsync"]);
         self.etcd = Some(Process::start(&etcd, &self.path("etcd.log")));
     }
@@ -134,12 +139,34 @@ impl Server {
         let etcd = format!("http://127.0.0.1:{}", self.etcd_port);
         let port = self.port.to_string();
         let key = self.path("sa.key").display().to_string();
-        server.args(["--etcd-servers", &etcd, "--secure-port", &port, "--bind-address", "127.0.0.1"]);
+        server.args([
+            "--etcd-servers",
+            &etcd,
+            "--secure-port",
+            &port,
+            "--bind-address",
+            "127.0.0.1",
+        ]);
         server.arg("--cert-dir").arg(self.path("certs"));
-        server.args(["--service-cluster-ip-range", "10.0.0.0/24", "--service-account-issuer", "https://test.local"]);
-        server.args(["--service-account-key-file", &key, "--service-account-signing-key-file", &key]);
+        server.args([
+            "--service-cluster-ip-range",
+            "10.0.0.0/24",
+            "--service-account-issuer",
+            "https://test.local",
+        ]);
+        server.args([
+            "--service-account-key-file",
+            &key,
+            "--service-account-signing-key-file",
+            &key,
+        ]);
         server.arg("--token-auth-file").arg(self.path("tokens.csv"));
-        server.args(["--authorization-mode", "RBAC", "--disable-admission-plugins", "ServiceAccount"]);
+        server.args([
+            "--authorization-mode",
+            "RBAC",
+            "--disable-admission-plugins",
+            "ServiceAccount",
+        ]);
         self.apiserver = Some(Process::start(&server, &self.path("apiserver.log")));
     }
 
@@ -180,7 +207,13 @@ impl Server {
     }
 
     /// Writes a kubeconfig for a token, and gives its path.
-    pub(crate) fn kubeconfig(&self, name: &str, url: &str, authority: &Path, token: &str) -> PathBuf {
+    pub(crate) fn kubeconfig(
+        &self,
+        name: &str,
+        url: &str,
+        authority: &Path,
+        token: &str,
+    ) -> PathBuf {
         let path = self.path(&format!("{name}.kubeconfig"));
         let text = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: test\n\
@@ -193,7 +226,8 @@ impl Server {
         path
     }
 
-    fn admin(&self) -> PathBuf {
+    /// The kubeconfig with all rights.
+    pub(crate) fn admin(&self) -> PathBuf {
         self.kubeconfig("admin", &self.url(), &self.authority(), ADMIN)
     }
 
@@ -216,8 +250,14 @@ impl Server {
     /// The same, with what it says where it fails.
     pub(crate) fn kubectl_may_fail(&self, arguments: &[&str]) -> Result<String, String> {
         let mut kubectl = Command::new(tool("kubectl"));
-        kubectl.arg("--kubeconfig").arg(self.admin()).args(arguments);
-        let output = kubectl.stdin(Stdio::null()).output().expect("kubectl starts");
+        kubectl
+            .arg("--kubeconfig")
+            .arg(self.admin())
+            .args(arguments);
+        let output = kubectl
+            .stdin(Stdio::null())
+            .output()
+            .expect("kubectl starts");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if output.status.success() {
             Ok(text(&output.stdout))

@@ -42,7 +42,12 @@ impl Operator {
         let mut command = Command::new(env!("CARGO_BIN_EXE_scopeward"));
         command
             .args(["operator", "--namespace", "scopeward", "--allow-loopback"])
-            .args(["--listen", &format!("127.0.0.1:{port}"), "--deletion-delay", "2s"])
+            .args([
+                "--listen",
+                &format!("127.0.0.1:{port}"),
+                "--deletion-delay",
+                "2s",
+            ])
             .args(started.arguments)
             .env("KUBECONFIG", &started.kubeconfig)
             .env("SCOPEWARD_LOG", "info,reconcile=debug");
@@ -79,7 +84,9 @@ impl Systems {
     /// Serves a world, as the sandbox's YAML writes it.
     pub(crate) async fn start(world: &str) -> Self {
         let world = World::from_yaml(world).unwrap_or_else(|error| panic!("{error}\n{world}"));
-        let sandbox = Sandbox::start(world, Options::default()).await.expect("a sandbox");
+        let sandbox = Sandbox::start(world, Options::default())
+            .await
+            .expect("a sandbox");
         let url = sandbox.url().to_string();
         Self {
             sandbox,
