@@ -25,6 +25,7 @@ use crate::cluster::watch::Store;
 use crate::cluster::{self, ClusterError};
 
 mod admission;
+mod events;
 mod ledger;
 mod metrics;
 mod publish;
@@ -35,6 +36,7 @@ mod status;
 
 pub(crate) use queue::World;
 
+use events::Events;
 use metrics::Metrics;
 use publish::Board;
 
@@ -115,6 +117,7 @@ struct Context {
     worlds: watch::Receiver<Arc<World>>,
     leadership: watch::Receiver<Leadership>,
     board: Board,
+    events: Events,
     metrics: Metrics,
     /// Names the cluster.
     cluster_uid: String,
@@ -170,6 +173,7 @@ pub(crate) async fn run(settings: Settings, end: CancellationToken) -> Result<()
     };
     let context = Arc::new(Context {
         board: Board::new(client.clone(), store.clone()),
+        events: Events::new(client.clone(), store.clone(), &settings.identity),
         client,
         settings,
         namespace,

@@ -56,6 +56,17 @@ impl Board {
         look(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What the last run over a Target said of its objects.
+    pub(super) fn known(&self, target: &TargetId) -> BTreeMap<Key, State> {
+        self.said(|said| {
+            let of_target = said
+                .states
+                .iter()
+                .filter_map(|(key, by_target)| Some((key.clone(), by_target.get(target)?.clone())));
+            of_target.collect()
+        })
+    }
+
     /// Takes what is wrong with objects, all of it.
     pub(super) async fn faults(&self, faults: BTreeMap<Key, State>) {
         let touched = self.said(|said| {

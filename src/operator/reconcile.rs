@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::metrics::PlanCounts;
 use super::status::{self, Ran, Reason, State, Verdict};
-use super::{Context, World, admission, publish};
+use super::{Context, World, admission, events, publish};
 use crate::apply::{Outcome, Progress, TargetReport};
 use crate::cluster::objects::{Key, Kind, Object};
 use crate::cluster::secrets::Known;
@@ -394,7 +394,9 @@ impl Reconciler {
         let states = ran.states(|file| world.generation(file));
         let states = states.into_iter();
         let states = states.filter_map(|(file, state)| Some((Key::of(&file)?, state)));
-        let states = states.collect();
+        let states: BTreeMap<Key, State> = states.collect();
+        let known = self.context.board.known(&self.target);
+        let told = events::of_run(approved, done.report.as_ref(), (&known, &states));
         let shortfall = ran.shortfall();
         let now = Timestamp::now();
         self.count(
@@ -429,6 +431,7 @@ impl Reconciler {
         let next = status::target(&verdict, &next, object.generation, now);
         self.context.board.states(&self.target, states).await;
         self.context.board.target(object, &next).await;
+        self.context.events.tell(object, told).await;
         match shortfall {
             Some((Reason::InProgress | Reason::Moved | Reason::DependencyFailed, _)) => {
                 Some(SHORTLY)
