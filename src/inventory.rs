@@ -36,7 +36,10 @@ pub trait Ledger: Send + Sync {
     async fn snapshot(&self) -> Snapshot;
 
     /// What is ours on a live identity now.
-    async fn owned(&self, identity: &LiveIdentity) -> Owned;
+    ///
+    /// # Errors
+    /// It cannot be read, where it was not read before.
+    async fn owned(&self, identity: &LiveIdentity) -> Result<Owned, InventoryError>;
 
     /// Takes what was learned without a write; all of it or nothing.
     ///
@@ -49,19 +52,26 @@ pub trait Ledger: Send + Sync {
         records: Vec<Record>,
     ) -> Result<(), InventoryError>;
 
-    /// Takes a write that is about to be sent: its intent, and its removals, which count from here on. It is kept before
-    /// this returns, so that a kill does not lose it.
+    /// How many writes are best prepared at once: more than one where each round trip is dear.
+    fn chunk(&self) -> usize {
+        1
+    }
+
+    /// Takes writes that are about to be sent: their intents, and their removals, which count from here on. All of it is
+    /// kept before this returns, so that a kill does not lose it; with none of them, the answers of earlier ones are. Gives
+    /// a number for each, in their order.
     ///
     /// # Errors
-    /// It cannot be kept: the caller must not send the write then.
+    /// It cannot be kept: the caller must send none of the writes then.
     async fn prepare(
         &self,
         identity: &LiveIdentity,
         target: &TargetId,
-        sending: Sending,
-    ) -> Result<WriteNumber, InventoryError>;
+        sending: Vec<Sending>,
+    ) -> Result<Vec<WriteNumber>, InventoryError>;
 
-    /// Takes what became of a write, and gives it its line in the audit log.
+    /// Takes what became of a write, and gives it its line in the audit log. It may be kept only with the next write that
+    /// is prepared: until then a kill leaves the intent open, and the next run looks what came of it.
     ///
     /// # Errors
     /// It cannot be kept: the caller must not go on writing to the system.
@@ -141,8 +151,8 @@ pub struct Answered {
     pub records: Vec<Record>,
     /// Its removals, where they are known not to have been made.
     pub not_removed: Vec<PastRemoval>,
-    /// Its line for the audit log.
-    pub entry: serde_json::Value,
+    /// Its line for the audit log; none where it was not sent after all.
+    pub entry: Option<serde_json::Value>,
 }
 
 /// A write in the journal.

@@ -43,6 +43,8 @@ pub(super) struct Stage {
     pub(super) memory: Memory,
     /// What was live before each write of the last run.
     pub(super) past: Vec<Live>,
+    /// Interrupts the next run.
+    pub(super) interrupt: Interrupt,
     store: MemoryStore,
     world: World,
 }
@@ -63,6 +65,7 @@ impl Stage {
             removals: Removals::default(),
             memory: Memory::new(world.system(), world.live.clone()),
             past: Vec::new(),
+            interrupt: Interrupt::default(),
             store,
             world: world.clone(),
         };
@@ -173,7 +176,7 @@ impl Stage {
                 run_id: "a run",
                 who: "a test",
                 ledger: ledger.as_ref(),
-                interrupt: &Interrupt::default(),
+                interrupt: &self.interrupt,
                 progress: &Progress::default(),
             };
             finish(run_target(&run, &approved.targets()[0], &work))
