@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use crate::model::{Intent, LiveIdentity, Owned, PastRemoval, Record, TargetId};
 
+pub mod fence;
 pub mod file;
 mod files;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub use fence::Fence;
 pub use file::FileLedger;
 pub use snapshot::Snapshot;
 
@@ -51,6 +53,11 @@ pub trait Ledger: Send + Sync {
         target: &TargetId,
         records: Vec<Record>,
     ) -> Result<(), InventoryError>;
+
+    /// Until when writes to a live identity may be sent; without end where nobody can take the inventory away.
+    fn fence(&self, _identity: &LiveIdentity) -> Fence {
+        Fence::default()
+    }
 
     /// How many writes are best prepared at once: more than one where each round trip is dear.
     fn chunk(&self) -> usize {
@@ -121,6 +128,11 @@ pub enum InventoryError {
         /// What is wrong.
         why: String,
     },
+    /// The right to write ran out.
+    #[error(
+        "the right to write ran out before it was renewed; the next run looks what became of what was in flight"
+    )]
+    FencePassed,
     /// Another run holds it.
     #[error("the inventory \"{path}\" is in use by {holder}; wait for that run to end")]
     Locked {

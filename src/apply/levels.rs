@@ -16,6 +16,7 @@ use crate::plan::guard::ApprovedChange;
 
 /// How long a chunk of prepared changes is sent before the answers so far are kept.
 const CHUNK_TIME: Duration = Duration::from_secs(5);
+const NEXT_SLICE: Outcome = Outcome::Skipped(SkipReason::NextSlice);
 
 impl TargetRun<'_> {
     /// Makes the changes that may run.
@@ -33,6 +34,12 @@ impl TargetRun<'_> {
         for (level, indexes) in by_level {
             if self.is_over(so_far) {
                 return;
+            }
+            if self.slice_is_over(so_far) {
+                for index in indexes {
+                    self.finish(so_far, index, NEXT_SLICE);
+                }
+                continue;
             }
             let indexes = self.look(so_far, level, indexes).await;
             self.level(so_far, &indexes).await;
@@ -100,9 +107,15 @@ impl TargetRun<'_> {
             if self.is_over(so_far) {
                 continue;
             }
+            if self.slice_is_over(so_far) {
+                self.finish(so_far, index, NEXT_SLICE);
+                queue.release(index);
+                continue;
+            }
             let met = |on: &usize| matches!(so_far.outcomes.get(on), Some(Outcome::Done { .. }));
             let is_met = self.plan().changes[index].depends_on.iter().all(met);
             if let Some(change) = self.approved.change(index).filter(|_| is_met) {
+                so_far.taken += 1;
                 changes.push(change);
             } else {
                 let outcome = Outcome::Skipped(SkipReason::DependencyFailed);
@@ -128,6 +141,9 @@ impl SoFar {
             Ok(made) => {
                 if !made.in_doubt.is_empty() {
                     self.in_doubt.insert(index, made.in_doubt);
+                }
+                if let Some(stop) = made.stop {
+                    self.error = Some(inventory_failure(&stop));
                 }
                 made.outcome
             }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Outcome, TargetRun, failure, outcome_words};
+use super::{Outcome, TargetRun, failure, inventory_failure, outcome_words};
 use crate::inventory::{Answered, InventoryError, Sending, WriteNumber};
 use crate::model::{Intent, PastRemoval, Record};
 use crate::plan::guard::ApprovedChange;
@@ -15,6 +15,8 @@ pub(super) struct Made {
     pub(super) outcome: Outcome,
     /// What the window counts for it, while nobody knows whether that was made.
     pub(super) in_doubt: Vec<PastRemoval>,
+    /// Why nothing may follow.
+    pub(super) stop: Option<InventoryError>,
 }
 
 /// A change whose intent is kept, and that may be sent.
@@ -27,8 +29,11 @@ pub(super) struct Prepared {
 
 impl Made {
     fn of(outcome: Outcome) -> Self {
-        let in_doubt = Vec::new();
-        Self { outcome, in_doubt }
+        Self {
+            outcome,
+            in_doubt: Vec::new(),
+            stop: None,
+        }
     }
 }
 
@@ -43,11 +48,10 @@ impl TargetRun<'_> {
         change: ApprovedChange<'_>,
         prepared: Option<Prepared>,
     ) -> Result<Made, InventoryError> {
-        let looked = match &prepared {
-            Some(_) if self.run.interrupt.is_cancelled() => {
-                Err(Outcome::Skipped(SkipReason::Interrupted))
-            }
-            _ => self.look_at(change).await,
+        let overtaken = prepared.as_ref().and_then(|_| self.overtaken());
+        let looked = match overtaken {
+            Some(reason) => Err(Outcome::Skipped(reason)),
+            None => self.look_at(change).await,
         };
         let prepared = match (looked, prepared) {
             (Ok(()), Some(prepared)) => prepared,
@@ -56,12 +60,45 @@ impl TargetRun<'_> {
                 prepared.pop().expect("there is one for each change")
             }
             (Err(outcome), Some(prepared)) => {
-                return self.unsent(change.planned(), prepared, outcome).await;
+                let unsent = self.unsent(change.planned(), prepared, outcome);
+                return Ok(unsent.await);
             }
             (Err(outcome), None) => return Ok(Made::of(outcome)),
         };
-        let applied = self.work.provider.apply(change).await;
-        self.answer(change.planned(), prepared, applied).await
+        self.send(change, prepared).await
+    }
+
+    /// Why a change that was prepared with others is not sent, now that its turn has come.
+    fn overtaken(&self) -> Option<SkipReason> {
+        if self.run.interrupt.is_cancelled() {
+            return Some(SkipReason::Interrupted);
+        }
+        self.slice_time_is_over().then_some(SkipReason::NextSlice)
+    }
+
+    /// Sends what was prepared, if it is wanted still and the fence lets it through; drops it where the fence closes first.
+    async fn send(
+        &self,
+        change: ApprovedChange<'_>,
+        prepared: Prepared,
+    ) -> Result<Made, InventoryError> {
+        let planned = change.planned();
+        if let Some(reason) = (self.work.still_wanted)(planned) {
+            let unsent = self.unsent(planned, prepared, Outcome::Skipped(reason));
+            return Ok(unsent.await);
+        }
+        if !self.fence.may_start() {
+            let interrupted = Outcome::Skipped(SkipReason::Interrupted);
+            let unsent = self.unsent(planned, prepared, interrupted).await;
+            let stop = Some(InventoryError::FencePassed);
+            return Ok(Made { stop, ..unsent });
+        }
+        let applied = tokio::select! {
+            biased;
+            applied = self.work.provider.apply(change) => Some(applied),
+            () = self.fence.passed() => None,
+        };
+        self.answer(planned, prepared, applied).await
     }
 
     /// Has the inventory keep what is about to be sent, all of it at once.
@@ -95,26 +132,31 @@ impl TargetRun<'_> {
         Ok(prepared.collect())
     }
 
-    /// Records the answer to a change that was sent.
+    /// Records the answer to a change that was sent; there is none where the fence closed first.
     async fn answer(
         &self,
         planned: &PlannedChange,
         prepared: Prepared,
-        applied: Result<Applied, ProviderError>,
+        applied: Option<Result<Applied, ProviderError>>,
     ) -> Result<Made, InventoryError> {
-        let (outcome, records) = match applied {
+        let stop = applied.is_none().then_some(InventoryError::FencePassed);
+        let (outcome, records) = match applied.transpose() {
+            // The intent stays open.
+            Ok(None) => {
+                let failure = inventory_failure(&InventoryError::FencePassed);
+                (Outcome::Unknown(failure), Vec::new())
+            }
             // Somebody else made it meanwhile: it is not ours, and the next picture says what it is.
-            Ok(Applied::Found) => (Outcome::Skipped(SkipReason::Stale), unmade(planned)),
+            Ok(Some(Applied::Found)) => (Outcome::Skipped(SkipReason::Stale), unmade(planned)),
             // Somebody else wrote to it, perhaps after an attempt of ours took effect: what of that shows is ours.
-            Ok(Applied::Moved) => (Outcome::Skipped(SkipReason::Stale), Vec::new()),
-            Ok(Applied::Done { remote_id }) => {
+            Ok(Some(Applied::Moved)) => (Outcome::Skipped(SkipReason::Stale), Vec::new()),
+            Ok(Some(Applied::Done { remote_id })) => {
                 let mut record = planned.record.clone();
                 if let (Record::Scope { entry, .. }, Some(id)) = (&mut record, &remote_id) {
                     entry.remote_id = Some(id.clone());
                 }
                 (Outcome::Done { remote_id }, vec![record])
             }
-            // The intent stays open.
             Err(error) if error.fate == Fate::Unknown => {
                 (Outcome::Unknown(failure(&error)), Vec::new())
             }
@@ -132,23 +174,25 @@ impl TargetRun<'_> {
             entry: Some(self.audit_entry(planned, word, error)),
         };
         self.answered(prepared.number, answered).await?;
-        Ok(Made { outcome, in_doubt })
+        Ok(Made {
+            outcome,
+            in_doubt,
+            stop,
+        })
     }
 
-    /// Takes back what was prepared and is not sent after all.
-    async fn unsent(
-        &self,
-        planned: &PlannedChange,
-        prepared: Prepared,
-        outcome: Outcome,
-    ) -> Result<Made, InventoryError> {
+    /// Takes back what was prepared and is not sent after all. Where that cannot be kept, the next run finds the intent open.
+    async fn unsent(&self, planned: &PlannedChange, prepared: Prepared, outcome: Outcome) -> Made {
         let answered = Answered {
             records: unmade(planned),
             not_removed: prepared.removals,
             entry: None,
         };
-        self.answered(prepared.number, answered).await?;
-        Ok(Made::of(outcome))
+        let stop = self.answered(prepared.number, answered).await.err();
+        Made {
+            stop,
+            ..Made::of(outcome)
+        }
     }
 
     async fn answered(

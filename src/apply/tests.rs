@@ -1,5 +1,6 @@
 //! Runs on a system and an inventory in memory.
 
+mod bounds;
 mod chunks;
 mod looks;
 mod others;
