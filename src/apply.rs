@@ -14,11 +14,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
-use crate::inventory::{InventoryError, Ledger};
+use crate::inventory::{Fence, InventoryError, Ledger};
 use crate::model::{Live, LiveIdentity, Owned, PastRemoval, RemoteId, TargetId};
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
-use crate::plan::{Failure, SkipReason, TargetPlan};
+use crate::plan::{Failure, PlannedChange, SkipReason, TargetPlan};
 use crate::provider::{Interest, Interrupt, Provider, ProviderError};
 
 mod levels;
@@ -111,6 +112,27 @@ pub struct Work<'a> {
     pub patience: Duration,
     /// Plans the target again from a new picture: the same manifests, mode and paths.
     pub replan: &'a (dyn Fn(&Live, &Owned) -> TargetPlan + Sync),
+    /// Asked just before a change is sent: why it is not to be sent any more, if that is so.
+    pub still_wanted: &'a StillWanted,
+    /// How much is done at most; what is over is left to the next run.
+    pub slice: Option<Slice>,
+}
+
+/// Says why a change is not to be sent any more, if that is so.
+pub type StillWanted = dyn Fn(&PlannedChange) -> Option<SkipReason> + Sync;
+
+/// Where nobody changes what is wanted while a run goes on.
+pub fn always_wanted(_: &PlannedChange) -> Option<SkipReason> {
+    None
+}
+
+/// How much a run does on a target at most, so that what comes in meanwhile need not wait for long.
+#[derive(Debug, Clone, Copy)]
+pub struct Slice {
+    /// How many changes are sent.
+    pub max_changes: usize,
+    /// How long changes are sent.
+    pub max_time: Duration,
 }
 
 /// What is shared by all targets of a run.
@@ -121,6 +143,8 @@ pub struct Run<'a> {
     pub who: &'a str,
     /// Where results are recorded.
     pub ledger: &'a dyn Ledger,
+    /// Until when writes may be sent, beside what the ledger says.
+    pub fence: Fence,
     /// Cancelled by Ctrl-C.
     pub interrupt: &'a Interrupt,
     /// Counts changes that are through.
@@ -149,6 +173,8 @@ pub async fn run_target(run: &Run<'_>, approved: &ApprovedTarget, work: &Work<'_
         approved,
         work,
         identity,
+        fence: run.fence.and(&run.ledger.fence(identity)),
+        slice_ends: work.slice.map(|slice| Instant::now() + slice.max_time),
     };
     let mut so_far = SoFar::default();
     target.learn(&mut so_far).await;
@@ -175,6 +201,8 @@ struct TargetRun<'a> {
     approved: &'a ApprovedTarget,
     work: &'a Work<'a>,
     identity: &'a LiveIdentity,
+    fence: Fence,
+    slice_ends: Option<Instant>,
 }
 
 /// How far a target's part of a run has come.
@@ -183,6 +211,8 @@ struct SoFar {
     outcomes: BTreeMap<usize, Outcome>,
     /// Whether any write was sent.
     sent: bool,
+    /// How many changes were taken up.
+    taken: usize,
     /// What the window counts for changes whose fate is unknown.
     in_doubt: BTreeMap<usize, Vec<PastRemoval>>,
     error: Option<Failure>,
@@ -196,6 +226,16 @@ impl TargetRun<'_> {
     /// Whether no further change is to be sent.
     fn is_over(&self, so_far: &SoFar) -> bool {
         self.run.interrupt.is_cancelled() || so_far.error.is_some()
+    }
+
+    /// Whether the run has done its share.
+    fn slice_is_over(&self, so_far: &SoFar) -> bool {
+        let is_full = |slice: Slice| so_far.taken >= slice.max_changes;
+        self.work.slice.is_some_and(is_full) || self.slice_time_is_over()
+    }
+
+    fn slice_time_is_over(&self) -> bool {
+        self.slice_ends.is_some_and(|end| Instant::now() >= end)
     }
 
     /// Records what the plan learned without a write, before the first one: what the writes record is newer, and must not

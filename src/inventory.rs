@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use crate::model::{Intent, LiveIdentity, Owned, PastRemoval, Record, TargetId};
 
+pub mod fence;
 pub mod file;
 mod files;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub use fence::Fence;
 pub use file::FileLedger;
 pub use snapshot::Snapshot;
 
@@ -36,7 +38,10 @@ pub trait Ledger: Send + Sync {
     async fn snapshot(&self) -> Snapshot;
 
     /// What is ours on a live identity now.
-    async fn owned(&self, identity: &LiveIdentity) -> Owned;
+    ///
+    /// # Errors
+    /// It cannot be read, where it was not read before.
+    async fn owned(&self, identity: &LiveIdentity) -> Result<Owned, InventoryError>;
 
     /// Takes what was learned without a write; all of it or nothing.
     ///
@@ -49,19 +54,31 @@ pub trait Ledger: Send + Sync {
         records: Vec<Record>,
     ) -> Result<(), InventoryError>;
 
-    /// Takes a write that is about to be sent: its intent, and its removals, which count from here on. It is kept before
-    /// this returns, so that a kill does not lose it.
+    /// Until when writes to a live identity may be sent; without end where nobody can take the inventory away.
+    fn fence(&self, _identity: &LiveIdentity) -> Fence {
+        Fence::default()
+    }
+
+    /// How many writes are best prepared at once: more than one where each round trip is dear.
+    fn chunk(&self) -> usize {
+        1
+    }
+
+    /// Takes writes that are about to be sent: their intents, and their removals, which count from here on. All of it is
+    /// kept before this returns, so that a kill does not lose it; with none of them, the answers of earlier ones are. Gives
+    /// a number for each, in their order.
     ///
     /// # Errors
-    /// It cannot be kept: the caller must not send the write then.
+    /// It cannot be kept: the caller must send none of the writes then.
     async fn prepare(
         &self,
         identity: &LiveIdentity,
         target: &TargetId,
-        sending: Sending,
-    ) -> Result<WriteNumber, InventoryError>;
+        sending: Vec<Sending>,
+    ) -> Result<Vec<WriteNumber>, InventoryError>;
 
-    /// Takes what became of a write, and gives it its line in the audit log.
+    /// Takes what became of a write, and gives it its line in the audit log. It may be kept only with the next write that
+    /// is prepared: until then a kill leaves the intent open, and the next run looks what came of it.
     ///
     /// # Errors
     /// It cannot be kept: the caller must not go on writing to the system.
@@ -111,6 +128,11 @@ pub enum InventoryError {
         /// What is wrong.
         why: String,
     },
+    /// The right to write ran out.
+    #[error(
+        "the right to write ran out before it was renewed; the next run looks what became of what was in flight"
+    )]
+    FencePassed,
     /// Another run holds it.
     #[error("the inventory \"{path}\" is in use by {holder}; wait for that run to end")]
     Locked {
@@ -141,8 +163,8 @@ pub struct Answered {
     pub records: Vec<Record>,
     /// Its removals, where they are known not to have been made.
     pub not_removed: Vec<PastRemoval>,
-    /// Its line for the audit log.
-    pub entry: serde_json::Value,
+    /// Its line for the audit log; none where it was not sent after all.
+    pub entry: Option<serde_json::Value>,
 }
 
 /// A write in the journal.

@@ -156,6 +156,8 @@ pub enum SkipReason {
     Stale,
     /// The run was interrupted before it was sent.
     Interrupted,
+    /// This run has done its share: the next one takes it.
+    NextSlice,
     /// A safety rule stopped it.
     Refused,
 }

@@ -93,6 +93,7 @@ impl Shortfall {
             | SkipReason::DependencyFailed
             | SkipReason::Stale
             | SkipReason::Interrupted
+            | SkipReason::NextSlice
             | SkipReason::Refused => Self::Unasked,
         }
     }

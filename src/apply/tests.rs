@@ -1,5 +1,7 @@
 //! Runs on a system and an inventory in memory.
 
+mod bounds;
+mod chunks;
 mod looks;
 mod others;
 mod properties;

@@ -33,7 +33,13 @@ impl TargetRun<'_> {
                     return;
                 }
             };
-            let owned = self.run.ledger.owned(self.identity).await;
+            let owned = match self.run.ledger.owned(self.identity).await {
+                Ok(owned) => owned,
+                Err(error) => {
+                    so_far.error = Some(inventory_failure(&error));
+                    return;
+                }
+            };
             let remaining = (self.work.replan)(&live, &owned);
             let left = &remaining.changes;
             let converged = left

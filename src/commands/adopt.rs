@@ -128,10 +128,10 @@ async fn take<'a>(
     } = adopting;
     let target = &reading.desired.target.id;
     // What a killed run left open is settled first, and what was renamed goes by its present name.
-    let owned = ledger.owned(&live.identity).await;
+    let failed = |error| Stop::failed(super::sentence(&error));
+    let owned = ledger.owned(&live.identity).await.map_err(failed)?;
     let (owned, learned): (Cow<'_, _>, _) =
         settle(&reading.desired, live, &owned, Timestamp::now());
-    let failed = |error| Stop::failed(super::sentence(&error));
     let recorded = ledger.record(&live.identity, target, learned).await;
     recorded.map_err(failed)?;
     for Choice {

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use super::output::Outputs;
 use super::session::Session;
 use super::{Exit, Stop, hint, ledger, output, signal};
-use crate::apply::{Progress, Report, RunResult};
+use crate::apply::{Progress, Report, RunResult, always_wanted};
 use crate::cli::{self, Format, Planning};
 use crate::diagnostic::Diagnostic;
-use crate::inventory::Ledger;
+use crate::inventory::{Fence, Ledger};
 use crate::model::Record;
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 use crate::plan::{Mode, NewInventory};
@@ -79,6 +79,9 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
         ledger: ledger.as_ref(),
         systems: &session.systems,
         progress: &progress,
+        fence: Fence::default(),
+        still_wanted: &always_wanted,
+        slice: None,
     };
     let work = run::execute(execution, &session.wanted, &readings, &judging, approved);
     let report = with_progress(work, &progress, total).await;

@@ -158,8 +158,8 @@ impl Ledger for FileLedger {
         self.inner.lock().await.snapshot.clone()
     }
 
-    async fn owned(&self, identity: &LiveIdentity) -> Owned {
-        self.inner.lock().await.snapshot.owned(identity)
+    async fn owned(&self, identity: &LiveIdentity) -> Result<Owned, InventoryError> {
+        Ok(self.inner.lock().await.snapshot.owned(identity))
     }
 
     async fn record(
@@ -177,14 +177,13 @@ impl Ledger for FileLedger {
         &self,
         identity: &LiveIdentity,
         target: &TargetId,
-        sending: Sending,
-    ) -> Result<WriteNumber, InventoryError> {
+        sending: Vec<Sending>,
+    ) -> Result<Vec<WriteNumber>, InventoryError> {
         let mut inner = self.inner.lock().await;
-        let number = WriteNumber(inner.writes);
-        inner.writes += 1;
-        let line = JournalLine::of(identity, target, Step::prepared(number, sending));
+        let (numbers, steps) = Step::all_prepared(&mut inner.writes, sending);
+        let line = JournalLine::of(identity, target, steps);
         self.append(&mut inner, line).await?;
-        Ok(number)
+        Ok(numbers)
     }
 
     async fn answered(
@@ -195,12 +194,14 @@ impl Ledger for FileLedger {
         answered: Answered,
     ) -> Result<(), InventoryError> {
         let mut guard = self.inner.lock().await;
-        let entry = format!("{}\n", answered.entry);
+        let entry = answered.entry.as_ref().map(|entry| format!("{entry}\n"));
         let line = JournalLine::of(identity, target, Step::answered(answered));
         self.append(&mut guard, line).await?;
         let inner = &mut *guard;
-        let path = files::audit_path(&self.path);
-        write(&mut inner.audit, &mut inner.broken, entry.as_bytes(), path).await?;
+        if let Some(entry) = entry {
+            let path = files::audit_path(&self.path);
+            write(&mut inner.audit, &mut inner.broken, entry.as_bytes(), path).await?;
+        }
         // Only now: what was not written there is owed, and a run that is killed in between leaves that line to the next.
         let line = JournalLine::of(identity, target, vec![Step::Answered(number)]);
         self.append(inner, line).await

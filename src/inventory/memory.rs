@@ -28,6 +28,8 @@ pub(crate) struct MemoryStore(Arc<Mutex<Store>>);
 #[derive(Debug)]
 struct Store {
     keeps: Keeps,
+    /// How many writes are prepared at once.
+    chunk: usize,
     /// What a run that starts now would see.
     kept: Snapshot,
     /// The audit log.
@@ -57,6 +59,7 @@ impl MemoryStore {
     pub(crate) fn new(keeps: Keeps) -> Self {
         Self(Arc::new(Mutex::new(Store {
             keeps,
+            chunk: 1,
             kept: Snapshot::default(),
             audit: Vec::new(),
             steps: 0,
@@ -75,6 +78,11 @@ impl MemoryStore {
         let store = Self::new(keeps);
         store.lock().kept = Snapshot::knowing(identity, target, owned, removals);
         store
+    }
+
+    /// Lets so many writes be prepared at once.
+    pub(crate) fn in_chunks_of(&self, chunk: usize) {
+        self.lock().chunk = chunk;
     }
 
     /// Opens it for a run. What a killed one owes the audit log is written there.
@@ -149,8 +157,12 @@ impl Ledger for MemoryLedger {
         self.inner.lock().await.snapshot.clone()
     }
 
-    async fn owned(&self, identity: &LiveIdentity) -> Owned {
-        self.inner.lock().await.snapshot.owned(identity)
+    async fn owned(&self, identity: &LiveIdentity) -> Result<Owned, InventoryError> {
+        Ok(self.inner.lock().await.snapshot.owned(identity))
+    }
+
+    fn chunk(&self) -> usize {
+        self.store.lock().chunk
     }
 
     async fn record(
@@ -171,16 +183,16 @@ impl Ledger for MemoryLedger {
         &self,
         identity: &LiveIdentity,
         target: &TargetId,
-        sending: Sending,
-    ) -> Result<WriteNumber, InventoryError> {
-        let mut number = WriteNumber(0);
+        sending: Vec<Sending>,
+    ) -> Result<Vec<WriteNumber>, InventoryError> {
+        let mut numbers = Vec::new();
         let line = |inner: &mut Inner| {
-            number = WriteNumber(inner.writes);
-            inner.writes += 1;
-            JournalLine::of(identity, target, Step::prepared(number, sending))
+            let steps;
+            (numbers, steps) = Step::all_prepared(&mut inner.writes, sending);
+            JournalLine::of(identity, target, steps)
         };
         self.take(line, false).await?;
-        Ok(number)
+        Ok(numbers)
     }
 
     async fn answered(
@@ -195,7 +207,7 @@ impl Ledger for MemoryLedger {
         steps.push(Step::Answered(number));
         self.take(|_| JournalLine::of(identity, target, steps), true)
             .await?;
-        self.store.lock().audit.push(entry);
+        self.store.lock().audit.extend(entry);
         Ok(())
     }
 

@@ -112,8 +112,22 @@ impl Step {
         records.into_iter().map(Self::record).collect()
     }
 
+    /// Writes that are about to be sent, numbered from a counter on.
+    pub(super) fn all_prepared(
+        counter: &mut u64,
+        sending: Vec<Sending>,
+    ) -> (Vec<WriteNumber>, Vec<Self>) {
+        let first = *counter;
+        let numbers: Vec<_> = (first..).map(WriteNumber).take(sending.len()).collect();
+        *counter += sending.len() as u64;
+        let all = numbers.iter().zip(sending);
+        let steps = all.flat_map(|(number, sending)| Self::prepared(*number, sending));
+        let steps = steps.collect();
+        (numbers, steps)
+    }
+
     /// A write that is about to be sent.
-    pub(super) fn prepared(number: WriteNumber, sending: Sending) -> Vec<Self> {
+    fn prepared(number: WriteNumber, sending: Sending) -> Vec<Self> {
         let Sending {
             at,
             intent,

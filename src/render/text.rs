@@ -283,6 +283,7 @@ pub(crate) fn skip_words(reason: SkipReason) -> &'static str {
         SkipReason::DependencyFailed => "what it needs was not done",
         SkipReason::Stale => "it moved since it was planned",
         SkipReason::Interrupted => "interrupted before it was sent",
+        SkipReason::NextSlice => "left to the next run, which follows at once",
         SkipReason::Refused => "a safety rule stops it",
     }
 }

@@ -8,8 +8,10 @@ use jiff::Timestamp;
 use super::judge::options;
 use super::reading::interest;
 use super::{Judging, Reading, Systems, Wanted};
-use crate::apply::{PATIENCE, Progress, Report, Run, TargetReport, Work, run_target};
-use crate::inventory::Ledger;
+use crate::apply::{
+    PATIENCE, Progress, Report, Run, Slice, StillWanted, TargetReport, Work, run_target,
+};
+use crate::inventory::{Fence, Ledger};
 use crate::model::{Live, Owned, TargetId};
 use crate::plan::guard::ApprovedPlan;
 use crate::plan::{NewInventory, PlanOptions, TargetPlan, plan_target};
@@ -29,6 +31,12 @@ pub(crate) struct Execution<'a> {
     pub(crate) systems: &'a Systems,
     /// Counts changes that are through.
     pub(crate) progress: &'a Progress,
+    /// Until when writes may be sent, beside what the ledger says.
+    pub(crate) fence: Fence,
+    /// Asked just before a change is sent.
+    pub(crate) still_wanted: &'a StillWanted,
+    /// How much is done on each target at most.
+    pub(crate) slice: Option<Slice>,
 }
 
 /// Carries out an approved plan, and verifies it.
@@ -43,6 +51,7 @@ pub(crate) async fn execute(
         run_id: &execution.run_id,
         who: &execution.who,
         ledger: execution.ledger,
+        fence: execution.fence,
         interrupt: &execution.systems.interrupt,
         progress: execution.progress,
     };
@@ -78,6 +87,8 @@ pub(crate) async fn execute(
             interest: interest(desired),
             patience: PATIENCE,
             replan: &replan,
+            still_wanted: execution.still_wanted,
+            slice: execution.slice,
         };
         run_target(&run, approved, &work).await
     });

@@ -458,6 +458,7 @@ fn live_through(dice: &[u8]) -> Result<(), String> {
     let in_flight = 1 + start.below(3);
     let world = place(system);
     let mut stage = Stage::keeping(&world, keeps);
+    stage.store().in_chunks_of(start.pick(&[1, 3]));
     let book = Arc::new(Mutex::new(Book::default()));
     {
         let mut book = book.lock().unwrap();

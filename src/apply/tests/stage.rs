@@ -7,9 +7,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::trouble::{Act, Moment, Script, TroubledLedger, TroubledSystem};
-use crate::apply::{Progress, Run, TargetReport, Work, run_target};
-use crate::inventory::Ledger as _;
+use crate::apply::{
+    Progress, Run, Slice, StillWanted, TargetReport, Work, always_wanted, run_target,
+};
 use crate::inventory::memory::{Keeps, MemoryStore};
+use crate::inventory::{Fence, Ledger as _};
 use crate::model::{Consumers, Live, Owned, Removals, System};
 use crate::plan::guard::ApprovedPlan;
 use crate::plan::plan_target;
@@ -32,7 +34,6 @@ pub(super) enum Kill {
 type Until = Option<(usize, Kill)>;
 
 /// What runs change.
-#[derive(Debug)]
 pub(super) struct Stage {
     /// What is live now.
     pub(super) live: Live,
@@ -43,6 +44,14 @@ pub(super) struct Stage {
     pub(super) memory: Memory,
     /// What was live before each write of the last run.
     pub(super) past: Vec<Live>,
+    /// Interrupts the next run.
+    pub(super) interrupt: Interrupt,
+    /// Stops its writes.
+    pub(super) fence: Fence,
+    /// What is not to be sent any more.
+    pub(super) still_wanted: Box<StillWanted>,
+    /// How much it does.
+    pub(super) slice: Option<Slice>,
     store: MemoryStore,
     world: World,
 }
@@ -63,6 +72,10 @@ impl Stage {
             removals: Removals::default(),
             memory: Memory::new(world.system(), world.live.clone()),
             past: Vec::new(),
+            interrupt: Interrupt::default(),
+            fence: Fence::default(),
+            still_wanted: Box::new(always_wanted),
+            slice: None,
             store,
             world: world.clone(),
         };
@@ -168,12 +181,15 @@ impl Stage {
                 interest: self.interest(world),
                 patience: Duration::ZERO,
                 replan: &replan,
+                still_wanted: self.still_wanted.as_ref(),
+                slice: self.slice,
             };
             let run = Run {
                 run_id: "a run",
                 who: "a test",
                 ledger: ledger.as_ref(),
-                interrupt: &Interrupt::default(),
+                fence: self.fence.clone(),
+                interrupt: &self.interrupt,
                 progress: &Progress::default(),
             };
             finish(run_target(&run, &approved.targets()[0], &work))

@@ -148,8 +148,12 @@ impl Ledger for TroubledLedger<'_> {
         self.ledger.snapshot().await
     }
 
-    async fn owned(&self, identity: &LiveIdentity) -> Owned {
+    async fn owned(&self, identity: &LiveIdentity) -> Result<Owned, InventoryError> {
         self.ledger.owned(identity).await
+    }
+
+    fn chunk(&self) -> usize {
+        self.ledger.chunk()
     }
 
     async fn record(
@@ -168,12 +172,12 @@ impl Ledger for TroubledLedger<'_> {
         &self,
         identity: &LiveIdentity,
         target: &TargetId,
-        sending: Sending,
-    ) -> Result<WriteNumber, InventoryError> {
+        sending: Vec<Sending>,
+    ) -> Result<Vec<WriteNumber>, InventoryError> {
         self.script.at(Moment::Keeping).await;
-        let number = self.ledger.prepare(identity, target, sending).await;
+        let numbers = self.ledger.prepare(identity, target, sending).await;
         self.script.at(Moment::Kept).await;
-        number
+        numbers
     }
 
     async fn answered(

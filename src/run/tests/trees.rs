@@ -17,9 +17,9 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use crate::apply::Progress;
+use crate::apply::{Progress, always_wanted};
 use crate::inventory::memory::{Keeps, MemoryStore};
-use crate::inventory::{Ledger as _, Snapshot};
+use crate::inventory::{Fence, Ledger as _, Snapshot};
 use crate::manifest::{self, Loaded};
 use crate::model::{Live, ScopeName, System};
 use crate::plan::guard::ApprovedPlan;
@@ -487,6 +487,9 @@ fn carry_out(mut loaded: Loaded, memory: &Memory, store: &MemoryStore) -> String
         ledger: ledger.as_ref(),
         systems: &systems,
         progress: &Progress::default(),
+        fence: Fence::default(),
+        still_wanted: &always_wanted,
+        slice: None,
     };
     let report = now(execute(execution, &wanted, &readings, &judging, approved));
     now((ledger as Box<dyn crate::inventory::Ledger>).close()).unwrap();
