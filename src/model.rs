@@ -43,7 +43,7 @@ pub use owned::{
     Intent, LastApplied, OpenIntent, Origin, Owned, OwnedApp, OwnedScope, Record, Tightening,
     WantedBy,
 };
-pub use removal::{Counted, PastRemoval, Removal, Removals};
+pub use removal::{Counted, Measure, PastRemoval, Populations, Removal, Removals};
 pub use secret::SecretDocument;
 pub use source::{InvalidRepository, ManifestRef, Repository, Source, SourceFile};
 pub use state::{DisplayNames, ScopeState};

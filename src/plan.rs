@@ -48,8 +48,8 @@ pub(crate) mod tests;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Approval, Policy, Target};
 use crate::model::{
-    AppRef, Counted, Coverage, DesiredTarget, Intent, Lineage, Live, LiveApp, LiveIdentity,
-    ManifestRef, Owned, OwnedApp, Record, RemoteId, Removal, RoleName, ScopeName, Source, System,
+    AppRef, Coverage, DesiredTarget, Intent, Lineage, Live, LiveApp, LiveIdentity, ManifestRef,
+    Owned, OwnedApp, Populations, Record, RemoteId, Removal, RoleName, ScopeName, Source, System,
     TargetId, WantedBy,
 };
 use access::Access;
@@ -198,10 +198,6 @@ pub struct Skipped {
     pub entries: Vec<String>,
 }
 
-/// How much there is to remove from, before the plan.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Populations(pub BTreeMap<(Counted, Option<String>), u64>);
-
 /// The numbers that head a plan: scopes, and apps with a list of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Population {
@@ -317,7 +313,7 @@ pub struct TargetPlan {
     pub records: Vec<Record>,
     /// What it then says of what is declared: the same before it has learned that and after.
     pub held: Vec<Record>,
-    /// What the guard measures removals against.
+    /// What the guard measures removals against: how much there is to remove from, before the plan.
     pub populations: Populations,
     /// Whether the digests of this plan include removals.
     pub mode: Mode,

@@ -6,14 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::change::Change;
 use super::digest::Digest;
 use super::rule::{Refusal, Rule, Stops, WayThrough};
 use super::{Mode, Plan, PlannedChange, SkipReason, Summary, TargetPlan};
 use crate::model::target::{Approval, Thresholds};
-use crate::model::{Counted, PastRemoval, Record, Removal, Removals, TargetId};
+use crate::model::{Populations, Removals, TargetId};
+
+mod thresholds;
 
 /// What the guard measures one target against.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +24,20 @@ pub struct Limits {
     pub thresholds: Thresholds,
     /// What was removed before.
     pub window: Removals,
+    /// What becomes of a target with more removals than that.
+    pub on_threshold: OnThreshold,
+    /// What [`ApprovedTarget::frozen`] gave when this target was judged last.
+    pub frozen: Populations,
+}
+
+/// What a threshold that is exceeded stops.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnThreshold {
+    /// The target: somebody waits for the answer, and decides.
+    #[default]
+    Stop,
+    /// Its removals and what needs them, those of each namespace by themselves first: nobody waits, and what grows goes on.
+    Withhold,
 }
 
 /// A plan with the guard's word on every change.
@@ -41,6 +57,10 @@ pub struct ApprovedTarget {
     approved: bool,
     runs: BTreeSet<usize>,
     refusals: Vec<Refusal>,
+    /// Changes that a refusal of the target or of a namespace stops, with its place among the refusals.
+    stopped: BTreeMap<usize, usize>,
+    on_threshold: OnThreshold,
+    frozen: Populations,
 }
 
 /// A change that may run: the only thing that a provider writes.
@@ -165,7 +185,30 @@ impl ApprovedTarget {
 
     /// Whether the inventory may learn from this run.
     pub fn may_record(&self) -> bool {
-        self.refusals.iter().all(|refusal| refusal.rule.may_learn())
+        let is_frozen = |rule: Rule| {
+            // What it is measured against does not grow by what is learned.
+            self.on_threshold == OnThreshold::Withhold && rule.is_threshold()
+        };
+        let mut rules = self.refusals.iter().map(|refusal| refusal.rule);
+        rules.all(|rule| rule.may_learn() || is_frozen(rule))
+    }
+
+    /// The populations that the thresholds that stand were measured against. Whoever judges the target again passes them in
+    /// [`Limits::frozen`], or growth meanwhile would lift a refusal by itself: they are to be kept before anything of this
+    /// plan is sent. What is approved, or not wanted any more, is not among them.
+    pub fn frozen(&self) -> &Populations {
+        &self.frozen
+    }
+
+    /// The refusal that stops the change at this place: its own, or one of its namespace or of the target. `None` where it
+    /// runs, and where it only waits for another one that does not.
+    pub fn refusal_of(&self, index: usize) -> Option<&Refusal> {
+        if self.runs(index) {
+            return None;
+        }
+        let own = &self.plan.changes.get(index)?.refusals;
+        let own = own.iter().find(|refusal| self.refusals.contains(refusal));
+        own.or_else(|| self.refusals.get(*self.stopped.get(&index)?))
     }
 
     /// Whether a refusal of what did not run can be lifted.
@@ -239,7 +282,11 @@ fn judge(
         .filter(|r| stands(r))
         .cloned()
         .collect();
-    whole.extend(thresholds(&plan, limits, now).into_iter().filter(&stands));
+    let places = 0..plan.changes.len();
+    let meant: BTreeSet<usize> = places.clone().filter(|_| approved).collect();
+    let exceeded = thresholds::judge(&plan, limits, &meant, now);
+    let first = whole.len();
+    whole.extend(exceeded.refusals);
     if plan.approval == Approval::Manual && !approved && !plan.changes.is_empty() {
         let message = format!(
             "{} says `approval: Manual`, and this plan is not the approved one",
@@ -248,32 +295,37 @@ fn judge(
         let way = WayThrough::Approve(digest.clone());
         whole.push(Refusal::whole(Rule::ManualApproval, message, way));
     }
-    let target_stopped = whole
-        .iter()
-        .any(|refusal| refusal.rule.stops() == Stops::Target);
-    let mut runs = BTreeSet::new();
-    if !target_stopped {
-        runs.extend(
-            (0..plan.changes.len()).filter(|&i| !plan.changes[i].refusals.iter().any(&stands)),
-        );
-    }
-    withhold_dependents(&plan, &mut runs);
-    let refusals = whole
-        .into_iter()
-        .chain(
-            plan.changes
-                .iter()
-                .flat_map(|c| &c.refusals)
-                .filter(|r| stands(r))
-                .cloned(),
-        )
+    let withheld = exceeded.withheld.into_iter();
+    let mut stopped: BTreeMap<usize, usize> = withheld
+        .map(|(index, place)| (index, first + place))
         .collect();
+    let withholds = limits.on_threshold == OnThreshold::Withhold;
+    let stops_all = |refusal: &Refusal| {
+        let Refusal { rule, .. } = refusal;
+        rule.stops() == Stops::Target && !(withholds && rule.is_threshold())
+    };
+    if let Some(place) = whole.iter().position(stops_all) {
+        for index in places.clone() {
+            stopped.entry(index).or_insert(place);
+        }
+    }
+    let mut runs: BTreeSet<usize> = places
+        .filter(|index| !stopped.contains_key(index))
+        .filter(|index| !plan.changes[*index].refusals.iter().any(stands))
+        .collect();
+    withhold_dependents(&plan, &mut runs);
+    let own = plan.changes.iter().flat_map(|change| &change.refusals);
+    let own: Vec<Refusal> = own.filter(|refusal| stands(refusal)).cloned().collect();
+    let refusals = whole.into_iter().chain(own).collect();
     ApprovedTarget {
         plan,
         digest,
         approved,
         runs,
         refusals,
+        stopped,
+        on_threshold: limits.on_threshold,
+        frozen: exceeded.frozen,
     }
 }
 
@@ -296,111 +348,4 @@ fn withhold_dependents(plan: &TargetPlan, runs: &mut BTreeSet<usize>) {
             }
         }
     }
-}
-
-/// The threshold rules: per kind over the whole target, and per holder.
-fn thresholds(plan: &TargetPlan, limits: &Limits, now: Timestamp) -> Vec<Refusal> {
-    let mut planned: BTreeMap<(Counted, Option<&str>), u64> = BTreeMap::new();
-    let mut labels: BTreeMap<&str, &str> = BTreeMap::new();
-    for change in &plan.changes {
-        for removal in &change.removals {
-            add(&mut planned, removal);
-            if let Some(holder) = &removal.holder {
-                labels.insert(holder, &change.object.label);
-            }
-        }
-    }
-    let window = SignedDuration::from_secs(
-        i64::try_from(limits.thresholds.window_seconds).unwrap_or(i64::MAX),
-    );
-    let mut before: BTreeMap<(Counted, Option<&str>), u64> = BTreeMap::new();
-    // What the plan's own reading shows not to have been made does not count.
-    let not_made = |past: &PastRemoval| {
-        let mut learned = plan.records.iter();
-        learned.any(|record| matches!(record, Record::NotRemoved(removal) if removal == past))
-    };
-    for past in limits
-        .window
-        .0
-        .iter()
-        .filter(|past| (SignedDuration::ZERO..window).contains(&now.duration_since(past.at)))
-        .filter(|past| !not_made(past))
-    {
-        add(&mut before, &past.removal);
-    }
-    let mut refusals = Vec::new();
-    let mut whole: BTreeSet<Counted> = BTreeSet::new();
-    for (&(counted, holder), &count) in &planned {
-        let earlier = before.get(&(counted, holder)).copied().unwrap_or_default();
-        let key = (counted, holder.map(str::to_owned));
-        let population = plan.populations.0.get(&key).copied().unwrap_or_default();
-        let label = holder.map(|holder| labels.get(holder).copied().unwrap_or(holder));
-        let numbers = (count, earlier, population.saturating_add(earlier));
-        // Where the whole kind is stopped, that says it: its holders come after it, and are not told apart.
-        if !whole.contains(&counted)
-            && let Some(refusal) = exceeds(&limits.thresholds, counted, label, numbers)
-        {
-            if holder.is_none() {
-                whole.insert(counted);
-            }
-            refusals.push(refusal);
-        }
-    }
-    refusals
-}
-
-/// Counts a removal over its kind and over its holder.
-fn add<'r>(counts: &mut BTreeMap<(Counted, Option<&'r str>), u64>, removal: &'r Removal) {
-    let holder = removal.holder.as_deref().map(Some);
-    for of in [None].into_iter().chain(holder) {
-        let count = counts.entry((removal.counted, of)).or_default();
-        *count = count.saturating_add(removal.count);
-    }
-}
-
-/// The rule that these numbers break, if they do.
-fn exceeds(
-    thresholds: &Thresholds,
-    counted: Counted,
-    holder: Option<&str>,
-    (planned, earlier, population): (u64, u64, u64),
-) -> Option<Refusal> {
-    let removals = planned.saturating_add(earlier);
-    let share = removals.saturating_mul(100);
-    let (rule, limit, actual) = if removals > thresholds.max_removals {
-        (Rule::MaxRemovals, thresholds.max_removals, removals)
-    } else if population >= thresholds.min_population {
-        if share <= thresholds.max_removal_percent.saturating_mul(population) {
-            return None;
-        }
-        (
-            Rule::MaxRemovalPercent,
-            thresholds.max_removal_percent,
-            share.div_ceil(population.max(1)),
-        )
-    } else if removals >= 2 && removals.saturating_mul(2) > population {
-        (Rule::MoreThanHalf, population / 2, removals)
-    } else {
-        return None;
-    };
-    let what = match (counted, holder) {
-        (Counted::Scopes, _) => "scopes".to_owned(),
-        (Counted::Apps, _) => "apps".to_owned(),
-        (Counted::Roles, None) => "roles of scopes".to_owned(),
-        (Counted::AppScopes, None) => "scopes of apps".to_owned(),
-        (Counted::Roles, Some(holder)) => format!("roles of {holder}"),
-        (Counted::AppScopes, Some(holder)) => format!("scopes of {holder}"),
-    };
-    let before = if earlier > 0 {
-        format!(", {earlier} of them earlier in the window")
-    } else {
-        String::new()
-    };
-    let bound = match rule {
-        Rule::MaxRemovals => format!("at most {limit} may go"),
-        Rule::MaxRemovalPercent => format!("at most {limit} % may go"),
-        _ => "not more than half may go at once".to_owned(),
-    };
-    let message = format!("{removals} of {population} {what} would go{before}; {bound}");
-    Some(Refusal::whole(rule, message, WayThrough::Review).counted(limit, actual))
 }

@@ -9,4 +9,5 @@ mod ownership;
 mod removal;
 mod roles;
 mod targets;
+mod withholding;
 pub(crate) mod world;

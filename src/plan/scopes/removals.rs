@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::values::scope_removal;
 use super::wishes::RenameWish;
 use super::{Planner, Scopes};
 use crate::model::{
-    AppRef, Consumers, Counted, DeletionPolicy, Intent, LiveApp, LiveScope, OwnedScope, Record,
-    Removal, ScopeName,
+    AppRef, Consumers, DeletionPolicy, Intent, LiveApp, LiveScope, OwnedScope, Record, ScopeName,
 };
 use crate::plan::change::Change;
 use crate::plan::prose::list;
@@ -233,11 +233,7 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
             facts,
             refusals,
             depends_on,
-            removals: vec![Removal {
-                counted: Counted::Scopes,
-                holder: None,
-                count: 1,
-            }],
+            removals: vec![scope_removal(&context.owned.scopes[entry_name].source)],
             intent: Some(Intent::DeleteScope {
                 name: entry_name.clone(),
                 live: name.clone(),

@@ -1,6 +1,8 @@
 //! The guard: its arithmetic at its borders, what an approval lifts, and what is withheld with what is refused
 //! (safety, section 7).
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::world::*;
@@ -33,7 +35,7 @@ fn roles(owned: usize, gone: usize) -> World {
         .owns_so("a", Created, applied(leak(0)))
 }
 
-fn rules(approved: &ApprovedPlan) -> Vec<Rule> {
+pub(super) fn rules(approved: &ApprovedPlan) -> Vec<Rule> {
     let verdict = &approved.targets()[0];
     verdict
         .refusals()
@@ -46,12 +48,18 @@ fn judged(world: &World) -> ApprovedPlan {
     judge(world.plan(), world, Removals::default(), false)
 }
 
-fn past(counted: Counted, holder: Option<&str>, count: u64, at: Timestamp) -> PastRemoval {
+pub(super) fn past(
+    counted: Counted,
+    holder: Option<&str>,
+    count: u64,
+    at: Timestamp,
+) -> PastRemoval {
     PastRemoval {
         at,
         removal: Removal {
             counted,
             holder: holder.map(str::to_owned),
+            namespaces: BTreeSet::new(),
             count,
         },
     }
@@ -381,7 +389,7 @@ fn the_thresholds_of_a_target_that_is_not_named_are_the_usual_ones() {
             max_removal_percent: 100,
             ..Thresholds::default()
         },
-        window: Removals::default(),
+        ..Limits::default()
     };
     assert!(
         !plan

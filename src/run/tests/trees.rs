@@ -22,7 +22,7 @@ use crate::inventory::memory::{Keeps, MemoryStore};
 use crate::inventory::{Ledger as _, Snapshot};
 use crate::manifest::{self, Loaded};
 use crate::model::{Live, ScopeName, System};
-use crate::plan::guard::ApprovedPlan;
+use crate::plan::guard::{ApprovedPlan, OnThreshold};
 use crate::plan::{Mode, NewInventory};
 use crate::provider::memory::Memory;
 use crate::provider::{CredentialStore, Interrupt};
@@ -474,6 +474,8 @@ fn carry_out(mut loaded: Loaded, memory: &Memory, store: &MemoryStore) -> String
         coverage: loaded.cover(snapshot.recorded()),
         new_inventory: NewInventory::Allow,
         approvals: Vec::new(),
+        on_threshold: OnThreshold::Stop,
+        frozen: BTreeMap::new(),
     };
     let started_at = Timestamp::now();
     let judge = |judging: &Judging| judge(&wanted, &readings, &snapshot, judging, started_at);
