@@ -32,6 +32,7 @@ use strum::{IntoStaticStr, VariantNames};
 
 pub mod access;
 pub mod adopt;
+pub mod approvals;
 mod apps;
 pub mod change;
 pub mod digest;
@@ -48,9 +49,9 @@ pub(crate) mod tests;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Approval, Policy, Target};
 use crate::model::{
-    AppRef, Coverage, DesiredTarget, Intent, Lineage, Live, LiveApp, LiveIdentity, ManifestRef,
-    Owned, OwnedApp, Populations, Record, RemoteId, Removal, RoleName, ScopeName, Source, System,
-    TargetId, WantedBy,
+    AppRef, Consumers, Coverage, DesiredTarget, Intent, Lineage, Live, LiveApp, LiveIdentity,
+    ManifestRef, Origin, Owned, OwnedApp, Populations, Record, RemoteId, Removal, RoleName,
+    ScopeName, Source, System, TargetId, WantedBy,
 };
 use access::Access;
 use change::Change;
@@ -226,12 +227,16 @@ pub struct PlannedChange {
     pub remark: Option<String>,
     /// Live facts beyond the state before that it rests on, such as who uses what goes.
     pub facts: BTreeSet<String>,
+    /// Who gains and who loses by this change alone.
+    pub access: Access,
     /// Safety rules that stop this change.
     pub refusals: Vec<Refusal>,
     /// Changes (by index in the target's list) without which this one is not sent.
     pub depends_on: BTreeSet<usize>,
     /// What it takes away, as the guard counts.
     pub removals: Vec<Removal>,
+    /// How what it changes came to be ours; `None` where it is not, or not there yet.
+    pub origin: Option<Origin>,
     /// What the inventory records before it is sent.
     pub intent: Option<Intent>,
     /// What the inventory records when it is done.
@@ -248,12 +253,26 @@ impl PlannedChange {
             reason,
             remark: None,
             facts: BTreeSet::new(),
+            access: Access::default(),
             refusals: Vec::new(),
             depends_on: BTreeSet::new(),
             removals: Vec::new(),
+            origin: None,
             intent: None,
             record,
         }
+    }
+
+    /// Whether nobody can tell who loses by it.
+    pub fn has_unknown_consumers(&self) -> bool {
+        self.facts.is_superset(&Consumers::Unknown.facts())
+    }
+
+    /// The apps that give up what it deletes by another change of the plan, without which this one is not sent.
+    fn given_up<'p>(&'p self, plan: &'p TargetPlan) -> impl Iterator<Item = &'p AppRef> {
+        let is_delete = matches!(self.change, Change::DeleteScope { .. });
+        let needed = self.depends_on.iter().filter(move |_| is_delete);
+        needed.filter_map(|on| plan.changes.get(*on)?.change.app())
     }
 }
 
@@ -476,7 +495,7 @@ pub fn plan_target(
     apps::plan(&context, &scopes, &mut plan);
     scopes::removals::delete(&context, &scopes, &mut plan);
     order(&mut plan);
-    plan.access = access::of(&plan, live);
+    access::tell(&mut plan, live);
     plan.held = held(&context, &plan.records);
 
     let has_live = !live.scopes.is_empty()

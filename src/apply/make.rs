@@ -28,7 +28,7 @@ impl TargetRun<'_> {
             return Ok(Made { outcome, in_doubt });
         }
         let at = Timestamp::now();
-        let removals = self.removals(planned, at);
+        let removals = Self::removals(change, at);
         let ledger = self.run.ledger;
         let target = &self.plan().target;
         let died = Some("the run ended before the answer came");
@@ -79,11 +79,11 @@ impl TargetRun<'_> {
     }
 
     /// What the window counts from here on; nothing where somebody approved it.
-    fn removals(&self, planned: &PlannedChange, at: Timestamp) -> Vec<PastRemoval> {
-        if self.approved.is_approved() {
+    fn removals(change: ApprovedChange<'_>, at: Timestamp) -> Vec<PastRemoval> {
+        if change.is_approved() {
             return Vec::new();
         }
-        let removals = planned.removals.iter().cloned();
+        let removals = change.planned().removals.iter().cloned();
         removals
             .map(|removal| PastRemoval { at, removal })
             .collect()

@@ -116,7 +116,7 @@ impl Session {
                 Some(_) => NewInventory::Allow,
                 None => new_inventory,
             },
-            approvals: planning.approve_plan.clone(),
+            approvals: planning.approve_plan.clone().into(),
             on_threshold: OnThreshold::Stop,
             frozen: BTreeMap::new(),
         }

@@ -365,8 +365,8 @@ impl<'a> Planner<'_, 'a> {
         let facts = allowed.map(|allowed| format!("allowed: {}", texts(allowed).join(" ")));
         // A list that was never applied is judged as a first contact alone.
         let counts = !resolved.removed.is_empty() && resolved.first_contact.is_empty();
-        let owner = self.owned.get(app).map(|entry| entry.source.clone());
-        let source = owner.unwrap_or_else(|| desired.source.manifest());
+        let owner = self.owned.get(app);
+        let source = owner.map_or_else(|| desired.source.manifest(), |entry| entry.source.clone());
         let removals = counts.then(|| scopes_removal(app, resolved.removed.len(), &source));
         // A live `[]` that is spelled out adds nothing.
         let held = rename(&live.effective(), &self.scopes.renamed);
@@ -383,6 +383,7 @@ impl<'a> Planner<'_, 'a> {
                 .flat_map(|names| self.makers(names))
                 .collect(),
             removals: removals.into_iter().collect(),
+            origin: owner.map(|entry| entry.origin),
             intent: is_settled.then(|| Intent::SetAppScopes {
                 app: app.clone(),
                 scopes: resolved.after.clone(),
@@ -573,6 +574,7 @@ impl<'a> Planner<'_, 'a> {
                 remark: Some("no manifest declares it".to_owned()),
                 depends_on,
                 removals: vec![app_removal(&entry.source)],
+                origin: Some(entry.origin),
                 intent: Some(Intent::DetachApp { app: app.clone() }),
                 ..PlannedChange::new(
                     object,

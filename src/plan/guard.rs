@@ -9,7 +9,7 @@ use std::ops::Deref;
 use jiff::Timestamp;
 
 use super::change::Change;
-use super::digest::Digest;
+use super::digest::{ChangeHash, Digest};
 use super::rule::{Refusal, Rule, Stops, WayThrough};
 use super::{Mode, Plan, PlannedChange, SkipReason, Summary, TargetPlan};
 use crate::model::target::{Approval, Thresholds};
@@ -40,6 +40,17 @@ pub enum OnThreshold {
     Withhold,
 }
 
+/// What somebody approved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Approvals {
+    /// Plans, of a target or of a run: all that stands in that very plan.
+    pub digests: Vec<Digest>,
+    /// Changes, in whatever plan they come out identically; but not those of which nobody can tell who loses by them.
+    pub changes: BTreeSet<ChangeHash>,
+    /// Plans that a manifest may name, and that are approved no more.
+    pub used_up: Vec<Digest>,
+}
+
 /// A plan with the guard's word on every change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApprovedPlan {
@@ -54,7 +65,10 @@ pub struct ApprovedPlan {
 pub struct ApprovedTarget {
     plan: TargetPlan,
     digest: Digest,
+    /// Whether the plan is approved as a whole.
     approved: bool,
+    /// The changes that are approved.
+    approved_changes: BTreeSet<usize>,
     runs: BTreeSet<usize>,
     refusals: Vec<Refusal>,
     /// Changes that a refusal of the target or of a namespace stops, with its place among the refusals.
@@ -70,7 +84,7 @@ pub struct ApprovedTarget {
 /// ```compile_fail,E0451
 /// # use scopeward::plan::{PlannedChange, guard::ApprovedChange};
 /// fn smuggle(planned: &PlannedChange) -> ApprovedChange<'_> {
-///     ApprovedChange { planned, index: 0 }
+///     ApprovedChange { planned, index: 0, is_approved: true }
 /// }
 /// ```
 ///
@@ -86,6 +100,7 @@ pub struct ApprovedTarget {
 pub struct ApprovedChange<'a> {
     planned: &'a PlannedChange,
     index: usize,
+    is_approved: bool,
 }
 
 impl<'a> ApprovedChange<'a> {
@@ -97,6 +112,11 @@ impl<'a> ApprovedChange<'a> {
     /// Its place in its target's plan.
     pub fn index(self) -> usize {
         self.index
+    }
+
+    /// Whether somebody approved it: then the window does not count what it removes.
+    pub fn is_approved(self) -> bool {
+        self.is_approved
     }
 }
 
@@ -154,8 +174,12 @@ impl ApprovedTarget {
     /// The change at this place, if it may run.
     pub fn change(&self, index: usize) -> Option<ApprovedChange<'_>> {
         let planned = self.plan.changes.get(index)?;
-        self.runs(index)
-            .then_some(ApprovedChange { planned, index })
+        let is_approved = self.approved_changes.contains(&index);
+        self.runs(index).then_some(ApprovedChange {
+            planned,
+            index,
+            is_approved,
+        })
     }
 
     /// What may run, in the plan's order.
@@ -166,6 +190,11 @@ impl ApprovedTarget {
     /// The target's own digest.
     pub fn digest(&self) -> &Digest {
         &self.digest
+    }
+
+    /// The hashes of its changes, in their order: what an approval by changes goes by.
+    pub fn change_hashes(&self) -> Vec<ChangeHash> {
+        self.plan.change_hashes()
     }
 
     /// Whether somebody approved this very plan.
@@ -206,8 +235,7 @@ impl ApprovedTarget {
         if self.runs(index) {
             return None;
         }
-        let own = &self.plan.changes.get(index)?.refusals;
-        let own = own.iter().find(|refusal| self.refusals.contains(refusal));
+        let own = standing(&self.plan, &self.approved_changes, index).next();
         own.or_else(|| self.refusals.get(*self.stopped.get(&index)?))
     }
 
@@ -241,23 +269,20 @@ impl ApprovedTarget {
 impl Plan {
     /// Decides what may run. There is no other way to an [`ApprovedPlan`].
     ///
-    /// `approvals` are the digests that somebody passed, of a target or of the whole plan; they lift what stands in that
-    /// very plan, but neither protection nor a conflict.
+    /// Approvals lift what stands in a plan or against a change, but neither protection nor a conflict. A change that is
+    /// approved runs although others of its target wait for a word or exceed a threshold; it counts with them.
     pub fn approve(
         self,
         limits: &BTreeMap<TargetId, Limits>,
-        approvals: &[Digest],
+        approvals: &Approvals,
         now: Timestamp,
     ) -> ApprovedPlan {
         let digest = self.digest();
-        let all = approvals.contains(&digest);
+        let all = approvals.digests.contains(&digest);
         let fallback = Limits::default();
         let targets = self.targets.into_iter().map(|plan| {
-            let own = plan.digest();
-            let named = plan.approved_plan.as_deref() == Some(own.as_str());
-            let approved = all || named || approvals.contains(&own);
             let limits = limits.get(&plan.target).unwrap_or(&fallback);
-            judge(plan, own, approved, limits, now)
+            judge(plan, all, approvals, limits, now)
         });
         ApprovedPlan {
             mode: self.mode,
@@ -268,65 +293,119 @@ impl Plan {
     }
 }
 
+impl Approvals {
+    /// Whether a target's plan is approved as a whole.
+    fn approve(&self, plan: &TargetPlan, digest: &Digest) -> bool {
+        let is_named = plan.approved_plan.as_deref() == Some(digest.as_str());
+        is_named && !self.used_up.contains(digest) || self.digests.contains(digest)
+    }
+
+    /// The changes of a plan that are approved by themselves.
+    fn changes_of(&self, plan: &TargetPlan) -> BTreeSet<usize> {
+        if self.changes.is_empty() {
+            return BTreeSet::new();
+        }
+        let hashes = plan.change_hashes().into_iter().enumerate();
+        let approved = hashes.filter(|(_, hash)| self.changes.contains(hash));
+        let approved = approved.map(|(index, _)| index);
+        approved
+            .filter(|index| !plan.changes[*index].has_unknown_consumers())
+            .collect()
+    }
+}
+
+impl From<Vec<Digest>> for Approvals {
+    fn from(digests: Vec<Digest>) -> Self {
+        Self {
+            digests,
+            ..Self::default()
+        }
+    }
+}
+
 fn judge(
     plan: TargetPlan,
-    digest: Digest,
-    approved: bool,
+    all: bool,
+    approvals: &Approvals,
     limits: &Limits,
     now: Timestamp,
 ) -> ApprovedTarget {
-    let stands = |refusal: &Refusal| !(approved && refusal.rule.is_liftable());
-    let mut whole: Vec<Refusal> = plan
-        .refusals
-        .iter()
-        .filter(|r| stands(r))
-        .cloned()
-        .collect();
+    let digest = plan.digest();
+    let approved = all || approvals.approve(&plan, &digest);
     let places = 0..plan.changes.len();
-    let meant: BTreeSet<usize> = places.clone().filter(|_| approved).collect();
-    let exceeded = thresholds::judge(&plan, limits, &meant, now);
+    let approved_changes = if approved {
+        places.clone().collect()
+    } else {
+        approvals.changes_of(&plan)
+    };
+    let mut whole: Vec<Refusal> = plan.refusals.clone();
+    whole.retain(|refusal| !(approved && refusal.rule.is_liftable()));
+    let exceeded = thresholds::judge(&plan, limits, &approved_changes, now);
     let first = whole.len();
     whole.extend(exceeded.refusals);
-    if plan.approval == Approval::Manual && !approved && !plan.changes.is_empty() {
-        let message = format!(
-            "{} says `approval: Manual`, and this plan is not the approved one",
-            plan.target
-        );
-        let way = WayThrough::Approve(digest.clone());
-        whole.push(Refusal::whole(Rule::ManualApproval, message, way));
-    }
+    whole.extend(waits(&plan, &digest, &approved_changes));
     let withheld = exceeded.withheld.into_iter();
     let mut stopped: BTreeMap<usize, usize> = withheld
         .map(|(index, place)| (index, first + place))
         .collect();
-    let withholds = limits.on_threshold == OnThreshold::Withhold;
-    let stops_all = |refusal: &Refusal| {
-        let Refusal { rule, .. } = refusal;
-        rule.stops() == Stops::Target && !(withholds && rule.is_threshold())
-    };
-    if let Some(place) = whole.iter().position(stops_all) {
-        for index in places.clone() {
-            stopped.entry(index).or_insert(place);
+    for (place, Refusal { rule, .. }) in whole.iter().enumerate() {
+        let withholds = rule.is_threshold() && limits.on_threshold == OnThreshold::Withhold;
+        if rule.stops() == Stops::Target && !withholds {
+            // What is approved by itself was not shown with an inventory that is not the target's.
+            let all = *rule == Rule::NewInventory;
+            let is_meant = |index: &usize| all || !approved_changes.contains(index);
+            for index in places.clone().filter(is_meant) {
+                stopped.entry(index).or_insert(place);
+            }
         }
     }
+    let own = |index| standing(&plan, &approved_changes, index);
     let mut runs: BTreeSet<usize> = places
-        .filter(|index| !stopped.contains_key(index))
-        .filter(|index| !plan.changes[*index].refusals.iter().any(stands))
+        .clone()
+        .filter(|index| !stopped.contains_key(index) && own(*index).next().is_none())
         .collect();
     withhold_dependents(&plan, &mut runs);
-    let own = plan.changes.iter().flat_map(|change| &change.refusals);
-    let own: Vec<Refusal> = own.filter(|refusal| stands(refusal)).cloned().collect();
-    let refusals = whole.into_iter().chain(own).collect();
+    whole.extend(places.flat_map(own).cloned());
     ApprovedTarget {
         plan,
         digest,
         approved,
+        approved_changes,
         runs,
-        refusals,
+        refusals: whole,
         stopped,
         on_threshold: limits.on_threshold,
         frozen: exceeded.frozen,
     }
+}
+
+/// The refusals of a change that no approval lifts.
+fn standing<'p>(
+    plan: &'p TargetPlan,
+    approved: &BTreeSet<usize>,
+    index: usize,
+) -> impl Iterator<Item = &'p Refusal> + use<'p> {
+    let is_approved = approved.contains(&index);
+    let refusals = plan.changes.get(index).map(|planned| &planned.refusals);
+    let refusals = refusals.into_iter().flatten();
+    refusals.filter(move |refusal| !(is_approved && refusal.rule.is_liftable()))
+}
+
+/// The refusal of a target that waits for a word, where there is something that nobody approved.
+fn waits(plan: &TargetPlan, digest: &Digest, approved: &BTreeSet<usize>) -> Option<Refusal> {
+    let (all, waiting) = (plan.changes.len(), plan.changes.len() - approved.len());
+    if plan.approval != Approval::Manual || waiting == 0 {
+        return None;
+    }
+    let target = &plan.target;
+    let what = if waiting == all {
+        "this plan is not the approved one".to_owned()
+    } else {
+        format!("{waiting} of {all} changes are not approved")
+    };
+    let message = format!("{target} says `approval: Manual`, and {what}");
+    let way = WayThrough::Approve(digest.clone());
+    Some(Refusal::whole(Rule::ManualApproval, message, way))
 }
 
 /// Takes out, along the dependencies, every change that needs one that does not run. A change may need one that stands

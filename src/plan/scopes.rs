@@ -443,6 +443,7 @@ impl Planner<'_, '_> {
             manifest: Some(scope.source.clone()),
             refusals,
             removals: role_removals(name, taken(&roles), known),
+            origin: owner.map(|(_, entry)| entry.origin),
             intent: Some(intent),
             ..PlannedChange::new(
                 ObjectRef::scope(name, live.remote_id.as_ref()),

@@ -2,9 +2,11 @@
 
 mod access;
 mod adopting;
+mod approvals;
 mod apps;
 mod digests;
 mod guard;
+mod hashes;
 mod ownership;
 mod removal;
 mod roles;

@@ -9,8 +9,7 @@ use super::reading::{Picture, Reading};
 use crate::apply::failure;
 use crate::inventory::Snapshot;
 use crate::model::{Coverage, Owned, Populations, Removals, TargetId};
-use crate::plan::digest::Digest;
-use crate::plan::guard::{ApprovedPlan, Limits, OnThreshold};
+use crate::plan::guard::{Approvals, ApprovedPlan, Limits, OnThreshold};
 use crate::plan::targets::{self, Orphans, Sight};
 use crate::plan::{
     Failure, Mode, NewInventory, Plan, PlanOptions, SkipReason, TargetPlan, plan_target,
@@ -27,8 +26,8 @@ pub(crate) struct Judging {
     pub(crate) coverage: Coverage,
     /// What to do where the inventory does not know a target.
     pub(crate) new_inventory: NewInventory,
-    /// The digests of plans that somebody approved.
-    pub(crate) approvals: Vec<Digest>,
+    /// What somebody approved.
+    pub(crate) approvals: Approvals,
     /// What a threshold that is exceeded stops.
     pub(crate) on_threshold: OnThreshold,
     /// What the guard gave out when it judged these targets last.

@@ -191,6 +191,7 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
         .collect();
     for (name, entry_name) in &scopes.leaving {
         let live = &context.live.scopes[name];
+        let entry = &context.owned.scopes[entry_name];
         let object = ObjectRef::scope(name, live.remote_id.as_ref());
         let respelled = makers.get(&name.as_str().to_lowercase());
         let mut depends_on: BTreeSet<usize> = respelled.copied().into_iter().collect();
@@ -233,7 +234,8 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
             facts,
             refusals,
             depends_on,
-            removals: vec![scope_removal(&context.owned.scopes[entry_name].source)],
+            removals: vec![scope_removal(&entry.source)],
+            origin: Some(entry.origin),
             intent: Some(Intent::DeleteScope {
                 name: entry_name.clone(),
                 live: name.clone(),

@@ -10,7 +10,7 @@ use crate::model::Origin::{Created, Matched};
 use crate::model::target::{Approval, Thresholds};
 use crate::model::{Consumers, Counted, PastRemoval, Removal, Removals};
 use crate::plan::digest::Digest;
-use crate::plan::guard::{ApprovedPlan, Limits};
+use crate::plan::guard::{Approvals, ApprovedPlan, Limits};
 use crate::plan::{Mode, Plan, Rule, SkipReason};
 
 /// A place with `owned` scopes of ours, the first `gone` of which no manifest declares.
@@ -222,7 +222,7 @@ fn an_approval_lifts_that_very_plan() {
             paths: Vec::new(),
             targets: vec![world.plan()],
         };
-        plan.approve(&[].into(), digests, now())
+        plan.approve(&[].into(), &digests.to_vec().into(), now())
     };
     let target = world.plan().digest();
     let top = approve(&[]).digest().clone();
@@ -393,7 +393,7 @@ fn the_thresholds_of_a_target_that_is_not_named_are_the_usual_ones() {
     };
     assert!(
         !plan
-            .approve(&[(other, generous)].into(), &[], now())
+            .approve(&[(other, generous)].into(), &Approvals::default(), now())
             .has_runs()
     );
 }

@@ -5,11 +5,11 @@ use super::guard::{past, rules};
 use super::world::*;
 use crate::model::Origin::Created;
 use crate::model::{Counted, ManifestRef, Measure, Populations, Removals, SourceFile};
-use crate::plan::guard::{ApprovedPlan, ApprovedTarget, Limits, OnThreshold};
+use crate::plan::guard::{Approvals, ApprovedPlan, ApprovedTarget, Limits, OnThreshold};
 use crate::plan::{Mode, Plan, Rule, SkipReason};
 
 /// Adds `owned` scopes of a team's, the first `gone` of which no manifest declares.
-fn team(mut world: World, team: &str, owned: usize, gone: usize) -> World {
+pub(super) fn team(mut world: World, team: &str, owned: usize, gone: usize) -> World {
     for n in 0..owned {
         let scope = format!("{team}:{n:02}");
         world = world.has(&scope);
@@ -24,8 +24,18 @@ fn team(mut world: World, team: &str, owned: usize, gone: usize) -> World {
 }
 
 fn judged(world: &World, window: Removals, frozen: Populations, approve: bool) -> ApprovedPlan {
+    let digests = approve.then(|| world.plan().digest()).into_iter();
+    let approvals: Approvals = digests.collect::<Vec<_>>().into();
+    judged_with(world, window, frozen, &approvals)
+}
+
+pub(super) fn judged_with(
+    world: &World,
+    window: Removals,
+    frozen: Populations,
+    approvals: &Approvals,
+) -> ApprovedPlan {
     let plan = world.plan();
-    let approvals: Vec<_> = approve.then(|| plan.digest()).into_iter().collect();
     let limits = Limits {
         thresholds: world.desired.target.safety,
         window,
@@ -38,7 +48,7 @@ fn judged(world: &World, window: Removals, frozen: Populations, approve: bool) -
         paths: Vec::new(),
         targets: vec![plan],
     };
-    plan.approve(&[(target, limits)].into(), &approvals, now())
+    plan.approve(&[(target, limits)].into(), approvals, now())
 }
 
 fn judge(world: &World) -> ApprovedPlan {
@@ -46,13 +56,13 @@ fn judge(world: &World) -> ApprovedPlan {
 }
 
 /// What runs, in lines.
-fn runs(target: &ApprovedTarget) -> Vec<String> {
+pub(super) fn runs(target: &ApprovedTarget) -> Vec<String> {
     let lines = says(target.plan()).into_iter().enumerate();
     let runs = lines.filter(|(index, _)| target.runs(*index));
     runs.map(|(_, line)| line).collect()
 }
 
-fn messages(target: &ApprovedTarget) -> Vec<&str> {
+pub(super) fn messages(target: &ApprovedTarget) -> Vec<&str> {
     let refusals = target.refusals().iter();
     refusals.map(|refusal| refusal.message.as_str()).collect()
 }

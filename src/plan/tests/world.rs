@@ -630,5 +630,9 @@ pub(crate) fn judge(
         targets: vec![plan],
     };
     let target = world.desired.target.id.clone();
-    plan.approve(&[(target, limits)].into(), &approvals, world.options.now)
+    plan.approve(
+        &[(target, limits)].into(),
+        &approvals.into(),
+        world.options.now,
+    )
 }
