@@ -30,7 +30,7 @@ pub mod state;
 pub mod system;
 pub mod target;
 
-pub use coverage::{Coverage, Covered, Elsewhere, Found, NotRead};
+pub use coverage::{Coverage, Covered, Elsewhere, Found, InCluster, NotRead};
 pub use desired::{
     DeletionPolicy, Desired, DesiredApp, DesiredRoles, DesiredScope, DesiredTarget, ForeignScopes,
 };

@@ -49,9 +49,9 @@ pub(crate) mod tests;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Approval, Policy, Target};
 use crate::model::{
-    AppRef, Consumers, Coverage, DesiredTarget, Intent, Lineage, Live, LiveApp, LiveIdentity,
-    ManifestRef, Origin, Owned, OwnedApp, Populations, Record, RemoteId, Removal, RoleName,
-    ScopeName, Source, System, TargetId, WantedBy,
+    AppRef, Consumers, Coverage, Covered, DesiredTarget, Intent, Lineage, Live, LiveApp,
+    LiveIdentity, ManifestRef, NotRead, Origin, Owned, OwnedApp, Populations, Record, RemoteId,
+    Removal, RoleName, ScopeName, Source, System, TargetId, WantedBy,
 };
 use access::Access;
 use change::Change;
@@ -135,6 +135,14 @@ pub enum SkipReason {
     Moved,
     /// A document is invalid or unreadable, so nothing is removed anywhere.
     IncompleteManifests,
+    /// A resource in the cluster that it came from is invalid or could not be read.
+    IncompleteContributors,
+    /// A resource in the cluster that it came from is not permitted by its Target.
+    NotAllowed,
+    /// The resource in the cluster that it came from is gone, but not for long enough.
+    DeletionDelayed,
+    /// The namespace of the Target is being deleted, so nothing is removed.
+    NamespaceTerminating,
     /// The run is narrowed by a selector, so nothing is removed.
     Selection,
     /// Another Target may lead to the same place, and was not read, so nothing is removed here.
@@ -530,16 +538,30 @@ impl Context<'_> {
         }
     }
 
-    /// Whether what a recorded manifest held may be removed, as far as its file goes.
-    fn covers(&self, manifest: &ManifestRef) -> bool {
-        self.options.coverage.of(&manifest.file).may_remove()
+    /// Why what a recorded manifest held is not removed, as far as its file goes.
+    fn why_uncovered(&self, manifest: &ManifestRef) -> Option<SkipReason> {
+        match self.options.coverage.of(&manifest.file) {
+            Covered::Read | Covered::Gone => None,
+            Covered::GoneLately => Some(SkipReason::DeletionDelayed),
+            Covered::NotRead(NotRead::Invalid) => Some(SkipReason::IncompleteContributors),
+            Covered::NotRead(NotRead::NotAllowed) => Some(SkipReason::NotAllowed),
+            Covered::GoneOutside | Covered::NotRead(_) => Some(SkipReason::OtherSource),
+        }
     }
 
-    /// Whether a role that a recorded manifest asked for may be taken out of its scope, as far as files go.
-    fn may_take_out(&self, scope: &ScopeName, role: &RoleName, by: &ManifestRef) -> bool {
+    /// Why a role that a recorded manifest asked for is not taken out of its scope, as far as files go.
+    fn why_asked_for(
+        &self,
+        scope: &ScopeName,
+        role: &RoleName,
+        by: &ManifestRef,
+    ) -> Option<SkipReason> {
         let place = self.desired.target.live_identity();
         let coverage = &self.options.coverage;
-        self.covers(by) && !coverage.asks_for(place.as_ref(), (scope, role), by)
+        self.why_uncovered(by).or_else(|| {
+            let is_asked_for = coverage.asks_for(place.as_ref(), (scope, role), by);
+            is_asked_for.then_some(SkipReason::OtherSource)
+        })
     }
 
     /// Whether a recorded manifest may hold nothing any more that another one declares, as far as its file goes.

@@ -103,7 +103,8 @@ impl fmt::Display for Repository {
 
 /// A manifest file: its repository, and its path there with `/` between its parts. Ownership is recorded against it.
 ///
-/// One without a repository was recorded by an older format, or is standard input: no run covers it.
+/// One without a repository was recorded by an older format, or is standard input: no run covers it. Or it is a resource in a
+/// cluster, which no run over files covers.
 #[derive(Clone)]
 pub struct SourceFile {
     repository: Option<Repository>,
@@ -111,6 +112,9 @@ pub struct SourceFile {
     /// How people of this run know it, where that is not `path`. No part of what it is.
     shown: Option<String>,
 }
+
+/// What the paths of resources in a cluster start with.
+const CLUSTER: &str = "k8s";
 
 /// The path of standard input.
 const STANDARD_INPUT: &str = "-";
@@ -128,6 +132,26 @@ impl SourceFile {
     /// Standard input: each time another pipe.
     pub fn standard_input() -> Self {
         Self::new(STANDARD_INPUT)
+    }
+
+    /// A resource in a cluster, which is one whatever its UID and whatever file it comes from. It has no repository.
+    pub fn in_cluster(namespace: &str, kind: &str, name: &str) -> Self {
+        Self::new(format!("{CLUSTER}/{namespace}/{kind}/{name}"))
+    }
+
+    /// Whether it is a resource in a cluster.
+    pub fn is_in_cluster(&self) -> bool {
+        let parts: Vec<&str> = self.path.split('/').collect();
+        let is_path = matches!(
+            parts[..],
+            [
+                CLUSTER,
+                _,
+                "Target" | "Scope" | "ScopeBinding" | "AppScopeSet",
+                _
+            ]
+        );
+        self.repository.is_none() && is_path
     }
 
     /// Gives it its repository.
@@ -183,7 +207,7 @@ impl SourceFile {
     /// Whether this recorded file is `read`, as far as the record tells: an older format kept the name alone that people
     /// knew it by.
     pub fn may_be(&self, read: &Self) -> bool {
-        let is_older = self.repository.is_none();
+        let is_older = self.repository.is_none() && !self.is_in_cluster();
         self == read || is_older && (self.path == read.path || self.path == read.as_str())
     }
 
@@ -297,6 +321,18 @@ pub struct ManifestRef {
     pub namespace: String,
     /// `metadata.name`.
     pub name: String,
+}
+
+impl ManifestRef {
+    /// A resource in a cluster.
+    pub fn in_cluster(namespace: &str, kind: &str, name: &str) -> Self {
+        Self {
+            file: SourceFile::in_cluster(namespace, kind, name),
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
 }
 
 /// What is known of the manifest is its file alone.
@@ -456,6 +492,22 @@ mod tests {
         assert_eq!(iam, iam.clone().shown_as("../iam/scopes/a.yaml"));
         assert_eq!(iam.beside(&iam), "scopes/a.yaml");
         assert_eq!(iam.beside(&shop), "scopes/a.yaml of github.com/acme/iam");
+    }
+
+    #[test]
+    fn a_resource_in_a_cluster_is_no_file_of_its_name() {
+        let resource = SourceFile::in_cluster("shop", "Scope", "orders");
+        assert_eq!(resource.path(), "k8s/shop/Scope/orders");
+        assert!(resource.is_in_cluster() && resource.may_be(&resource));
+        let file = SourceFile::new("k8s/shop/Scope/orders").of(repository("github.com/acme/iam"));
+        assert!(!resource.may_be(&file) && !file.is_in_cluster());
+        assert!(!SourceFile::new("k8s/shop/orders/a.yaml").is_in_cluster());
+        let manifest = ManifestRef::in_cluster("shop", "Scope", "orders");
+        let text = serde_json::to_string(&manifest).unwrap();
+        assert_eq!(
+            serde_json::from_str::<ManifestRef>(&text).unwrap(),
+            manifest
+        );
     }
 
     #[test]

@@ -470,7 +470,7 @@ impl<'a> Planner<'_, 'a> {
                 .context
                 .removal_gate()
                 .or((!desired.may_shrink).then_some(SkipReason::IncompleteManifests)),
-            covers: &|_, manifest| self.context.covers(manifest),
+            why_kept: &|_, manifest| self.context.why_uncovered(manifest),
             report_drift: self.context.desired.target.drift == Drift::Report,
         }
         .resolve()
@@ -532,8 +532,8 @@ impl<'a> Planner<'_, 'a> {
             let place = self.context.desired.target.live_identity();
             let coverage = &self.context.options.coverage;
             let mut moved_to = coverage.app_moved_to(place.as_ref(), &app, &entry.source);
-            let kept = if !self.context.covers(&entry.source) {
-                Some(SkipReason::OtherSource)
+            let kept = if let Some(reason) = self.context.why_uncovered(&entry.source) {
+                Some(reason)
             } else if let Some(reason) = self.context.removal_gate() {
                 Some(reason)
             } else if moved_to.is_some() {

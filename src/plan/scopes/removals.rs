@@ -103,8 +103,8 @@ impl Planner<'_, '_> {
             Some(SkipReason::Moved)
         } else if !entry.origin.may_remove() {
             Some(SkipReason::Matched)
-        } else if !self.context.covers(&entry.source) {
-            Some(SkipReason::OtherSource)
+        } else if let Some(reason) = self.context.why_uncovered(&entry.source) {
+            Some(reason)
         } else if let Some(reason) = self.context.removal_gate() {
             Some(reason)
         } else if self.context.held(entry.hold_until) {
@@ -118,7 +118,7 @@ impl Planner<'_, '_> {
 
     /// Whether the holder of an object is gone, and a run that may remove what it held sees that.
     fn is_let_go(&self, entry: &OwnedScope) -> bool {
-        self.context.covers(&entry.source) && self.context.removal_gate().is_none()
+        self.context.why_uncovered(&entry.source).is_none() && self.context.removal_gate().is_none()
     }
 
     /// Whether a manifest outside this run has what its holder lets go of.

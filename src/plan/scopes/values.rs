@@ -79,7 +79,7 @@ impl Planner<'_, '_> {
             everything: None,
             keep_foreign: !scope.roles.whole,
             gate: self.context.removal_gate().or(incomplete),
-            covers: &|role, manifest| self.context.may_take_out(&scope.name, role, manifest),
+            why_kept: &|role, manifest| self.context.why_asked_for(&scope.name, role, manifest),
             report_drift: self.context.desired.target.drift == Drift::Report,
         }
         .resolve()
