@@ -35,6 +35,7 @@ pub mod adopt;
 pub mod approvals;
 mod apps;
 pub mod change;
+pub mod condition;
 pub mod digest;
 pub mod guard;
 pub(crate) mod prose;
