@@ -30,7 +30,7 @@ pub mod state;
 pub mod system;
 pub mod target;
 
-pub use coverage::{Coverage, Covered, Elsewhere, Found, NotRead};
+pub use coverage::{Coverage, Covered, Elsewhere, Found, InCluster, NotRead};
 pub use desired::{
     DeletionPolicy, Desired, DesiredApp, DesiredRoles, DesiredScope, DesiredTarget, ForeignScopes,
 };
@@ -43,7 +43,7 @@ pub use owned::{
     Intent, LastApplied, OpenIntent, Origin, Owned, OwnedApp, OwnedScope, Record, Tightening,
     WantedBy,
 };
-pub use removal::{Counted, PastRemoval, Removal, Removals};
+pub use removal::{Counted, Measure, PastRemoval, Populations, Removal, Removals};
 pub use secret::SecretDocument;
 pub use source::{InvalidRepository, ManifestRef, Repository, Source, SourceFile};
 pub use state::{DisplayNames, ScopeState};

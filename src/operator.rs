@@ -16,18 +16,21 @@ use std::time::Duration;
 use globset::GlobSet;
 use kube::Client;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::lease::{Candidate, Leadership};
 use crate::cluster::secrets::Secrets;
 use crate::cluster::watch::Store;
 use crate::cluster::{self, ClusterError};
+use crate::inventory::Fence;
+use crate::inventory::remote::Audit;
 
 mod admission;
 mod events;
-mod ledger;
+mod inventory;
 mod metrics;
+mod proof;
 mod publish;
 mod queue;
 mod reconcile;
@@ -41,7 +44,7 @@ use metrics::Metrics;
 use publish::Board;
 
 /// How the operator is run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Settings {
     /// Where its lease and the inventory are; `None` is the namespace of the Pod.
     pub(crate) namespace: Option<String>,
@@ -59,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     /// Names this process, and no other.
     pub(crate) identity: String,
+    /// Where the lines of the audit log go.
+    pub(crate) audit: Audit,
 }
 
 /// A part of the Targets, by their UIDs.
@@ -116,6 +121,10 @@ struct Context {
     secrets: Secrets,
     worlds: watch::Receiver<Arc<World>>,
     leadership: watch::Receiver<Leadership>,
+    /// Until when this replica writes.
+    fence: Fence,
+    /// Who plans: no more at once than there are cores.
+    planning: Semaphore,
     board: Board,
     events: Events,
     metrics: Metrics,
@@ -147,6 +156,7 @@ pub(crate) async fn run(settings: Settings, end: CancellationToken) -> Result<()
         &settings.identity,
     );
     let leadership = candidate.leadership();
+    let fence = candidate.fence();
     let (worlds, seen) = watch::channel(Arc::new(World::default()));
     let metrics = Metrics::new();
     let serving = serve::serve(
@@ -181,6 +191,8 @@ pub(crate) async fn run(settings: Settings, end: CancellationToken) -> Result<()
         secrets,
         worlds: seen,
         leadership,
+        fence,
+        planning: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
         metrics,
         cluster_uid,
         end: end.clone(),

@@ -32,6 +32,7 @@ use strum::{IntoStaticStr, VariantNames};
 
 pub mod access;
 pub mod adopt;
+pub mod approvals;
 mod apps;
 pub mod change;
 pub mod digest;
@@ -48,9 +49,9 @@ pub(crate) mod tests;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Approval, Policy, Target};
 use crate::model::{
-    AppRef, Counted, Coverage, DesiredTarget, Intent, Lineage, Live, LiveApp, LiveIdentity,
-    ManifestRef, Owned, OwnedApp, Record, RemoteId, Removal, RoleName, ScopeName, Source, System,
-    TargetId, WantedBy,
+    AppRef, Consumers, Coverage, Covered, DesiredTarget, Intent, Lineage, Live, LiveApp,
+    LiveIdentity, ManifestRef, NotRead, Origin, Owned, OwnedApp, Populations, Record, RemoteId,
+    Removal, RoleName, ScopeName, Source, System, TargetId, WantedBy,
 };
 use access::Access;
 use change::Change;
@@ -134,6 +135,16 @@ pub enum SkipReason {
     Moved,
     /// A document is invalid or unreadable, so nothing is removed anywhere.
     IncompleteManifests,
+    /// A resource in the cluster that it came from is invalid or could not be read.
+    IncompleteContributors,
+    /// A resource in the cluster that it came from is not permitted by its Target.
+    NotAllowed,
+    /// The resource in the cluster that it came from is gone or says something else, but not for long enough.
+    DeletionDelayed,
+    /// What the watches of the cluster show is not all that there is, so nothing is removed.
+    ObserveIncomplete,
+    /// The namespace of the Target is being deleted, so nothing is removed.
+    NamespaceTerminating,
     /// The run is narrowed by a selector, so nothing is removed.
     Selection,
     /// Another Target may lead to the same place, and was not read, so nothing is removed here.
@@ -200,10 +211,6 @@ pub struct Skipped {
     pub entries: Vec<String>,
 }
 
-/// How much there is to remove from, before the plan.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Populations(pub BTreeMap<(Counted, Option<String>), u64>);
-
 /// The numbers that head a plan: scopes, and apps with a list of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Population {
@@ -232,12 +239,16 @@ pub struct PlannedChange {
     pub remark: Option<String>,
     /// Live facts beyond the state before that it rests on, such as who uses what goes.
     pub facts: BTreeSet<String>,
+    /// Who gains and who loses by this change alone.
+    pub access: Access,
     /// Safety rules that stop this change.
     pub refusals: Vec<Refusal>,
     /// Changes (by index in the target's list) without which this one is not sent.
     pub depends_on: BTreeSet<usize>,
     /// What it takes away, as the guard counts.
     pub removals: Vec<Removal>,
+    /// How what it changes came to be ours; `None` where it is not, or not there yet.
+    pub origin: Option<Origin>,
     /// What the inventory records before it is sent.
     pub intent: Option<Intent>,
     /// What the inventory records when it is done.
@@ -254,12 +265,26 @@ impl PlannedChange {
             reason,
             remark: None,
             facts: BTreeSet::new(),
+            access: Access::default(),
             refusals: Vec::new(),
             depends_on: BTreeSet::new(),
             removals: Vec::new(),
+            origin: None,
             intent: None,
             record,
         }
+    }
+
+    /// Whether nobody can tell who loses by it.
+    pub fn has_unknown_consumers(&self) -> bool {
+        self.facts.is_superset(&Consumers::Unknown.facts())
+    }
+
+    /// The apps that give up what it deletes by another change of the plan, without which this one is not sent.
+    fn given_up<'p>(&'p self, plan: &'p TargetPlan) -> impl Iterator<Item = &'p AppRef> {
+        let is_delete = matches!(self.change, Change::DeleteScope { .. });
+        let needed = self.depends_on.iter().filter(move |_| is_delete);
+        needed.filter_map(|on| plan.changes.get(*on)?.change.app())
     }
 }
 
@@ -319,7 +344,7 @@ pub struct TargetPlan {
     pub records: Vec<Record>,
     /// What it then says of what is declared: the same before it has learned that and after.
     pub held: Vec<Record>,
-    /// What the guard measures removals against.
+    /// What the guard measures removals against: how much there is to remove from, before the plan.
     pub populations: Populations,
     /// Whether the digests of this plan include removals.
     pub mode: Mode,
@@ -482,7 +507,7 @@ pub fn plan_target(
     apps::plan(&context, &scopes, &mut plan);
     scopes::removals::delete(&context, &scopes, &mut plan);
     order(&mut plan);
-    plan.access = access::of(&plan, live);
+    access::tell(&mut plan, live);
     plan.held = held(&context, &plan.records);
 
     let has_live = !live.scopes.is_empty()
@@ -517,16 +542,30 @@ impl Context<'_> {
         }
     }
 
-    /// Whether what a recorded manifest held may be removed, as far as its file goes.
-    fn covers(&self, manifest: &ManifestRef) -> bool {
-        self.options.coverage.of(&manifest.file).may_remove()
+    /// Why what a recorded manifest held is not removed, as far as its file goes.
+    fn why_uncovered(&self, manifest: &ManifestRef) -> Option<SkipReason> {
+        match self.options.coverage.of(&manifest.file) {
+            Covered::Read | Covered::Gone => None,
+            Covered::Lately => Some(SkipReason::DeletionDelayed),
+            Covered::NotRead(NotRead::Invalid) => Some(SkipReason::IncompleteContributors),
+            Covered::NotRead(NotRead::NotAllowed) => Some(SkipReason::NotAllowed),
+            Covered::GoneOutside | Covered::NotRead(_) => Some(SkipReason::OtherSource),
+        }
     }
 
-    /// Whether a role that a recorded manifest asked for may be taken out of its scope, as far as files go.
-    fn may_take_out(&self, scope: &ScopeName, role: &RoleName, by: &ManifestRef) -> bool {
+    /// Why a role that a recorded manifest asked for is not taken out of its scope, as far as files go.
+    fn why_asked_for(
+        &self,
+        scope: &ScopeName,
+        role: &RoleName,
+        by: &ManifestRef,
+    ) -> Option<SkipReason> {
         let place = self.desired.target.live_identity();
         let coverage = &self.options.coverage;
-        self.covers(by) && !coverage.asks_for(place.as_ref(), (scope, role), by)
+        self.why_uncovered(by).or_else(|| {
+            let is_asked_for = coverage.asks_for(place.as_ref(), (scope, role), by);
+            is_asked_for.then_some(SkipReason::OtherSource)
+        })
     }
 
     /// Whether a recorded manifest may hold nothing any more that another one declares, as far as its file goes.

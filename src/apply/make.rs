@@ -111,9 +111,7 @@ impl TargetRun<'_> {
     ) -> Result<Vec<Prepared>, InventoryError> {
         let at = Timestamp::now();
         let died = Some("the run ended before the answer came");
-        let all_removals = changes
-            .iter()
-            .map(|change| self.removals(change.planned(), at));
+        let all_removals = changes.iter().map(|change| Self::removals(*change, at));
         let all_removals: Vec<_> = all_removals.collect();
         let sending = changes.iter().zip(&all_removals).map(|(change, removals)| {
             let planned = change.planned();
@@ -208,11 +206,11 @@ impl TargetRun<'_> {
     }
 
     /// What the window counts from here on; nothing where somebody approved it.
-    fn removals(&self, planned: &PlannedChange, at: Timestamp) -> Vec<PastRemoval> {
-        if self.approved.is_approved() {
+    fn removals(change: ApprovedChange<'_>, at: Timestamp) -> Vec<PastRemoval> {
+        if change.is_approved() {
             return Vec::new();
         }
-        let removals = planned.removals.iter().cloned();
+        let removals = change.planned().removals.iter().cloned();
         removals
             .map(|removal| PastRemoval { at, removal })
             .collect()

@@ -86,8 +86,13 @@ impl Shortfall {
             | SkipReason::Drift
             | SkipReason::Policy
             | SkipReason::Selection
+            | SkipReason::DeletionDelayed
+            | SkipReason::ObserveIncomplete
+            | SkipReason::NamespaceTerminating
             | SkipReason::UnreadTarget => Self::Asked,
             SkipReason::IncompleteManifests
+            | SkipReason::IncompleteContributors
+            | SkipReason::NotAllowed
             | SkipReason::Inherited
             | SkipReason::RenameBlocked
             | SkipReason::DependencyFailed

@@ -15,6 +15,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::inventory::fence::{Fence, FenceKeeper, Moment};
+
 /// For how long a lease stands unchanged before another replica takes it.
 pub(crate) const DURATION: Duration = Duration::from_secs(12);
 /// For how long after a renewal its holder writes.
@@ -72,6 +74,7 @@ pub(crate) struct Candidate {
     name: String,
     me: String,
     told: watch::Sender<Leadership>,
+    keeper: FenceKeeper,
     /// The lease as it was last seen, and when that was first.
     seen: Option<(Lease, Instant)>,
 }
@@ -84,6 +87,7 @@ impl Candidate {
             name: name.to_owned(),
             me: me.to_owned(),
             told: watch::Sender::default(),
+            keeper: FenceKeeper::default(),
             seen: None,
         }
     }
@@ -91,6 +95,11 @@ impl Candidate {
     /// Tells whether this replica writes.
     pub(crate) fn leadership(&self) -> watch::Receiver<Leadership> {
         self.told.subscribe()
+    }
+
+    /// Until when writes may be sent.
+    pub(crate) fn fence(&self) -> Fence {
+        self.keeper.fence()
     }
 
     /// Stands until `end`, and gives the lease back then.
@@ -111,11 +120,11 @@ impl Candidate {
     }
 
     async fn turn(&mut self) {
-        let begun = Instant::now();
+        let (begun, moment) = (Instant::now(), Moment::now());
         let held = self.told.borrow().until;
         if held.is_some_and(|until| until <= begun) {
             tracing::warn!(target: "lease", lease = self.name, "the lease was not renewed in time: nothing is written");
-            self.told.send_modify(|told| told.until = None);
+            self.lose();
         }
         let result = match &self.seen {
             // Its holder knows what it looks like, and is told by a conflict where it does not.
@@ -147,12 +156,15 @@ impl Candidate {
             },
         };
         match result {
-            Ok(Ok(lease)) => self.won(lease, begun),
+            Ok(Ok(lease)) => {
+                self.keeper.hold_until(moment.plus(VALID));
+                self.won(lease, begun);
+            }
             Ok(Err(error)) => {
                 tracing::warn!(target: "lease", lease = self.name, %error, "the lease was not written");
                 // Somebody else may have it: look before the next try.
                 if super::status(&error) == Some(409) {
-                    self.told.send_modify(|told| told.until = None);
+                    self.lose();
                 }
             }
             Err(_) => {
@@ -211,6 +223,12 @@ impl Candidate {
         }
     }
 
+    /// Nothing is written from here on.
+    fn lose(&self) {
+        self.keeper.close();
+        self.told.send_modify(|told| told.until = None);
+    }
+
     fn won(&mut self, lease: Lease, begun: Instant) {
         let spec = lease.spec.clone().unwrap_or_default();
         let transitions = spec.lease_transitions.unwrap_or(0);
@@ -228,7 +246,7 @@ impl Candidate {
     /// Lets the next one have it at once.
     async fn give_back(&mut self) {
         let is_ours = self.told.borrow().until.is_some();
-        self.told.send_modify(|told| told.until = None);
+        self.lose();
         let Some((lease, _)) = self.seen.take().filter(|_| is_ours) else {
             return;
         };

@@ -65,7 +65,7 @@ pub(crate) struct Key {
 impl Key {
     /// The object that a manifest's file stands for; `None` for files on disk.
     pub(crate) fn of(file: &SourceFile) -> Option<Self> {
-        let mut parts = file.path().splitn(3, '/');
+        let mut parts = file.path().splitn(4, '/').skip(1);
         let (namespace, kind, name) = (parts.next()?, parts.next()?, parts.next()?);
         let kind = Kind::all().find(|known| known.name() == kind)?;
         file.is_in_cluster().then(|| Self {

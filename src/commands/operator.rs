@@ -1,5 +1,8 @@
 //! `operator`: the Kubernetes controller.
 
+use std::io::Write as _;
+use std::sync::Arc;
+
 use globset::GlobSetBuilder;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +28,7 @@ pub(super) async fn run(args: cli::Operator) -> Result<Exit, Stop> {
         allow_insecure: args.allow_insecure_skip_verify,
         listen: args.listen,
         identity: identity(),
+        audit: Arc::new(audit),
     };
     let end = CancellationToken::new();
     let told = end.clone();
@@ -47,4 +51,11 @@ fn identity() -> String {
         pod.unwrap_or_else(|| "scopeward".to_owned()),
         &unique[..8]
     )
+}
+
+/// Writes a line of the audit log to standard output, where a collector of logs finds it.
+fn audit(line: &serde_json::Value) {
+    let line = serde_json::json!({ "target": "audit", "audit": line });
+    // A reader that went away is no reason to stop.
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

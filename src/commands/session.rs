@@ -1,6 +1,6 @@
 //! What the verbs that reach a system start from: arguments into manifests, targets, credentials and an inventory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::inventory::Snapshot;
 use crate::manifest::{self, LoadError, Loaded};
 use crate::model::{Coverage, DesiredTarget, SourceFile};
-use crate::plan::guard::ApprovedPlan;
+use crate::plan::guard::{ApprovedPlan, OnThreshold};
 use crate::plan::{Mode, NewInventory};
 use crate::provider::{CredentialStore, Interrupt};
 use crate::render;
@@ -117,7 +117,9 @@ impl Session {
                 Some(_) => NewInventory::Allow,
                 None => new_inventory,
             },
-            approvals: planning.approve_plan.clone(),
+            approvals: planning.approve_plan.clone().into(),
+            on_threshold: OnThreshold::Stop,
+            frozen: BTreeMap::new(),
         }
     }
 

@@ -47,6 +47,7 @@ fn removal() -> PastRemoval {
         removal: Removal {
             counted: Counted::Scopes,
             holder: None,
+            namespaces: std::collections::BTreeSet::new(),
             count: 1,
         },
     }

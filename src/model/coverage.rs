@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::name::{AppRef, LiveIdentity, RoleName, ScopeName};
 use super::source::{ManifestRef, SourceFile};
 
@@ -22,6 +24,9 @@ pub enum Covered {
     /// It is gone from disk, in a repository of the run, outside its PATHs: what it held may be handed over, and nothing is
     /// removed for it.
     GoneOutside,
+    /// It is gone from a cluster, or says something else, since a moment ago: what it held may be handed over, and nothing is
+    /// removed for it yet.
+    Lately,
     /// It may be there, and was not read.
     NotRead(NotRead),
 }
@@ -41,6 +46,21 @@ pub enum NotRead {
     NotCheckedOut,
     /// A sparse checkout leaves it out, or may do so.
     LeftOut,
+    /// It is there in a cluster, and is invalid or could not be read: nobody knows what it declares.
+    Invalid,
+    /// It is there in a cluster, and its Target does not permit it.
+    NotAllowed,
+}
+
+/// What a cluster holds of a source: a resource is one by its namespace, kind and name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InCluster {
+    /// It is there, valid and permitted, and says the same since that moment.
+    ReadSince(Timestamp),
+    /// It is not there, since that moment.
+    GoneSince(Timestamp),
+    /// It is there, and what it declares does not count.
+    NotRead(NotRead),
 }
 
 /// What the files of the same checkouts declare that lie outside the PATHs of a run: what moved there waits for the run over
@@ -68,6 +88,27 @@ pub struct Found {
 }
 
 impl Coverage {
+    /// What a cluster that was read as a whole tells of its sources; one that is not named was not looked for. What a source
+    /// does not say any more counts after `delay`: what is deleted and applied again, or moves to another namespace, is
+    /// handed over.
+    pub fn in_cluster(
+        sources: impl IntoIterator<Item = (SourceFile, InCluster)>,
+        delay: SignedDuration,
+        now: Timestamp,
+    ) -> Self {
+        let is_old = |since| now.duration_since(since) >= delay;
+        let covered = |found| match found {
+            InCluster::ReadSince(since) if is_old(since) => Covered::Read,
+            InCluster::GoneSince(since) if is_old(since) => Covered::Gone,
+            InCluster::ReadSince(_) | InCluster::GoneSince(_) => Covered::Lately,
+            InCluster::NotRead(why) => Covered::NotRead(why),
+        };
+        let sources = sources.into_iter();
+        sources
+            .map(|(source, found)| (source, covered(found)))
+            .collect()
+    }
+
     /// What is known of a file. One that was not asked for was not read.
     pub fn of(&self, file: &SourceFile) -> Covered {
         let unknown = Covered::NotRead(NotRead::OtherRepository);
@@ -171,7 +212,10 @@ impl Covered {
 
     /// Whether the file holds nothing any more that another manifest declares.
     pub fn may_hand_over(self) -> bool {
-        matches!(self, Self::Read | Self::Gone | Self::GoneOutside)
+        match self {
+            Self::Read | Self::Gone | Self::GoneOutside | Self::Lately => true,
+            Self::NotRead(_) => false,
+        }
     }
 }
 
@@ -188,6 +232,41 @@ mod tests {
             .into_iter()
             .collect();
         assert!(!coverage.of(&older).may_remove());
+    }
+
+    #[test]
+    fn what_is_gone_from_a_cluster_is_handed_over_at_once_and_removed_after_a_delay() {
+        let source = SourceFile::in_cluster("a", "Scope", "x");
+        let now: Timestamp = "2026-07-01T12:00:00Z".parse().unwrap();
+        let covered = |found| {
+            let sources = [(source.clone(), found)];
+            let coverage = Coverage::in_cluster(sources, SignedDuration::from_secs(60), now);
+            let covered = coverage.of(&source);
+            (covered.may_remove(), covered.may_hand_over())
+        };
+        let gone = |seconds| {
+            covered(InCluster::GoneSince(
+                now - SignedDuration::from_secs(seconds),
+            ))
+        };
+        assert_eq!(gone(60), (true, true));
+        assert_eq!(gone(59), (false, true));
+        // A clock that was put back makes nothing older.
+        assert_eq!(gone(-60), (false, true));
+        let changed = |seconds| {
+            covered(InCluster::ReadSince(
+                now - SignedDuration::from_secs(seconds),
+            ))
+        };
+        assert_eq!(changed(60), (true, true));
+        assert_eq!(changed(59), (false, true));
+        assert_eq!(
+            covered(InCluster::NotRead(NotRead::Invalid)),
+            (false, false)
+        );
+        let other = SourceFile::in_cluster("b", "Scope", "x");
+        let coverage = Coverage::in_cluster([], SignedDuration::ZERO, now);
+        assert!(!coverage.of(&other).may_hand_over());
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl Repository {
     /// Where it is empty, holds white space or control characters, or is a path.
     pub fn named(text: &str) -> Result<Self, InvalidRepository> {
         let refused = |c: char| c.is_whitespace() || c.is_control();
-        if text.is_empty() || text == CLUSTER || text.starts_with('/') || text.contains(refused) {
+        if text.is_empty() || text.starts_with('/') || text.contains(refused) {
             return Err(InvalidRepository(text.to_owned()));
         }
         Ok(Self(text.to_owned()))
@@ -103,7 +103,8 @@ impl fmt::Display for Repository {
 
 /// A manifest file: its repository, and its path there with `/` between its parts. Ownership is recorded against it.
 ///
-/// One without a repository was recorded by an older format, or is standard input: no run covers it.
+/// One without a repository was recorded by an older format, or is standard input: no run covers it. Or it is a resource in a
+/// cluster, which no run over files covers.
 #[derive(Clone)]
 pub struct SourceFile {
     repository: Option<Repository>,
@@ -112,11 +113,11 @@ pub struct SourceFile {
     shown: Option<String>,
 }
 
+/// What the paths of resources in a cluster start with.
+const CLUSTER: &str = "k8s";
+
 /// The path of standard input.
 const STANDARD_INPUT: &str = "-";
-
-/// What stands for the repository of objects in a cluster. No remote is called so: their names have a host and a path.
-const CLUSTER: &str = "k8s";
 
 impl SourceFile {
     /// A file of no repository.
@@ -133,20 +134,24 @@ impl SourceFile {
         Self::new(STANDARD_INPUT)
     }
 
-    /// An object of a cluster, whatever its UID, and whatever file it comes from.
+    /// A resource in a cluster, which is one whatever its UID and whatever file it comes from. It has no repository.
     pub fn in_cluster(namespace: &str, kind: &str, name: &str) -> Self {
-        Self {
-            repository: Some(Repository(CLUSTER.to_owned())),
-            path: format!("{namespace}/{kind}/{name}"),
-            shown: Some(format!("{CLUSTER}/{namespace}/{kind}/{name}")),
-        }
+        Self::new(format!("{CLUSTER}/{namespace}/{kind}/{name}"))
     }
 
-    /// Whether it is an object of a cluster.
+    /// Whether it is a resource in a cluster.
     pub fn is_in_cluster(&self) -> bool {
-        self.repository
-            .as_ref()
-            .is_some_and(|repository| repository.0 == CLUSTER)
+        let parts: Vec<&str> = self.path.split('/').collect();
+        let is_path = matches!(
+            parts[..],
+            [
+                CLUSTER,
+                _,
+                "Target" | "Scope" | "ScopeBinding" | "AppScopeSet",
+                _
+            ]
+        );
+        self.repository.is_none() && is_path
     }
 
     /// Gives it its repository.
@@ -202,7 +207,7 @@ impl SourceFile {
     /// Whether this recorded file is `read`, as far as the record tells: an older format kept the name alone that people
     /// knew it by.
     pub fn may_be(&self, read: &Self) -> bool {
-        let is_older = self.repository.is_none();
+        let is_older = self.repository.is_none() && !self.is_in_cluster();
         self == read || is_older && (self.path == read.path || self.path == read.as_str())
     }
 
@@ -316,6 +321,18 @@ pub struct ManifestRef {
     pub namespace: String,
     /// `metadata.name`.
     pub name: String,
+}
+
+impl ManifestRef {
+    /// A resource in a cluster.
+    pub fn in_cluster(namespace: &str, kind: &str, name: &str) -> Self {
+        Self {
+            file: SourceFile::in_cluster(namespace, kind, name),
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
 }
 
 /// What is known of the manifest is its file alone.
@@ -475,6 +492,22 @@ mod tests {
         assert_eq!(iam, iam.clone().shown_as("../iam/scopes/a.yaml"));
         assert_eq!(iam.beside(&iam), "scopes/a.yaml");
         assert_eq!(iam.beside(&shop), "scopes/a.yaml of github.com/acme/iam");
+    }
+
+    #[test]
+    fn a_resource_in_a_cluster_is_no_file_of_its_name() {
+        let resource = SourceFile::in_cluster("shop", "Scope", "orders");
+        assert_eq!(resource.path(), "k8s/shop/Scope/orders");
+        assert!(resource.is_in_cluster() && resource.may_be(&resource));
+        let file = SourceFile::new("k8s/shop/Scope/orders").of(repository("github.com/acme/iam"));
+        assert!(!resource.may_be(&file) && !file.is_in_cluster());
+        assert!(!SourceFile::new("k8s/shop/orders/a.yaml").is_in_cluster());
+        let manifest = ManifestRef::in_cluster("shop", "Scope", "orders");
+        let text = serde_json::to_string(&manifest).unwrap();
+        assert_eq!(
+            serde_json::from_str::<ManifestRef>(&text).unwrap(),
+            manifest
+        );
     }
 
     #[test]

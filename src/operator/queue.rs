@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::reconcile::{Reconciler, Trigger};
 use super::status::{Reason, State};
 use super::{Context, reconcile};
-use crate::cluster::objects::{Key, Kind};
+use crate::cluster::objects::{Key, Kind, Stamp};
 use crate::cluster::watch::Picture;
 use crate::manifest::cluster::{Assembled, Usable, assemble as assemble_objects};
 use crate::model::{DesiredTarget, SourceFile, TargetId};
@@ -37,12 +37,60 @@ pub(crate) struct World {
     pub(super) targets: BTreeMap<TargetId, Arc<DesiredTarget>>,
     /// How often each is read.
     pub(super) intervals: BTreeMap<TargetId, Duration>,
+    /// Since when each object says what it says, or is gone.
+    pub(super) since: Since,
     /// Counts from 1; 0 before the cluster was seen.
     pub(super) number: u64,
 }
 
+/// Since when objects say what they say, as far as this process has seen.
+#[derive(Debug, Clone)]
+pub(super) struct Since {
+    /// When this process began to look: what happened before is as old as that.
+    begun: Timestamp,
+    objects: BTreeMap<Key, (Option<Stamp>, Timestamp)>,
+}
+
+impl Default for Since {
+    fn default() -> Self {
+        Self {
+            begun: Timestamp::now(),
+            objects: BTreeMap::new(),
+        }
+    }
+}
+
+/// For how long it is remembered that an object is gone: then it is as old as the process.
+const REMEMBERED: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+
+impl Since {
+    /// Takes what there is now.
+    fn take(&mut self, picture: &Picture, now: Timestamp) {
+        for (key, (stamp, at)) in &mut self.objects {
+            if stamp.is_some() && !picture.objects.contains_key(key) {
+                (*stamp, *at) = (None, now);
+            }
+        }
+        for (key, object) in &picture.objects {
+            let known = self.objects.get(key).and_then(|(stamp, _)| stamp.as_ref());
+            if known != Some(&object.stamp) {
+                let new = (Some(object.stamp.clone()), now);
+                self.objects.insert(key.clone(), new);
+            }
+        }
+        let is_old = |at: &Timestamp| now.duration_since(*at) >= REMEMBERED;
+        self.objects
+            .retain(|_, (stamp, at)| stamp.is_some() || !is_old(at));
+    }
+
+    /// Since when an object says what it says, or is gone.
+    pub(super) fn of(&self, key: &Key) -> Timestamp {
+        self.objects.get(key).map_or(self.begun, |(_, at)| *at)
+    }
+}
+
 impl World {
-    fn of(picture: Picture, number: u64) -> Self {
+    fn of(picture: Picture, since: Since, number: u64) -> Self {
         let values = picture.objects.values().map(|object| &object.value);
         let namespaces = picture.namespaces.clone();
         let assembled = assemble_objects(values, namespaces, Timestamp::now());
@@ -59,6 +107,7 @@ impl World {
             picture,
             objects,
             intervals,
+            since,
             number,
         }
     }
@@ -104,6 +153,7 @@ impl World {
 pub(super) async fn assemble(context: Arc<Context>, worlds: watch::Sender<Arc<World>>) {
     let mut changes = context.store.changes();
     let mut number = 0;
+    let mut since = Since::default();
     loop {
         tokio::select! {
             () = settled(&mut changes) => {}
@@ -114,7 +164,9 @@ pub(super) async fn assemble(context: Arc<Context>, worlds: watch::Sender<Arc<Wo
         }
         number += 1;
         let picture = context.store.picture();
-        let world = tokio::task::spawn_blocking(move || World::of(picture, number)).await;
+        since.take(&picture, Timestamp::now());
+        let known = since.clone();
+        let world = tokio::task::spawn_blocking(move || World::of(picture, known, number)).await;
         let Ok(world) = world.map(Arc::new) else {
             continue;
         };

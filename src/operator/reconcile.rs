@@ -1,10 +1,10 @@
 //! One run over one Target: the engine's own `read`, `judge`, `execute`, on what the cluster holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rand::Rng as _;
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -12,19 +12,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::metrics::PlanCounts;
 use super::status::{self, Ran, Reason, State, Verdict};
-use super::{Context, World, admission, events, publish};
-use crate::apply::{Outcome, Progress, TargetReport};
+use super::{Context, World, admission, events, inventory, proof, publish};
+use crate::apply::{Outcome, Progress, Slice, TargetReport};
 use crate::cluster::objects::{Key, Kind, Object};
 use crate::cluster::secrets::Known;
-use crate::inventory::{InventoryError, Ledger};
-use crate::manifest::cluster::Usable;
-use crate::manifest::crd::{LastRun, TargetStatus};
+use crate::inventory::remote::{OperatorNotes, RemoteLedger};
+use crate::inventory::{InventoryError, Ledger as _, Snapshot};
+use crate::manifest::cluster::{Fault, Usable};
+use crate::manifest::crd::{InventoryWitness, LastRun, PendingPlan, TargetStatus};
 use crate::model::{
-    Coverage, Covered, DesiredTarget, NotRead, Owned, SecretDocument, Source, SourceFile, TargetId,
+    Coverage, DesiredTarget, InCluster, LiveIdentity, NotRead, Owned, Populations, SecretDocument,
+    Source, SourceFile, TargetId,
 };
+use crate::plan::approvals::ApprovalLog;
 use crate::plan::change::Change;
-use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
-use crate::plan::{Mode, NewInventory, SkipReason};
+use crate::plan::digest::Digest;
+use crate::plan::guard::{Approvals, ApprovedChange, ApprovedPlan, ApprovedTarget, OnThreshold};
+use crate::plan::{Mode, NewInventory, PlannedChange, SkipReason, TargetPlan};
 use crate::provider::{CredentialStore, Provider};
 use crate::run::{self, Execution, Judging, Picture, Reading, Systems, Wanted};
 
@@ -55,7 +59,7 @@ struct Seen {
     generation: i64,
     requested_at: Option<String>,
     /// What became of the sources that the inventory names.
-    covered: Vec<Covered>,
+    sources: Vec<InCluster>,
 }
 
 /// Runs over one Target.
@@ -68,6 +72,10 @@ pub(super) struct Reconciler {
     keys: Option<Keys>,
     /// The way to the system, kept as long as nothing about it changes: a token serves many readings.
     connection: Option<Reading<dyn Provider>>,
+    /// The inventory, and the term of the lease that it was opened for.
+    ledger: Option<(i32, RemoteLedger)>,
+    /// Whether it was read since.
+    is_loaded: bool,
     /// What was ours when that was last known.
     owned: Owned,
     /// How often in a row the system was not reached.
@@ -95,7 +103,46 @@ struct Done {
     approved: ApprovedPlan,
     report: Option<TargetReport>,
     digest: String,
+    /// The plan that waits for somebody's word, and since when.
+    pending: Option<TargetPlan>,
+    since: Option<Timestamp>,
+    /// Why what the manifest approves is nothing.
+    stale: Option<String>,
+    /// Why nothing is removed anywhere.
+    bar: Option<SkipReason>,
+    /// What is wrong with the inventory.
+    distrust: Option<Reason>,
+    witness: Option<InventoryWitness>,
 }
+
+/// What the inventory says of a system.
+struct Standing {
+    identity: LiveIdentity,
+    distrust: Option<Reason>,
+    log: ApprovalLog,
+    frozen: Populations,
+    notes: OperatorNotes,
+    snapshot: Snapshot,
+}
+
+/// What may run, and what that rests on.
+struct Judged {
+    wanted: Wanted,
+    judging: Judging,
+    approved: ApprovedPlan,
+    standing: Standing,
+    /// `spec.approvedPlan`.
+    word: Option<Digest>,
+    pending: Option<TargetPlan>,
+    stale: Option<String>,
+    bar: Option<SkipReason>,
+}
+
+/// How much one run does: what comes in meanwhile waits no longer than that.
+const SLICE: Slice = Slice {
+    max_changes: 500,
+    max_time: Duration::from_secs(60),
+};
 
 impl Reconciler {
     /// Runs over this Target, until `end`.
@@ -107,6 +154,8 @@ impl Reconciler {
             seen: None,
             keys: None,
             connection: None,
+            ledger: None,
+            is_loaded: false,
             owned: Owned::default(),
             unreached: 0,
         }
@@ -140,10 +189,10 @@ impl Reconciler {
                 .unwrap_or_default(),
             requested_at: object
                 .and_then(|object| object.annotation(REQUESTED_AT).map(str::to_owned)),
-            covered: self
+            sources: self
                 .owned
                 .files()
-                .map(|file| covered(world, file))
+                .map(|file| in_cluster(world, file))
                 .collect(),
         }
     }
@@ -167,7 +216,7 @@ impl Reconciler {
         let object = self.object(world)?;
         tracing::debug!(target: "reconcile", target_name = %self.target, ?trigger, world = world.number, "a run begins");
         let ended = match self.wanted(world) {
-            Ok(desired) => self.over(world, &desired).await,
+            Ok(desired) => self.over(world, &object, &desired).await,
             Err(short) => Err(short),
         };
         let took = begun.elapsed();
@@ -214,17 +263,18 @@ impl Reconciler {
         }
         if desired.target.suspend {
             self.connection = None;
-            let message = "spec.suspend: nothing is read or written".to_owned();
-            return Err(Short {
-                is_ready: true,
-                ..stop(Reason::Suspended, message)
-            });
+            return Err(suspended());
         }
         Ok(Arc::clone(desired))
     }
 
     /// Looks, judges and writes.
-    async fn over(&mut self, world: &World, desired: &Arc<DesiredTarget>) -> Result<Done, Short> {
+    async fn over(
+        &mut self,
+        world: &World,
+        object: &Object,
+        desired: &Arc<DesiredTarget>,
+    ) -> Result<Done, Short> {
         let wanted = Wanted {
             targets: vec![Arc::clone(desired)],
             others: Vec::new(),
@@ -235,63 +285,293 @@ impl Reconciler {
         let identity = match &readings[0].picture {
             Picture::Live(live) => live.identity.clone(),
             Picture::Failed(error) => {
-                let failure = crate::apply::failure(error);
-                let short = self.unreadable(&failure);
+                let short = self.unreadable(&crate::apply::failure(error));
                 self.connection = readings.pop();
                 return Err(short);
             }
-            Picture::Suspended => {
-                return Err(Short {
-                    reason: Reason::Suspended,
-                    message: "spec.suspend: nothing is read or written".to_owned(),
-                    is_ready: true,
-                    after: None,
-                });
-            }
+            Picture::Suspended => return Err(suspended()),
         };
-        let ledger = self.ledger().await.map_err(|error| in_use(&error))?;
+        let standing = self.standing(world, object, &identity).await?;
+        let now = Timestamp::now();
+        let judged = self.judge(world, wanted, &readings, standing, now).await;
+        let done = self
+            .carry_out(world, &systems, &readings, judged, now)
+            .await?;
+        self.connection = readings.pop();
+        Ok(done)
+    }
+
+    /// What the inventory says of the system, and whether this Target may use it.
+    async fn standing(
+        &mut self,
+        world: &World,
+        object: &Object,
+        identity: &LiveIdentity,
+    ) -> Result<Standing, Short> {
+        let transitions = self.context.leadership.borrow().transitions;
+        if self
+            .ledger
+            .as_ref()
+            .is_none_or(|(of, _)| *of != transitions)
+        {
+            self.ledger = Some((transitions, inventory::open(&self.context)));
+            self.is_loaded = false;
+        }
+        let Some((_, ledger)) = &self.ledger else {
+            return Err(in_use(&InventoryError::FencePassed));
+        };
+        if !self.is_loaded {
+            ledger
+                .load(identity)
+                .await
+                .map_err(|error| in_use(&error))?;
+            self.is_loaded = true;
+        }
+        let notes = ledger
+            .notes(identity)
+            .await
+            .map_err(|error| in_use(&error))?;
+        if let Some((reason, message)) = inventory::refusal(&self.context, world, object, &notes) {
+            return Err(Short {
+                reason,
+                message,
+                is_ready: false,
+                after: None,
+            });
+        }
+        let generation = ledger
+            .generation(identity)
+            .await
+            .map_err(|error| in_use(&error))?;
+        let status: TargetStatus = publish::said_before(object);
+        let distrust = inventory::distrust(status.inventory.as_ref(), identity, generation);
         let snapshot = ledger.snapshot().await;
-        self.owned = snapshot.owned(&identity);
-        let judging = Judging {
+        self.owned = snapshot.owned(identity);
+        Ok(Standing {
+            identity: identity.clone(),
+            distrust: distrust.or_else(|| inventory::known_distrust(&notes)),
+            log: inventory::approvals(&notes),
+            frozen: inventory::frozen(&notes),
+            notes,
+            snapshot,
+        })
+    }
+
+    /// Plans, and says what of it may run: with what was approved, and without removals where the cluster was not seen whole.
+    async fn judge(
+        &mut self,
+        world: &World,
+        mut wanted: Wanted,
+        readings: &[Reading<dyn Provider>],
+        mut standing: Standing,
+        now: Timestamp,
+    ) -> Judged {
+        let mut judging = Judging {
             mode: Mode::Sync,
             paths: Vec::new(),
-            coverage: coverage(world, &self.owned),
+            coverage: self.coverage(world, now),
             new_inventory: NewInventory::Allow,
-            approvals: Vec::new(),
+            approvals: Approvals::default(),
+            on_threshold: OnThreshold::Withhold,
+            frozen: [(self.target.clone(), standing.frozen.clone())].into(),
         };
-        let now = Timestamp::now();
-        let approved = tokio::task::block_in_place(|| {
-            run::judge(&wanted, &readings, &snapshot, &judging, now)
-        });
-        let digest = approved.targets()[0].digest().to_string();
-        let is_to_learn =
-            approved.targets()[0].may_record() && !approved.targets()[0].plan().records.is_empty();
-        let done = if approved.has_runs() || is_to_learn {
+        let judge = async |wanted: &Wanted, judging: &Judging| {
+            // One of each core plans; the others wait for their turn.
+            let _turn = self.context.planning.acquire().await;
+            tokio::task::block_in_place(|| {
+                run::judge(wanted, readings, &standing.snapshot, judging, now)
+            })
+        };
+        let mut approved = judge(&wanted, &judging).await;
+        let target = &wanted.targets[0].target;
+        let word = target
+            .approved_plan
+            .as_deref()
+            .and_then(|text| Digest::parse(text).ok());
+        let mut stale = None;
+        if let Some(word) = &word {
+            let plan = approved.targets()[0].plan();
+            match standing.log.approvals(word, plan, now) {
+                Ok(approvals) => judging.approvals = approvals,
+                Err(error) => stale = Some(error.to_string()),
+            }
+        }
+        let is_trusted =
+            judging.approvals.digests.is_empty() && judging.approvals.changes.is_empty();
+        if !is_trusted {
+            standing.distrust = None;
+            approved = judge(&wanted, &judging).await;
+        }
+        let waits = approved.targets()[0].is_liftable() || standing.distrust.is_some();
+        let pending = waits.then(|| approved.targets()[0].plan().clone());
+        if let Some(plan) = &pending {
+            standing.log.wait(plan, word.as_ref(), now);
+        }
+        let mut bar = standing.distrust.map(|_| SkipReason::ObserveIncomplete);
+        let removes = |change: ApprovedChange<'_>| !change.planned().removals.is_empty();
+        if bar.is_none() && approved.targets()[0].changes().any(removes) {
+            bar = proof::bar(&self.context, world, &self.target).await;
+        }
+        if bar.is_some() {
+            wanted.gap = bar;
+            approved = judge(&wanted, &judging).await;
+        }
+        Judged {
+            wanted,
+            judging,
+            approved,
+            standing,
+            word,
+            pending,
+            stale,
+            bar,
+        }
+    }
+
+    /// Writes what may run, a slice of it, and keeps what is to be known of it.
+    async fn carry_out(
+        &mut self,
+        world: &World,
+        systems: &Systems,
+        readings: &[Reading<dyn Provider>],
+        judged: Judged,
+        now: Timestamp,
+    ) -> Result<Done, Short> {
+        let Judged {
+            wanted,
+            judging,
+            approved,
+            mut standing,
+            word,
+            pending,
+            stale,
+            bar,
+        } = judged;
+        let identity = standing.identity.clone();
+        let target = &approved.targets()[0];
+        let digest = target.digest().to_string();
+        let is_to_learn = target.may_record() && !target.plan().records.is_empty();
+        let is_to_run = approved.has_runs() || is_to_learn;
+        let Some((_, ledger)) = &self.ledger else {
+            return Err(in_use(&InventoryError::FencePassed));
+        };
+        let frozen = target.frozen().clone();
+        let own = (&self.target, self.context.cluster_uid.as_str());
+        let mut notes = standing.notes.clone();
+        inventory::keep(&mut notes, own, &standing.log, &frozen);
+        inventory::keep_distrust(&mut notes, standing.distrust);
+        // A Target at rest writes nothing, not even that it was there.
+        if notes != standing.notes
+            && (is_to_run || pending.is_some() || standing.distrust.is_some())
+        {
+            let kept = ledger
+                .update_notes(&identity, |known| *known = notes.clone())
+                .await;
+            kept.map_err(|error| self.in_use(&error))?;
+        }
+        let hashes = target.plan().change_hashes();
+        let (approved, report) = if is_to_run {
+            let still_wanted = |planned: &PlannedChange| self.has_moved(world, planned);
             let execution = Execution {
                 run_id: uuid::Uuid::new_v4().to_string(),
                 who: self.context.settings.identity.clone(),
                 started_at: now,
-                ledger: ledger.as_ref(),
-                systems: &systems,
+                ledger,
+                systems,
                 progress: &Progress::default(),
+                fence: self.context.fence.clone(),
+                still_wanted: &still_wanted,
+                slice: Some(SLICE),
             };
-            let mut report = run::execute(execution, &wanted, &readings, &judging, approved).await;
-            Done {
-                report: report.targets.pop(),
-                approved: report.approved,
-                digest,
-            }
+            let mut report = run::execute(execution, &wanted, readings, &judging, approved).await;
+            (report.approved, report.targets.pop())
         } else {
-            Done {
-                approved,
-                report: None,
-                digest,
-            }
+            (approved, None)
         };
-        self.owned = ledger.owned(&identity).await;
-        ledger.close().await.map_err(|error| in_use(&error))?;
-        self.connection = readings.pop();
-        Ok(done)
+        if let (Some(word), Some(report)) = (&word, &report) {
+            let made = hashes.into_iter().zip(&report.outcomes);
+            let made = made.filter(|(_, outcome)| matches!(outcome, Outcome::Done { .. }));
+            standing
+                .log
+                .made(word, &made.map(|(hash, _)| hash).collect(), now);
+            inventory::keep(&mut notes, own, &standing.log, &frozen);
+            let kept = ledger.update_notes(&identity, |known| *known = notes).await;
+            kept.map_err(|error| self.in_use(&error))?;
+        }
+        let owned = ledger
+            .owned(&identity)
+            .await
+            .map_err(|error| self.in_use(&error))?;
+        ledger
+            .release(&identity)
+            .await
+            .map_err(|error| self.in_use(&error))?;
+        let generation = ledger.generation(&identity).await.ok().flatten();
+        self.owned = owned;
+        if report
+            .as_ref()
+            .and_then(|report| report.error.as_ref())
+            .is_some_and(|error| error.reason == "inventory")
+        {
+            self.is_loaded = false;
+        }
+        Ok(Done {
+            approved,
+            report,
+            digest,
+            pending,
+            since: standing.log.pending.last().map(|plan| plan.since),
+            stale,
+            bar,
+            distrust: standing.distrust,
+            witness: generation.map(|generation| inventory::witness(&identity, generation)),
+        })
+    }
+
+    /// The inventory is somebody else's, or moved: it is read again before the next run.
+    fn in_use(&self, error: &InventoryError) -> Short {
+        in_use(error)
+    }
+
+    /// Why a change is not to be sent any more, if what it rests on in the cluster has moved since.
+    fn has_moved(&self, world: &World, planned: &PlannedChange) -> Option<SkipReason> {
+        let is_same = |key: &Key| {
+            let now = self.context.store.get(key);
+            let then = world.picture.objects.get(key);
+            now.as_ref().map(|object| &object.stamp) == then.map(|object| &object.stamp)
+        };
+        let manifest = planned.manifest.iter().map(|source| source.file.clone());
+        let mut files: BTreeSet<SourceFile> = manifest.collect();
+        if let Some(entry) = self
+            .owned
+            .scopes
+            .iter()
+            .find(|(name, _)| name.as_str() == planned.object.name)
+        {
+            let roles = entry
+                .1
+                .applied
+                .roles
+                .iter()
+                .flat_map(BTreeMap::values)
+                .flatten();
+            files.extend(roles.map(|by| by.file.clone()));
+            files.insert(entry.1.source.file.clone());
+        }
+        let apps = self.owned.apps.iter();
+        let apps = apps.filter(|(app, _)| app.to_string() == planned.object.name);
+        files.extend(apps.map(|(_, entry)| entry.source.file.clone()));
+        let mut keys = files.iter().filter_map(Key::of).chain([self.key()]);
+        (!keys.all(|key| is_same(&key))).then_some(SkipReason::Stale)
+    }
+
+    fn coverage(&self, world: &World, now: Timestamp) -> Coverage {
+        let sources = self
+            .owned
+            .files()
+            .map(|file| (file.clone(), in_cluster(world, file)));
+        let delay = SignedDuration::try_from(self.context.settings.deletion_delay);
+        Coverage::in_cluster(sources, delay.unwrap_or(SignedDuration::MAX), now)
     }
 
     /// The way to the system: that of the last run, unless something about it is new.
@@ -344,11 +624,6 @@ impl Reconciler {
         Ok((keys(&desired.target.credential)?, authorities))
     }
 
-    /// The inventory of the system.
-    async fn ledger(&self) -> Result<Box<dyn Ledger>, InventoryError> {
-        super::ledger::open(&self.context, &self.target).await
-    }
-
     /// What a reading that failed means for the Target.
     fn unreadable(&mut self, failure: &crate::plan::Failure) -> Short {
         let reason = Reason::of_failure(failure);
@@ -397,7 +672,7 @@ impl Reconciler {
         let states: BTreeMap<Key, State> = states.collect();
         let known = self.context.board.known(&self.target);
         let told = events::of_run(approved, done.report.as_ref(), (&known, &states));
-        let shortfall = ran.shortfall();
+        let shortfall = done.shortfall().max(ran.shortfall());
         let now = Timestamp::now();
         self.count(
             approved,
@@ -425,6 +700,8 @@ impl Reconciler {
             last_handled_reconcile_at: object.annotation(REQUESTED_AT).map(str::to_owned),
             objects: Some(ran.counts()),
             last_run: last_run(done, now).or_else(|| before.last_run.clone()),
+            pending_plan: done.pending_plan(),
+            inventory: done.witness.clone().or_else(|| before.inventory.clone()),
             withheld: (withheld.count > 0).then_some(withheld),
             ..before
         };
@@ -433,9 +710,14 @@ impl Reconciler {
         self.context.board.target(object, &next).await;
         self.context.events.tell(object, told).await;
         match shortfall {
-            Some((Reason::InProgress | Reason::Moved | Reason::DependencyFailed, _)) => {
-                Some(SHORTLY)
-            }
+            Some((
+                Reason::InProgress
+                | Reason::Moved
+                | Reason::DependencyFailed
+                | Reason::ObserveIncomplete,
+                _,
+            )) => Some(SHORTLY),
+            _ if ran.is_delayed() => Some(self.context.settings.deletion_delay.max(SHORTLY)),
             _ => None,
         }
     }
@@ -520,6 +802,55 @@ impl Reconciler {
     }
 }
 
+impl Done {
+    /// What keeps the Target from being as declared, beside what its plan says.
+    fn shortfall(&self) -> Option<(Reason, String)> {
+        if let Some(reason) = self.distrust {
+            let digest = self.pending.as_ref().map(|plan| plan.digest().to_string());
+            let message = format!(
+                "the inventory is not what it was: nothing is removed until spec.approvedPlan says {}",
+                digest.unwrap_or_default()
+            );
+            return Some((reason, message));
+        }
+        if let Some(stale) = &self.stale {
+            return Some((Reason::PlanStale, stale.clone()));
+        }
+        Some(match self.bar? {
+            SkipReason::ObserveIncomplete => (
+                Reason::ObserveIncomplete,
+                "the cluster was not seen as a whole: nothing is removed yet".to_owned(),
+            ),
+            _ => (
+                Reason::RemovalsWithheld,
+                "the namespace is being deleted: nothing is removed".to_owned(),
+            ),
+        })
+    }
+
+    /// The plan that waits, as the status shows it.
+    fn pending_plan(&self) -> Option<PendingPlan> {
+        const SHOWN: usize = 20;
+        let plan = self.pending.as_ref()?;
+        let line = |planned: &PlannedChange| {
+            let fields = planned.change.fields();
+            let fields: Vec<&str> = fields.iter().map(|field| field.path).collect();
+            let fields = match fields.join(", ") {
+                none if none.is_empty() => none,
+                some => format!(" ({some})"),
+            };
+            let action = planned.change.action();
+            status::cut(format!("{action} {}{fields}", planned.object.label), 512)
+        };
+        Some(PendingPlan {
+            digest: plan.digest().to_string(),
+            since: status::seconds(self.since.unwrap_or_else(Timestamp::now)),
+            count: plan.changes.len() as u64,
+            changes: plan.changes.iter().take(SHOWN).map(line).collect(),
+        })
+    }
+}
+
 /// What is recorded of a run that changed something.
 fn last_run(done: &Done, now: Timestamp) -> Option<LastRun> {
     let report = done.report.as_ref().filter(|report| report.writes > 0)?;
@@ -584,22 +915,28 @@ pub(super) fn forget(context: &Context, target: &TargetId) {
 }
 
 /// What the cluster says of a recorded source.
-fn covered(world: &World, file: &SourceFile) -> Covered {
-    if !file.is_in_cluster() {
-        return Covered::NotRead(NotRead::OtherRepository);
-    }
+fn in_cluster(world: &World, file: &SourceFile) -> InCluster {
+    let Some(key) = Key::of(file) else {
+        return InCluster::NotRead(NotRead::OtherRepository);
+    };
+    let since = world.since.of(&key);
     match world.objects.get(file) {
-        Some(Usable::Yes) => Covered::Read,
-        Some(Usable::No(_) | Usable::LeftOut) => Covered::NotRead(NotRead::PassedOver),
-        None => Covered::Gone,
+        Some(Usable::Yes) => InCluster::ReadSince(since),
+        Some(Usable::No(unusable)) if unusable.fault == Fault::NotAllowed => {
+            InCluster::NotRead(NotRead::NotAllowed)
+        }
+        Some(Usable::No(_) | Usable::LeftOut) => InCluster::NotRead(NotRead::Invalid),
+        None => InCluster::GoneSince(since),
     }
 }
 
-fn coverage(world: &World, owned: &Owned) -> Coverage {
-    let files = owned.files();
-    files
-        .map(|file| (file.clone(), covered(world, file)))
-        .collect()
+fn suspended() -> Short {
+    Short {
+        reason: Reason::Suspended,
+        message: "spec.suspend: nothing is read or written".to_owned(),
+        is_ready: true,
+        after: None,
+    }
 }
 
 fn in_use(error: &InventoryError) -> Short {

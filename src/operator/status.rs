@@ -125,7 +125,11 @@ impl Reason {
             SkipReason::Stale => Self::Moved,
             SkipReason::Interrupted => Self::InProgress,
             SkipReason::Refused => Self::Refused,
-            SkipReason::IncompleteManifests => Self::IncompleteContributors,
+            SkipReason::IncompleteManifests | SkipReason::IncompleteContributors => {
+                Self::IncompleteContributors
+            }
+            SkipReason::ObserveIncomplete => Self::ObserveIncomplete,
+            SkipReason::NextSlice => Self::InProgress,
             SkipReason::Duplicate | SkipReason::Inherited => Self::Failed,
             SkipReason::Unmanaged
             | SkipReason::Matched
@@ -134,27 +138,40 @@ impl Reason {
             | SkipReason::Moved
             | SkipReason::Selection
             | SkipReason::UnreadTarget
+            | SkipReason::NotAllowed
+            | SkipReason::DeletionDelayed
+            | SkipReason::NamespaceTerminating
             | SkipReason::Orphaned => Self::RemovalsWithheld,
         }
     }
 
     fn of_rule(rule: Rule) -> Self {
         match rule {
-            Rule::Conflict => Self::Conflict,
+            Rule::Conflict | Rule::NameTaken | Rule::AdoptionNever => Self::Conflict,
+            Rule::Protected | Rule::InUse => Self::RemovalsWithheld,
             Rule::MaxRemovals | Rule::MaxRemovalPercent | Rule::MoreThanHalf => {
                 Self::ThresholdExceeded
             }
-            Rule::ManualApproval => Self::ApprovalRequired,
-            _ => Self::Refused,
+            Rule::NewInventory => Self::InventoryLost,
+            Rule::OpensToAll
+            | Rule::Takeover
+            | Rule::FirstContact
+            | Rule::ForeignScopes
+            | Rule::LastEntry
+            | Rule::UnmanagedConsumers
+            | Rule::ManualApproval => Self::ApprovalRequired,
         }
     }
 
     /// The word for what a system or a credential says.
     pub(super) fn of_failure(failure: &Failure) -> Self {
         match failure.reason {
-            "unauthorized" | "forbidden" | "credential" => Self::Unauthenticated,
+            "unauthorized" | "credential" => Self::Unauthenticated,
+            "configuration" => Self::InvalidSpec,
             "rate_limited" => Self::RateLimited,
-            "unreachable" | "timeout" | "tls" => Self::Unreachable,
+            "transport" | "timeout" | "certificate" => Self::Unreachable,
+            "observe_incomplete" | "unexpected_answer" | "too_large" => Self::ObserveIncomplete,
+            "interrupted" => Self::InProgress,
             "inventory" => Self::InventoryInUse,
             _ => Self::Failed,
         }
@@ -430,6 +447,12 @@ impl Ran<'_> {
         Withheld { count, items }
     }
 
+    /// Whether a removal waits for its time.
+    pub(super) fn is_delayed(&self) -> bool {
+        let mut skipped = self.approved.plan().skipped.iter();
+        skipped.any(|skip| skip.reason == SkipReason::DeletionDelayed)
+    }
+
     /// How many objects there are.
     pub(super) fn counts(&self) -> Counts {
         let drifted = self.approved.plan().skipped.iter();
@@ -657,7 +680,14 @@ fn skip_words(reason: SkipReason) -> &'static str {
         }
         SkipReason::NoDelete | SkipReason::Policy => "the Target's policy does not allow it",
         SkipReason::OtherSource => "a manifest that cannot be used asked for it",
-        SkipReason::IncompleteManifests => "a contributor cannot be used",
+        SkipReason::IncompleteManifests | SkipReason::IncompleteContributors => {
+            "a contributor cannot be used"
+        }
+        SkipReason::NotAllowed => "the Target does not let the manifest in that it came from",
+        SkipReason::DeletionDelayed => "its manifest changed only lately",
+        SkipReason::ObserveIncomplete => "the cluster was not seen as a whole",
+        SkipReason::NamespaceTerminating => "the namespace of the Target is being deleted",
+        SkipReason::NextSlice => "it goes on in the next slice",
         SkipReason::Held => "scopeward.dev/hold-until freezes it",
         SkipReason::Drift => "it changed live, and the Target says `drift: Report`",
         SkipReason::Duplicate => "the system lists it more than once",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::change::Change;
-use super::{ObjectRef, TargetPlan};
+use super::{ObjectRef, PlannedChange, TargetPlan};
 use crate::model::{AppRef, Consumers, Live, LiveApp, RoleName, ScopeName};
 
 /// Gains and losses, sorted.
@@ -26,48 +26,59 @@ pub struct Grant {
     pub scope: String,
 }
 
-/// Reads the access out of a plan's changes.
-pub(super) fn of(plan: &TargetPlan, live: &Live) -> Access {
-    let mut access = Access::default();
+/// Reads the access out of a plan's changes: of each by itself, and of all of them.
+pub(super) fn tell(plan: &mut TargetPlan, live: &Live) {
     let open = plan.system.capabilities().empty_roles_open_to_all;
-    for planned in &plan.changes {
-        match &planned.change {
-            Change::CreateScope { after } => {
-                access.roles(&after.name, None, Some(&after.roles), open);
-            }
-            Change::UpdateScope { before, after, .. } => {
-                access.roles(&after.name, Some(&before.roles), Some(&after.roles), open);
-            }
-            Change::RenameScope { .. } => {}
-            Change::DeleteScope { before, .. } => {
-                access.roles(&before.name, Some(&before.roles), None, open);
-                match live.scopes.get(&before.name).map(|scope| &scope.consumers) {
-                    Some(Consumers::Apps(apps)) => {
-                        for app in apps {
-                            access.loses(subject(app, live), &before.name);
-                        }
+    let of = |planned| of(planned, plan, live, open);
+    let each: Vec<Access> = plan.changes.iter().map(of).collect();
+    for (planned, access) in plan.changes.iter_mut().zip(each) {
+        plan.access.gains.extend(access.gains.iter().cloned());
+        plan.access.losses.extend(access.losses.iter().cloned());
+        planned.access = access;
+    }
+}
+
+/// The access that one change gives and takes; where empty roles are `open`, a scope without roles is everyone's.
+fn of(planned: &PlannedChange, plan: &TargetPlan, live: &Live, open: bool) -> Access {
+    let mut access = Access::default();
+    match &planned.change {
+        Change::CreateScope { after } => {
+            access.roles(&after.name, None, Some(&after.roles), open);
+        }
+        Change::UpdateScope { before, after, .. } => {
+            access.roles(&after.name, Some(&before.roles), Some(&after.roles), open);
+        }
+        Change::RenameScope { .. } => {}
+        Change::DeleteScope { before, .. } => {
+            access.roles(&before.name, Some(&before.roles), None, open);
+            match live.scopes.get(&before.name).map(|scope| &scope.consumers) {
+                Some(Consumers::Apps(apps)) => {
+                    // Those lose it by the change of their list.
+                    let given_up: BTreeSet<&AppRef> = planned.given_up(plan).collect();
+                    for app in apps.iter().filter(|app| !given_up.contains(app)) {
+                        access.loses(subject(app, live), &before.name);
                     }
-                    Some(Consumers::Usages(count)) if *count > 0 => {
-                        access.loses(format!("{count} API operations"), &before.name);
-                    }
-                    _ => {}
                 }
+                Some(Consumers::Usages(count)) if *count > 0 => {
+                    access.loses(format!("{count} API operations"), &before.name);
+                }
+                _ => {}
             }
-            Change::AttachApp { app, after } => {
-                access.app(&subject(app, live), &BTreeSet::new(), after);
-            }
-            Change::ReplaceAppScopes {
-                app, before, after, ..
-            } => {
-                let effective = |set: &BTreeSet<ScopeName>| match present(app, live) {
-                    Some(live) => live.effective_of(set),
-                    None => set.clone(),
-                };
-                access.app(&subject(app, live), &effective(before), &effective(after));
-            }
-            Change::DetachApp { app, before } => {
-                access.app(&subject(app, live), before, &BTreeSet::new());
-            }
+        }
+        Change::AttachApp { app, after } => {
+            access.app(&subject(app, live), &BTreeSet::new(), after);
+        }
+        Change::ReplaceAppScopes {
+            app, before, after, ..
+        } => {
+            let effective = |set: &BTreeSet<ScopeName>| match present(app, live) {
+                Some(live) => live.effective_of(set),
+                None => set.clone(),
+            };
+            access.app(&subject(app, live), &effective(before), &effective(after));
+        }
+        Change::DetachApp { app, before } => {
+            access.app(&subject(app, live), before, &BTreeSet::new());
         }
     }
     access

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Change;
 use super::scopes::Scopes;
+use super::scopes::values::namespace;
 use super::sets::{Resolved, ThreeWay};
 use super::{
     Context, ObjectRef, PlannedChange, Reason, SkipReason, Skipped, TOMBSTONE, TargetPlan, settle,
@@ -12,7 +13,7 @@ use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Drift, Policy};
 use crate::model::{
     AppIdentity, AppRef, Counted, DeletionPolicy, DesiredApp, ForeignScopes, Intent, LiveApp,
-    LiveAppScopes, Origin, OwnedApp, Record, Removal, ScopeName, Tightening,
+    LiveAppScopes, ManifestRef, Origin, OwnedApp, Record, Removal, ScopeName, Tightening,
 };
 
 mod checks;
@@ -93,7 +94,6 @@ impl<'a> Planner<'_, 'a> {
         self.plan.population.live += self.live.len();
         self.plan.population.managed += managed;
         self.plan.population.unmanaged += self.live.len() - managed;
-        let populations = &mut self.plan.populations.0;
         // What is not there, or was not looked at, cannot be removed.
         let live: BTreeMap<AppIdentity<'_>, &LiveAppScopes> = self
             .live
@@ -104,14 +104,12 @@ impl<'a> Planner<'_, 'a> {
             .owned
             .iter()
             .filter_map(|(app, entry)| Some((app, entry, live.get(&app.identity())?)));
-        let mut apps = 0;
         for (app, entry, live) in there {
-            apps += 1;
             let effective = live.effective_of(&entry.applied).len();
-            populations.insert((Counted::AppScopes, Some(app.path())), effective as u64);
-            *populations.entry((Counted::AppScopes, None)).or_default() += effective as u64;
+            let populations = &mut self.plan.populations;
+            populations.add(&app_removal(&entry.source));
+            populations.add(&scopes_removal(app, effective, &entry.source));
         }
-        populations.insert((Counted::Apps, None), apps);
     }
 
     fn declared(&mut self, desired: &DesiredApp) {
@@ -367,11 +365,9 @@ impl<'a> Planner<'_, 'a> {
         let facts = allowed.map(|allowed| format!("allowed: {}", texts(allowed).join(" ")));
         // A list that was never applied is judged as a first contact alone.
         let counts = !resolved.removed.is_empty() && resolved.first_contact.is_empty();
-        let removals = counts.then(|| Removal {
-            counted: Counted::AppScopes,
-            holder: Some(app.path()),
-            count: resolved.removed.len() as u64,
-        });
+        let owner = self.owned.get(app);
+        let source = owner.map_or_else(|| desired.source.manifest(), |entry| entry.source.clone());
+        let removals = counts.then(|| scopes_removal(app, resolved.removed.len(), &source));
         // A live `[]` that is spelled out adds nothing.
         let held = rename(&live.effective(), &self.scopes.renamed);
         let adds = resolved.after.difference(&held).cloned().collect();
@@ -387,6 +383,7 @@ impl<'a> Planner<'_, 'a> {
                 .flat_map(|names| self.makers(names))
                 .collect(),
             removals: removals.into_iter().collect(),
+            origin: owner.map(|entry| entry.origin),
             intent: is_settled.then(|| Intent::SetAppScopes {
                 app: app.clone(),
                 scopes: resolved.after.clone(),
@@ -473,7 +470,7 @@ impl<'a> Planner<'_, 'a> {
                 .context
                 .removal_gate()
                 .or((!desired.may_shrink).then_some(SkipReason::IncompleteManifests)),
-            covers: &|_, manifest| self.context.covers(manifest),
+            why_kept: &|_, manifest| self.context.why_uncovered(manifest),
             report_drift: self.context.desired.target.drift == Drift::Report,
         }
         .resolve()
@@ -535,8 +532,8 @@ impl<'a> Planner<'_, 'a> {
             let place = self.context.desired.target.live_identity();
             let coverage = &self.context.options.coverage;
             let mut moved_to = coverage.app_moved_to(place.as_ref(), &app, &entry.source);
-            let kept = if !self.context.covers(&entry.source) {
-                Some(SkipReason::OtherSource)
+            let kept = if let Some(reason) = self.context.why_uncovered(&entry.source) {
+                Some(reason)
             } else if let Some(reason) = self.context.removal_gate() {
                 Some(reason)
             } else if moved_to.is_some() {
@@ -576,11 +573,8 @@ impl<'a> Planner<'_, 'a> {
             self.plan.changes.push(PlannedChange {
                 remark: Some("no manifest declares it".to_owned()),
                 depends_on,
-                removals: vec![Removal {
-                    counted: Counted::Apps,
-                    holder: None,
-                    count: 1,
-                }],
+                removals: vec![app_removal(&entry.source)],
+                origin: Some(entry.origin),
                 intent: Some(Intent::DetachApp { app: app.clone() }),
                 ..PlannedChange::new(
                     object,
@@ -593,6 +587,26 @@ impl<'a> Planner<'_, 'a> {
                 )
             });
         }
+    }
+}
+
+/// What the removal of an app takes away.
+fn app_removal(source: &ManifestRef) -> Removal {
+    Removal {
+        counted: Counted::Apps,
+        holder: None,
+        namespaces: namespace(source).into_iter().collect(),
+        count: 1,
+    }
+}
+
+/// What the removal of so many scopes from an app's list takes away.
+fn scopes_removal(app: &AppRef, count: usize, source: &ManifestRef) -> Removal {
+    Removal {
+        counted: Counted::AppScopes,
+        holder: Some(app.path()),
+        namespaces: namespace(source).into_iter().collect(),
+        count: count as u64,
     }
 }
 

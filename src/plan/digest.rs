@@ -5,7 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::access::Access;
@@ -16,9 +16,13 @@ use crate::model::{
     Record, RemoteId, RoleName, ScopeName,
 };
 
+mod hash;
+
+pub use hash::ChangeHash;
+
 /// `sha256:` and 64 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Digest(String);
 
 /// What a target's digest is over. The order of the fields does not matter: canonical JSON sorts them.
@@ -173,11 +177,7 @@ impl Digest {
     /// A sentence that says what a digest looks like.
     pub fn parse(text: &str) -> Result<Self, String> {
         let hex = text.strip_prefix("sha256:").unwrap_or_default();
-        if hex.len() == 64
-            && hex
-                .chars()
-                .all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
-        {
+        if is_hex(hex) {
             Ok(Self(text.to_owned()))
         } else {
             Err(format!(
@@ -217,10 +217,39 @@ impl Digest {
     }
 
     fn of(value: &impl Serialize) -> Self {
-        let canonical = serde_json_canonicalizer::to_vec(value)
-            .expect("a plan is plain data and always serialises");
-        let hash = Bytes::copy_from_slice(&Sha256::digest(&canonical));
-        Self(format!("sha256:{hash:x}"))
+        Self(format!("sha256:{}", sha256(value)))
+    }
+}
+
+/// The hash of a value's canonical JSON.
+fn sha256(value: &impl Serialize) -> String {
+    let canonical = serde_json_canonicalizer::to_vec(value)
+        .expect("a plan is plain data and always serialises");
+    let hash = Bytes::copy_from_slice(&Sha256::digest(&canonical));
+    format!("{hash:x}")
+}
+
+/// Whether a text is a hash as [`sha256`] writes it.
+fn is_hex(text: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    text.len() == 64 && text.chars().all(is_digit)
+}
+
+impl TryFrom<String> for Digest {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
+}
+
+impl TargetPlan {
+    /// The hashes of its changes, in their order.
+    pub fn change_hashes(&self) -> Vec<ChangeHash> {
+        let changes = self.changes.iter();
+        changes
+            .map(|planned| ChangeHash::of(self, planned))
+            .collect()
     }
 }
 

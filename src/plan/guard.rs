@@ -6,14 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::change::Change;
-use super::digest::Digest;
+use super::digest::{ChangeHash, Digest};
 use super::rule::{Refusal, Rule, Stops, WayThrough};
 use super::{Mode, Plan, PlannedChange, SkipReason, Summary, TargetPlan};
 use crate::model::target::{Approval, Thresholds};
-use crate::model::{Counted, PastRemoval, Record, Removal, Removals, TargetId};
+use crate::model::{Populations, Removals, TargetId};
+
+mod thresholds;
 
 /// What the guard measures one target against.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +24,31 @@ pub struct Limits {
     pub thresholds: Thresholds,
     /// What was removed before.
     pub window: Removals,
+    /// What becomes of a target with more removals than that.
+    pub on_threshold: OnThreshold,
+    /// What [`ApprovedTarget::frozen`] gave when this target was judged last.
+    pub frozen: Populations,
+}
+
+/// What a threshold that is exceeded stops.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnThreshold {
+    /// The target: somebody waits for the answer, and decides.
+    #[default]
+    Stop,
+    /// Its removals and what needs them, those of each namespace by themselves first: nobody waits, and what grows goes on.
+    Withhold,
+}
+
+/// What somebody approved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Approvals {
+    /// Plans, of a target or of a run: all that stands in that very plan.
+    pub digests: Vec<Digest>,
+    /// Changes, in whatever plan they come out identically; but not those of which nobody can tell who loses by them.
+    pub changes: BTreeSet<ChangeHash>,
+    /// Plans that a manifest may name, and that are approved no more.
+    pub used_up: Vec<Digest>,
 }
 
 /// A plan with the guard's word on every change.
@@ -38,9 +65,16 @@ pub struct ApprovedPlan {
 pub struct ApprovedTarget {
     plan: TargetPlan,
     digest: Digest,
+    /// Whether the plan is approved as a whole.
     approved: bool,
+    /// The changes that are approved.
+    approved_changes: BTreeSet<usize>,
     runs: BTreeSet<usize>,
     refusals: Vec<Refusal>,
+    /// Changes that a refusal of the target or of a namespace stops, with its place among the refusals.
+    stopped: BTreeMap<usize, usize>,
+    on_threshold: OnThreshold,
+    frozen: Populations,
 }
 
 /// A change that may run: the only thing that a provider writes.
@@ -50,7 +84,7 @@ pub struct ApprovedTarget {
 /// ```compile_fail,E0451
 /// # use scopeward::plan::{PlannedChange, guard::ApprovedChange};
 /// fn smuggle(planned: &PlannedChange) -> ApprovedChange<'_> {
-///     ApprovedChange { planned, index: 0 }
+///     ApprovedChange { planned, index: 0, is_approved: true }
 /// }
 /// ```
 ///
@@ -66,6 +100,7 @@ pub struct ApprovedTarget {
 pub struct ApprovedChange<'a> {
     planned: &'a PlannedChange,
     index: usize,
+    is_approved: bool,
 }
 
 impl<'a> ApprovedChange<'a> {
@@ -77,6 +112,11 @@ impl<'a> ApprovedChange<'a> {
     /// Its place in its target's plan.
     pub fn index(self) -> usize {
         self.index
+    }
+
+    /// Whether somebody approved it: then the window does not count what it removes.
+    pub fn is_approved(self) -> bool {
+        self.is_approved
     }
 }
 
@@ -134,8 +174,12 @@ impl ApprovedTarget {
     /// The change at this place, if it may run.
     pub fn change(&self, index: usize) -> Option<ApprovedChange<'_>> {
         let planned = self.plan.changes.get(index)?;
-        self.runs(index)
-            .then_some(ApprovedChange { planned, index })
+        let is_approved = self.approved_changes.contains(&index);
+        self.runs(index).then_some(ApprovedChange {
+            planned,
+            index,
+            is_approved,
+        })
     }
 
     /// What may run, in the plan's order.
@@ -146,6 +190,11 @@ impl ApprovedTarget {
     /// The target's own digest.
     pub fn digest(&self) -> &Digest {
         &self.digest
+    }
+
+    /// The hashes of its changes, in their order: what an approval by changes goes by.
+    pub fn change_hashes(&self) -> Vec<ChangeHash> {
+        self.plan.change_hashes()
     }
 
     /// Whether somebody approved this very plan.
@@ -165,7 +214,29 @@ impl ApprovedTarget {
 
     /// Whether the inventory may learn from this run.
     pub fn may_record(&self) -> bool {
-        self.refusals.iter().all(|refusal| refusal.rule.may_learn())
+        let is_frozen = |rule: Rule| {
+            // What it is measured against does not grow by what is learned.
+            self.on_threshold == OnThreshold::Withhold && rule.is_threshold()
+        };
+        let mut rules = self.refusals.iter().map(|refusal| refusal.rule);
+        rules.all(|rule| rule.may_learn() || is_frozen(rule))
+    }
+
+    /// The populations that the thresholds that stand were measured against. Whoever judges the target again passes them in
+    /// [`Limits::frozen`], or growth meanwhile would lift a refusal by itself: they are to be kept before anything of this
+    /// plan is sent. What is approved, or not wanted any more, is not among them.
+    pub fn frozen(&self) -> &Populations {
+        &self.frozen
+    }
+
+    /// The refusal that stops the change at this place: its own, or one of its namespace or of the target. `None` where it
+    /// runs, and where it only waits for another one that does not.
+    pub fn refusal_of(&self, index: usize) -> Option<&Refusal> {
+        if self.runs(index) {
+            return None;
+        }
+        let own = standing(&self.plan, &self.approved_changes, index).next();
+        own.or_else(|| self.refusals.get(*self.stopped.get(&index)?))
     }
 
     /// Whether a refusal of what did not run can be lifted.
@@ -198,23 +269,20 @@ impl ApprovedTarget {
 impl Plan {
     /// Decides what may run. There is no other way to an [`ApprovedPlan`].
     ///
-    /// `approvals` are the digests that somebody passed, of a target or of the whole plan; they lift what stands in that
-    /// very plan, but neither protection nor a conflict.
+    /// Approvals lift what stands in a plan or against a change, but neither protection nor a conflict. A change that is
+    /// approved runs although others of its target wait for a word or exceed a threshold; it counts with them.
     pub fn approve(
         self,
         limits: &BTreeMap<TargetId, Limits>,
-        approvals: &[Digest],
+        approvals: &Approvals,
         now: Timestamp,
     ) -> ApprovedPlan {
         let digest = self.digest();
-        let all = approvals.contains(&digest);
+        let all = approvals.digests.contains(&digest);
         let fallback = Limits::default();
         let targets = self.targets.into_iter().map(|plan| {
-            let own = plan.digest();
-            let named = plan.approved_plan.as_deref() == Some(own.as_str());
-            let approved = all || named || approvals.contains(&own);
             let limits = limits.get(&plan.target).unwrap_or(&fallback);
-            judge(plan, own, approved, limits, now)
+            judge(plan, all, approvals, limits, now)
         });
         ApprovedPlan {
             mode: self.mode,
@@ -225,56 +293,119 @@ impl Plan {
     }
 }
 
+impl Approvals {
+    /// Whether a target's plan is approved as a whole.
+    fn approve(&self, plan: &TargetPlan, digest: &Digest) -> bool {
+        let is_named = plan.approved_plan.as_deref() == Some(digest.as_str());
+        is_named && !self.used_up.contains(digest) || self.digests.contains(digest)
+    }
+
+    /// The changes of a plan that are approved by themselves.
+    fn changes_of(&self, plan: &TargetPlan) -> BTreeSet<usize> {
+        if self.changes.is_empty() {
+            return BTreeSet::new();
+        }
+        let hashes = plan.change_hashes().into_iter().enumerate();
+        let approved = hashes.filter(|(_, hash)| self.changes.contains(hash));
+        let approved = approved.map(|(index, _)| index);
+        approved
+            .filter(|index| !plan.changes[*index].has_unknown_consumers())
+            .collect()
+    }
+}
+
+impl From<Vec<Digest>> for Approvals {
+    fn from(digests: Vec<Digest>) -> Self {
+        Self {
+            digests,
+            ..Self::default()
+        }
+    }
+}
+
 fn judge(
     plan: TargetPlan,
-    digest: Digest,
-    approved: bool,
+    all: bool,
+    approvals: &Approvals,
     limits: &Limits,
     now: Timestamp,
 ) -> ApprovedTarget {
-    let stands = |refusal: &Refusal| !(approved && refusal.rule.is_liftable());
-    let mut whole: Vec<Refusal> = plan
-        .refusals
-        .iter()
-        .filter(|r| stands(r))
-        .cloned()
+    let digest = plan.digest();
+    let approved = all || approvals.approve(&plan, &digest);
+    let places = 0..plan.changes.len();
+    let approved_changes = if approved {
+        places.clone().collect()
+    } else {
+        approvals.changes_of(&plan)
+    };
+    let mut whole: Vec<Refusal> = plan.refusals.clone();
+    whole.retain(|refusal| !(approved && refusal.rule.is_liftable()));
+    let exceeded = thresholds::judge(&plan, limits, &approved_changes, now);
+    let first = whole.len();
+    whole.extend(exceeded.refusals);
+    whole.extend(waits(&plan, &digest, &approved_changes));
+    let withheld = exceeded.withheld.into_iter();
+    let mut stopped: BTreeMap<usize, usize> = withheld
+        .map(|(index, place)| (index, first + place))
         .collect();
-    whole.extend(thresholds(&plan, limits, now).into_iter().filter(&stands));
-    if plan.approval == Approval::Manual && !approved && !plan.changes.is_empty() {
-        let message = format!(
-            "{} says `approval: Manual`, and this plan is not the approved one",
-            plan.target
-        );
-        let way = WayThrough::Approve(digest.clone());
-        whole.push(Refusal::whole(Rule::ManualApproval, message, way));
+    for (place, Refusal { rule, .. }) in whole.iter().enumerate() {
+        let withholds = rule.is_threshold() && limits.on_threshold == OnThreshold::Withhold;
+        if rule.stops() == Stops::Target && !withholds {
+            // What is approved by itself was not shown with an inventory that is not the target's.
+            let all = *rule == Rule::NewInventory;
+            let is_meant = |index: &usize| all || !approved_changes.contains(index);
+            for index in places.clone().filter(is_meant) {
+                stopped.entry(index).or_insert(place);
+            }
+        }
     }
-    let target_stopped = whole
-        .iter()
-        .any(|refusal| refusal.rule.stops() == Stops::Target);
-    let mut runs = BTreeSet::new();
-    if !target_stopped {
-        runs.extend(
-            (0..plan.changes.len()).filter(|&i| !plan.changes[i].refusals.iter().any(&stands)),
-        );
-    }
+    let own = |index| standing(&plan, &approved_changes, index);
+    let mut runs: BTreeSet<usize> = places
+        .clone()
+        .filter(|index| !stopped.contains_key(index) && own(*index).next().is_none())
+        .collect();
     withhold_dependents(&plan, &mut runs);
-    let refusals = whole
-        .into_iter()
-        .chain(
-            plan.changes
-                .iter()
-                .flat_map(|c| &c.refusals)
-                .filter(|r| stands(r))
-                .cloned(),
-        )
-        .collect();
+    whole.extend(places.flat_map(own).cloned());
     ApprovedTarget {
         plan,
         digest,
         approved,
+        approved_changes,
         runs,
-        refusals,
+        refusals: whole,
+        stopped,
+        on_threshold: limits.on_threshold,
+        frozen: exceeded.frozen,
     }
+}
+
+/// The refusals of a change that no approval lifts.
+fn standing<'p>(
+    plan: &'p TargetPlan,
+    approved: &BTreeSet<usize>,
+    index: usize,
+) -> impl Iterator<Item = &'p Refusal> + use<'p> {
+    let is_approved = approved.contains(&index);
+    let refusals = plan.changes.get(index).map(|planned| &planned.refusals);
+    let refusals = refusals.into_iter().flatten();
+    refusals.filter(move |refusal| !(is_approved && refusal.rule.is_liftable()))
+}
+
+/// The refusal of a target that waits for a word, where there is something that nobody approved.
+fn waits(plan: &TargetPlan, digest: &Digest, approved: &BTreeSet<usize>) -> Option<Refusal> {
+    let (all, waiting) = (plan.changes.len(), plan.changes.len() - approved.len());
+    if plan.approval != Approval::Manual || waiting == 0 {
+        return None;
+    }
+    let target = &plan.target;
+    let what = if waiting == all {
+        "this plan is not the approved one".to_owned()
+    } else {
+        format!("{waiting} of {all} changes are not approved")
+    };
+    let message = format!("{target} says `approval: Manual`, and {what}");
+    let way = WayThrough::Approve(digest.clone());
+    Some(Refusal::whole(Rule::ManualApproval, message, way))
 }
 
 /// Takes out, along the dependencies, every change that needs one that does not run. A change may need one that stands
@@ -296,111 +427,4 @@ fn withhold_dependents(plan: &TargetPlan, runs: &mut BTreeSet<usize>) {
             }
         }
     }
-}
-
-/// The threshold rules: per kind over the whole target, and per holder.
-fn thresholds(plan: &TargetPlan, limits: &Limits, now: Timestamp) -> Vec<Refusal> {
-    let mut planned: BTreeMap<(Counted, Option<&str>), u64> = BTreeMap::new();
-    let mut labels: BTreeMap<&str, &str> = BTreeMap::new();
-    for change in &plan.changes {
-        for removal in &change.removals {
-            add(&mut planned, removal);
-            if let Some(holder) = &removal.holder {
-                labels.insert(holder, &change.object.label);
-            }
-        }
-    }
-    let window = SignedDuration::from_secs(
-        i64::try_from(limits.thresholds.window_seconds).unwrap_or(i64::MAX),
-    );
-    let mut before: BTreeMap<(Counted, Option<&str>), u64> = BTreeMap::new();
-    // What the plan's own reading shows not to have been made does not count.
-    let not_made = |past: &PastRemoval| {
-        let mut learned = plan.records.iter();
-        learned.any(|record| matches!(record, Record::NotRemoved(removal) if removal == past))
-    };
-    for past in limits
-        .window
-        .0
-        .iter()
-        .filter(|past| (SignedDuration::ZERO..window).contains(&now.duration_since(past.at)))
-        .filter(|past| !not_made(past))
-    {
-        add(&mut before, &past.removal);
-    }
-    let mut refusals = Vec::new();
-    let mut whole: BTreeSet<Counted> = BTreeSet::new();
-    for (&(counted, holder), &count) in &planned {
-        let earlier = before.get(&(counted, holder)).copied().unwrap_or_default();
-        let key = (counted, holder.map(str::to_owned));
-        let population = plan.populations.0.get(&key).copied().unwrap_or_default();
-        let label = holder.map(|holder| labels.get(holder).copied().unwrap_or(holder));
-        let numbers = (count, earlier, population.saturating_add(earlier));
-        // Where the whole kind is stopped, that says it: its holders come after it, and are not told apart.
-        if !whole.contains(&counted)
-            && let Some(refusal) = exceeds(&limits.thresholds, counted, label, numbers)
-        {
-            if holder.is_none() {
-                whole.insert(counted);
-            }
-            refusals.push(refusal);
-        }
-    }
-    refusals
-}
-
-/// Counts a removal over its kind and over its holder.
-fn add<'r>(counts: &mut BTreeMap<(Counted, Option<&'r str>), u64>, removal: &'r Removal) {
-    let holder = removal.holder.as_deref().map(Some);
-    for of in [None].into_iter().chain(holder) {
-        let count = counts.entry((removal.counted, of)).or_default();
-        *count = count.saturating_add(removal.count);
-    }
-}
-
-/// The rule that these numbers break, if they do.
-fn exceeds(
-    thresholds: &Thresholds,
-    counted: Counted,
-    holder: Option<&str>,
-    (planned, earlier, population): (u64, u64, u64),
-) -> Option<Refusal> {
-    let removals = planned.saturating_add(earlier);
-    let share = removals.saturating_mul(100);
-    let (rule, limit, actual) = if removals > thresholds.max_removals {
-        (Rule::MaxRemovals, thresholds.max_removals, removals)
-    } else if population >= thresholds.min_population {
-        if share <= thresholds.max_removal_percent.saturating_mul(population) {
-            return None;
-        }
-        (
-            Rule::MaxRemovalPercent,
-            thresholds.max_removal_percent,
-            share.div_ceil(population.max(1)),
-        )
-    } else if removals >= 2 && removals.saturating_mul(2) > population {
-        (Rule::MoreThanHalf, population / 2, removals)
-    } else {
-        return None;
-    };
-    let what = match (counted, holder) {
-        (Counted::Scopes, _) => "scopes".to_owned(),
-        (Counted::Apps, _) => "apps".to_owned(),
-        (Counted::Roles, None) => "roles of scopes".to_owned(),
-        (Counted::AppScopes, None) => "scopes of apps".to_owned(),
-        (Counted::Roles, Some(holder)) => format!("roles of {holder}"),
-        (Counted::AppScopes, Some(holder)) => format!("scopes of {holder}"),
-    };
-    let before = if earlier > 0 {
-        format!(", {earlier} of them earlier in the window")
-    } else {
-        String::new()
-    };
-    let bound = match rule {
-        Rule::MaxRemovals => format!("at most {limit} may go"),
-        Rule::MaxRemovalPercent => format!("at most {limit} % may go"),
-        _ => "not more than half may go at once".to_owned(),
-    };
-    let message = format!("{removals} of {population} {what} would go{before}; {bound}");
-    Some(Refusal::whole(rule, message, WayThrough::Review).counted(limit, actual))
 }

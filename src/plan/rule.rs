@@ -90,6 +90,14 @@ impl Rule {
         self.row().stops
     }
 
+    /// Whether it counts removals against a limit of the target.
+    pub fn is_threshold(self) -> bool {
+        matches!(
+            self,
+            Self::MaxRemovals | Self::MaxRemovalPercent | Self::MoreThanHalf
+        )
+    }
+
     /// Whether an approval lifts it.
     pub fn is_liftable(self) -> bool {
         self.row().liftable
@@ -195,6 +203,8 @@ pub struct Refusal {
     pub rule: Rule,
     /// What it is about; `None` is the whole target.
     pub object: Option<ObjectRef>,
+    /// The namespace whose removals alone it stops.
+    pub namespace: Option<String>,
     /// One sentence with the numbers.
     pub message: String,
     /// The limit, where the rule has one.
@@ -224,6 +234,7 @@ impl Refusal {
         Self {
             rule,
             object: None,
+            namespace: None,
             message,
             limit: None,
             actual: None,

@@ -18,8 +18,8 @@ use super::{
 use crate::diagnostic::{Diagnostic, codes};
 use crate::model::target::{Adoption, Drift, Policy};
 use crate::model::{
-    Capabilities, Counted, DeletionPolicy, DesiredScope, Intent, LiveScope, Origin, OwnedScope,
-    Record, RoleName, ScopeName, ScopeState, Tightening,
+    Capabilities, DeletionPolicy, DesiredScope, Intent, LiveScope, Origin, OwnedScope, Record,
+    RoleName, ScopeName, ScopeState, Tightening,
 };
 
 pub(super) mod removals;
@@ -27,7 +27,7 @@ mod renames;
 pub(super) mod values;
 mod wishes;
 
-use values::{entry_of, role_removals, stand_in};
+use values::{entry_of, role_removals, stand_in, taken};
 use wishes::{Ownership, Renames};
 
 /// What the planning of scopes tells that of apps and of deletions.
@@ -98,9 +98,8 @@ fn ownership<'a>(context: &Context<'a>) -> Ownership<'a> {
 }
 
 fn count_population(ownership: &Ownership<'_>, plan: &mut TargetPlan) {
-    let populations = &mut plan.populations.0;
-    populations.insert((Counted::Scopes, None), ownership.of_live.len() as u64);
     for (name, (_, entry)) in &ownership.of_live {
+        plan.populations.add(&values::scope_removal(&entry.source));
         count_roles(name, entry, plan);
     }
 }
@@ -108,9 +107,8 @@ fn count_population(ownership: &Ownership<'_>, plan: &mut TargetPlan) {
 /// Counts the roles that count as applied to a scope.
 fn count_roles(name: &ScopeName, entry: &OwnedScope, plan: &mut TargetPlan) {
     if let Some(roles) = &entry.applied.roles {
-        let populations = &mut plan.populations.0;
-        for holder in [None, Some(name.as_str().to_owned())] {
-            *populations.entry((Counted::Roles, holder)).or_default() += roles.len() as u64;
+        for all in role_removals(name, roles.keys(), entry) {
+            plan.populations.add(&all);
         }
     }
 }
@@ -430,6 +428,8 @@ impl Planner<'_, '_> {
         if owner.is_none() {
             entry.origin = Origin::Adopted;
         }
+        let assumed = self.assumed(scope, live);
+        let known = owner.map_or(&assumed, |(_, entry)| entry);
         let mut refusals = self.takeover_unless(owner.is_some(), scope, live, "change it");
         refusals.extend(self.role_refusals(scope, live, &roles, &after));
         let adds = after.roles.iter();
@@ -442,7 +442,8 @@ impl Planner<'_, '_> {
         self.push(PlannedChange {
             manifest: Some(scope.source.clone()),
             refusals,
-            removals: role_removals(name, &roles),
+            removals: role_removals(name, taken(&roles), known),
+            origin: owner.map(|(_, entry)| entry.origin),
             intent: Some(intent),
             ..PlannedChange::new(
                 ObjectRef::scope(name, live.remote_id.as_ref()),

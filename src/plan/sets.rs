@@ -31,8 +31,8 @@ pub(super) struct ThreeWay<'a, T> {
     pub(super) keep_foreign: bool,
     /// Why nothing may be removed from it, if so.
     pub(super) gate: Option<SkipReason>,
-    /// Whether an entry may be taken out as far as a recorded manifest that asked for it goes.
-    pub(super) covers: &'a dyn Fn(&T, &ManifestRef) -> bool,
+    /// Why an entry is not taken out, as far as a recorded manifest that asked for it goes.
+    pub(super) why_kept: &'a dyn Fn(&T, &ManifestRef) -> Option<SkipReason>,
     /// Whether changes behind our back are only reported.
     pub(super) report_drift: bool,
 }
@@ -92,16 +92,17 @@ impl<T: Ord + Clone> ThreeWay<'_, T> {
             if is_foreign && self.keep_foreign {
                 continue;
             }
-            let other_source = || {
+            let why_kept = || {
                 let sources = self.last.and_then(|last| last.get(entry));
-                sources.is_some_and(|sources| !sources.iter().all(|by| (self.covers)(entry, by)))
+                let mut sources = sources.into_iter().flatten();
+                sources.find_map(|by| (self.why_kept)(entry, by))
             };
             if is_foreign && self.report_drift && self.last.is_some() {
                 drifted.insert(entry.clone());
             } else if let Some(reason) = self.gate {
                 withheld.insert(entry.clone(), reason);
-            } else if other_source() {
-                withheld.insert(entry.clone(), SkipReason::OtherSource);
+            } else if let Some(reason) = why_kept() {
+                withheld.insert(entry.clone(), reason);
             }
         }
 
@@ -200,7 +201,9 @@ mod tests {
             everything: case.everything.map(set).as_ref(),
             keep_foreign: case.keep,
             gate: case.gate,
-            covers: &|_, manifest| manifest.file.path() == "here.yaml",
+            why_kept: &|_, manifest| {
+                (manifest.file.path() != "here.yaml").then_some(SkipReason::OtherSource)
+            },
             report_drift: case.report,
         }
         .resolve()

@@ -2,11 +2,14 @@
 
 mod access;
 mod adopting;
+mod approvals;
 mod apps;
 mod digests;
 mod guard;
+mod hashes;
 mod ownership;
 mod removal;
 mod roles;
 mod targets;
+mod withholding;
 pub(crate) mod world;

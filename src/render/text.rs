@@ -270,6 +270,17 @@ pub(crate) fn skip_words(reason: SkipReason) -> &'static str {
             "declared, as far as can be told, in a file that this run does not read"
         }
         SkipReason::IncompleteManifests => "not removed, since a document is invalid",
+        SkipReason::IncompleteContributors => {
+            "not removed, since a resource that it comes from is invalid"
+        }
+        SkipReason::NotAllowed => {
+            "not removed, since a resource that it comes from is not permitted"
+        }
+        SkipReason::DeletionDelayed => "not removed yet, since its resource changed only lately",
+        SkipReason::ObserveIncomplete => "not removed, since the cluster was not seen as a whole",
+        SkipReason::NamespaceTerminating => {
+            "not removed, since the namespace of its Target is being deleted"
+        }
         SkipReason::Selection => "not removed, since the run is narrowed",
         SkipReason::UnreadTarget => {
             "not removed, since another Target may be this place and was not read"

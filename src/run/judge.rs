@@ -8,9 +8,8 @@ use super::Wanted;
 use super::reading::{Picture, Reading};
 use crate::apply::failure;
 use crate::inventory::Snapshot;
-use crate::model::{Coverage, Owned, Removals, TargetId};
-use crate::plan::digest::Digest;
-use crate::plan::guard::{ApprovedPlan, Limits};
+use crate::model::{Coverage, Owned, Populations, Removals, TargetId};
+use crate::plan::guard::{Approvals, ApprovedPlan, Limits, OnThreshold};
 use crate::plan::targets::{self, Orphans, Sight};
 use crate::plan::{
     Failure, Mode, NewInventory, Plan, PlanOptions, SkipReason, TargetPlan, plan_target,
@@ -27,8 +26,12 @@ pub(crate) struct Judging {
     pub(crate) coverage: Coverage,
     /// What to do where the inventory does not know a target.
     pub(crate) new_inventory: NewInventory,
-    /// The digests of plans that somebody approved.
-    pub(crate) approvals: Vec<Digest>,
+    /// What somebody approved.
+    pub(crate) approvals: Approvals,
+    /// What a threshold that is exceeded stops.
+    pub(crate) on_threshold: OnThreshold,
+    /// What the guard gave out when it judged these targets last.
+    pub(crate) frozen: BTreeMap<TargetId, Populations>,
 }
 
 /// Plans every target that was read, and says what of the plan may run.
@@ -65,7 +68,11 @@ pub(crate) fn judge<P: ?Sized>(
         paths: judging.paths.clone(),
         targets: readings.iter().map(plan_of).collect(),
     };
-    plan.approve(&limits(readings, snapshot), &judging.approvals, now)
+    plan.approve(
+        &limits(readings, snapshot, judging),
+        &judging.approvals,
+        now,
+    )
 }
 
 /// What the inventory holds of places that no manifest leads to any more: reported, never deleted. Only a run that sees all
@@ -140,7 +147,11 @@ fn one_place(targets: &[TargetId]) -> Failure {
 }
 
 /// What the guard measures each target against.
-fn limits<P: ?Sized>(readings: &[Reading<P>], snapshot: &Snapshot) -> BTreeMap<TargetId, Limits> {
+fn limits<P: ?Sized>(
+    readings: &[Reading<P>],
+    snapshot: &Snapshot,
+    judging: &Judging,
+) -> BTreeMap<TargetId, Limits> {
     let limits = |reading: &Reading<P>| {
         let target = &reading.desired.target;
         let window = match reading.live() {
@@ -150,6 +161,8 @@ fn limits<P: ?Sized>(readings: &[Reading<P>], snapshot: &Snapshot) -> BTreeMap<T
         let limits = Limits {
             thresholds: target.safety,
             window,
+            on_threshold: judging.on_threshold,
+            frozen: judging.frozen.get(&target.id).cloned().unwrap_or_default(),
         };
         (target.id.clone(), limits)
     };

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::values::scope_removal;
 use super::wishes::RenameWish;
 use super::{Planner, Scopes};
 use crate::model::{
-    AppRef, Consumers, Counted, DeletionPolicy, Intent, LiveApp, LiveScope, OwnedScope, Record,
-    Removal, ScopeName,
+    AppRef, Consumers, DeletionPolicy, Intent, LiveApp, LiveScope, OwnedScope, Record, ScopeName,
 };
 use crate::plan::change::Change;
 use crate::plan::prose::list;
@@ -103,8 +103,8 @@ impl Planner<'_, '_> {
             Some(SkipReason::Moved)
         } else if !entry.origin.may_remove() {
             Some(SkipReason::Matched)
-        } else if !self.context.covers(&entry.source) {
-            Some(SkipReason::OtherSource)
+        } else if let Some(reason) = self.context.why_uncovered(&entry.source) {
+            Some(reason)
         } else if let Some(reason) = self.context.removal_gate() {
             Some(reason)
         } else if self.context.held(entry.hold_until) {
@@ -118,7 +118,7 @@ impl Planner<'_, '_> {
 
     /// Whether the holder of an object is gone, and a run that may remove what it held sees that.
     fn is_let_go(&self, entry: &OwnedScope) -> bool {
-        self.context.covers(&entry.source) && self.context.removal_gate().is_none()
+        self.context.why_uncovered(&entry.source).is_none() && self.context.removal_gate().is_none()
     }
 
     /// Whether a manifest outside this run has what its holder lets go of.
@@ -191,6 +191,7 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
         .collect();
     for (name, entry_name) in &scopes.leaving {
         let live = &context.live.scopes[name];
+        let entry = &context.owned.scopes[entry_name];
         let object = ObjectRef::scope(name, live.remote_id.as_ref());
         let respelled = makers.get(&name.as_str().to_lowercase());
         let mut depends_on: BTreeSet<usize> = respelled.copied().into_iter().collect();
@@ -233,11 +234,8 @@ pub(in crate::plan) fn delete(context: &Context<'_>, scopes: &Scopes, plan: &mut
             facts,
             refusals,
             depends_on,
-            removals: vec![Removal {
-                counted: Counted::Scopes,
-                holder: None,
-                count: 1,
-            }],
+            removals: vec![scope_removal(&entry.source)],
+            origin: Some(entry.origin),
             intent: Some(Intent::DeleteScope {
                 name: entry_name.clone(),
                 live: name.clone(),

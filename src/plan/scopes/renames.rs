@@ -66,6 +66,7 @@ impl Planner<'_, '_> {
             let change = self.push(PlannedChange {
                 manifest: Some(goal.source.clone()),
                 remark: Some("a temporary name, for a swap".to_owned()),
+                origin: owner.map(|(_, entry)| entry.origin),
                 refusals,
                 intent: Some(Intent::RenameScope {
                     name: temporary.clone(),
@@ -179,6 +180,7 @@ impl Planner<'_, '_> {
         let change = self.push(PlannedChange {
             manifest: Some(scope.source.clone()),
             remark: Some(format!("id {id} stays{holders}")),
+            origin: owner.map(|(_, entry)| entry.origin),
             refusals,
             depends_on,
             intent: Some(Intent::RenameScope {

@@ -79,7 +79,7 @@ impl Planner<'_, '_> {
             everything: None,
             keep_foreign: !scope.roles.whole,
             gate: self.context.removal_gate().or(incomplete),
-            covers: &|role, manifest| self.context.may_take_out(&scope.name, role, manifest),
+            why_kept: &|role, manifest| self.context.why_asked_for(&scope.name, role, manifest),
             report_drift: self.context.desired.target.drift == Drift::Report,
         }
         .resolve()
@@ -272,17 +272,52 @@ pub(super) fn is_another(live: &LiveScope, entry: &OwnedScope) -> bool {
             || other_roles)
 }
 
-pub(super) fn role_removals(name: &ScopeName, roles: &Resolved<RoleName>) -> Vec<Removal> {
-    // What was never applied is judged as a first contact alone.
-    let count = roles.removed.difference(&roles.first_contact).count() as u64;
-    if count == 0 {
-        return Vec::new();
+/// The roles that go, as the guard counts. What was never applied is judged as a first contact alone.
+pub(super) fn taken(roles: &Resolved<RoleName>) -> impl Iterator<Item = &RoleName> {
+    roles.removed.difference(&roles.first_contact)
+}
+
+/// What the removal of these roles takes away, by the namespaces of the manifests that asked for them. What nobody asked
+/// for goes by the word of the scope's own manifest.
+pub(super) fn role_removals<'r>(
+    name: &ScopeName,
+    roles: impl Iterator<Item = &'r RoleName>,
+    entry: &OwnedScope,
+) -> Vec<Removal> {
+    let mut counts: BTreeMap<BTreeSet<String>, u64> = BTreeMap::new();
+    for role in roles {
+        let applied = entry.applied.roles.as_ref();
+        let sources = applied.and_then(|applied| applied.get(role));
+        let namespaces = match sources.filter(|sources| !sources.is_empty()) {
+            Some(sources) => sources.iter().filter_map(namespace).collect(),
+            None => namespace(&entry.source).into_iter().collect(),
+        };
+        *counts.entry(namespaces).or_default() += 1;
     }
-    vec![Removal {
+    let removal = |(namespaces, count)| Removal {
         counted: Counted::Roles,
         holder: Some(name.as_str().to_owned()),
+        namespaces,
         count,
-    }]
+    };
+    counts.into_iter().map(removal).collect()
+}
+
+/// What the removal of a scope takes away.
+pub(super) fn scope_removal(source: &ManifestRef) -> Removal {
+    Removal {
+        counted: Counted::Scopes,
+        holder: None,
+        namespaces: namespace(source).into_iter().collect(),
+        count: 1,
+    }
+}
+
+/// The namespace of a recorded manifest; an older format did not record it.
+pub(in crate::plan) fn namespace(manifest: &ManifestRef) -> Option<String> {
+    Some(&manifest.namespace)
+        .filter(|namespace| !namespace.is_empty())
+        .cloned()
 }
 
 /// What the inventory will say of a declared scope.

@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::model::Origin::Created;
-use crate::model::{AppOwner, AppRef, DesiredApp, ForeignScopes, LiveApp};
+use crate::model::{AppOwner, AppRef, DesiredApp, ForeignScopes, LiveApp, Measure};
 use crate::plan::Mode;
 
 fn foreign(foreign: ForeignScopes) -> impl FnOnce(&mut DesiredApp) {
@@ -443,7 +443,10 @@ fn a_key_is_labelled_by_its_app_and_never_whole() {
 #[test]
 fn an_app_of_ours_that_is_declared_is_counted_before_the_plan() {
     let plan = a_key(ForeignScopes::Remove).plan();
-    let count = |counted, holder: Option<String>| plan.populations.0[&(counted, holder)];
+    let count = |counted, holder: Option<String>| {
+        let all = Measure::all(counted);
+        plan.populations.get(&Measure { holder, ..all }).unwrap()
+    };
     assert_eq!(count(crate::model::Counted::Apps, None), 1);
     assert_eq!(count(crate::model::Counted::AppScopes, None), 2);
     assert_eq!(
@@ -455,8 +458,11 @@ fn an_app_of_ours_that_is_declared_is_counted_before_the_plan() {
         .has_key(&key("k"), "r", "r w x")
         .owns_app(&key("k"), "");
     assert_eq!(
-        empty.plan().populations.0[&(crate::model::Counted::AppScopes, None)],
-        3
+        empty
+            .plan()
+            .populations
+            .get(&Measure::all(crate::model::Counted::AppScopes)),
+        Some(3)
     );
 }
 
@@ -496,8 +502,8 @@ fn a_key_is_one_whichever_spelling_of_its_developer_leads_to_it() {
         let plan = twice.plan();
         assert_eq!(says(&plan), ["SW205", "SW205"]);
         assert_eq!(plan.population.live, 1);
-        let all = (crate::model::Counted::AppScopes, None);
-        assert_eq!(plan.populations.0[&all], 2);
+        let all = Measure::all(crate::model::Counted::AppScopes);
+        assert_eq!(plan.populations.get(&all), Some(2));
         // What was recorded under one is known under the other.
         let respelled = World::apigee()
             .has_key(&spelled, "r w", "r w")

@@ -1,6 +1,8 @@
 //! The guard: its arithmetic at its borders, what an approval lifts, and what is withheld with what is refused
 //! (safety, section 7).
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::world::*;
@@ -8,7 +10,7 @@ use crate::model::Origin::{Created, Matched};
 use crate::model::target::{Approval, Thresholds};
 use crate::model::{Consumers, Counted, PastRemoval, Removal, Removals};
 use crate::plan::digest::Digest;
-use crate::plan::guard::{ApprovedPlan, Limits};
+use crate::plan::guard::{Approvals, ApprovedPlan, Limits};
 use crate::plan::{Mode, Plan, Rule, SkipReason};
 
 /// A place with `owned` scopes of ours, the first `gone` of which no manifest declares.
@@ -33,7 +35,7 @@ fn roles(owned: usize, gone: usize) -> World {
         .owns_so("a", Created, applied(leak(0)))
 }
 
-fn rules(approved: &ApprovedPlan) -> Vec<Rule> {
+pub(super) fn rules(approved: &ApprovedPlan) -> Vec<Rule> {
     let verdict = &approved.targets()[0];
     verdict
         .refusals()
@@ -46,12 +48,18 @@ fn judged(world: &World) -> ApprovedPlan {
     judge(world.plan(), world, Removals::default(), false)
 }
 
-fn past(counted: Counted, holder: Option<&str>, count: u64, at: Timestamp) -> PastRemoval {
+pub(super) fn past(
+    counted: Counted,
+    holder: Option<&str>,
+    count: u64,
+    at: Timestamp,
+) -> PastRemoval {
     PastRemoval {
         at,
         removal: Removal {
             counted,
             holder: holder.map(str::to_owned),
+            namespaces: BTreeSet::new(),
             count,
         },
     }
@@ -214,7 +222,7 @@ fn an_approval_lifts_that_very_plan() {
             paths: Vec::new(),
             targets: vec![world.plan()],
         };
-        plan.approve(&[].into(), digests, now())
+        plan.approve(&[].into(), &digests.to_vec().into(), now())
     };
     let target = world.plan().digest();
     let top = approve(&[]).digest().clone();
@@ -381,11 +389,11 @@ fn the_thresholds_of_a_target_that_is_not_named_are_the_usual_ones() {
             max_removal_percent: 100,
             ..Thresholds::default()
         },
-        window: Removals::default(),
+        ..Limits::default()
     };
     assert!(
         !plan
-            .approve(&[(other, generous)].into(), &[], now())
+            .approve(&[(other, generous)].into(), &Approvals::default(), now())
             .has_runs()
     );
 }

@@ -1,10 +1,13 @@
 //! Removal needs the whole picture: every reason for which an object or an entry stays (safety, section 3).
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::world::*;
 use crate::model::Origin::{Created, Matched};
 use crate::model::target::Policy;
 use crate::model::{
-    DeletionPolicy, DesiredScope, Elsewhere, Found, OwnedApp, OwnedScope, SourceFile,
+    Coverage, DeletionPolicy, DesiredScope, Elsewhere, Found, InCluster, ManifestRef, NotRead,
+    OwnedApp, OwnedScope, SourceFile,
 };
 use crate::plan::{Mode, SkipReason};
 
@@ -65,6 +68,7 @@ fn a_run_that_may_not_remove_removes_no_object_and_no_entry() {
     for (block, word) in [
         (SkipReason::IncompleteManifests, "incomplete_manifests"),
         (SkipReason::Selection, "selection"),
+        (SkipReason::NamespaceTerminating, "namespace_terminating"),
     ] {
         assert_eq!(
             says(|world| world.options(|options| options.removal_block = Some(block))),
@@ -364,4 +368,93 @@ fn a_key_that_cannot_be_told_now_is_still_declared() {
         .apps
         .insert(keyless(), crate::model::LiveApp::Absent { why });
     assert_eq!(world.says(), ["SW201"]);
+}
+
+/// What is said of a world whose sources are resources in a cluster.
+fn in_cluster(world: World, sources: &[(&ManifestRef, InCluster)]) -> Vec<String> {
+    let sources = sources
+        .iter()
+        .map(|(source, found)| (source.file.clone(), *found));
+    let delay = SignedDuration::from_secs(60);
+    let coverage = Coverage::in_cluster(sources, delay, now());
+    world.options(|options| options.coverage = coverage).says()
+}
+
+#[test]
+fn a_resource_that_is_invalid_holds_what_was_recorded_of_it_and_nothing_else() {
+    let ours = ManifestRef::in_cluster("shop", "ScopeBinding", "ours");
+    let broken = ManifestRef::in_cluster("shop", "ScopeBinding", "broken");
+    let scope = ManifestRef::in_cluster("shop", "Scope", "a");
+    let roles = |second: &[&ManifestRef]| {
+        let by = |manifests: &[&ManifestRef]| manifests.iter().copied().cloned().collect();
+        let role = crate::model::RoleName::new;
+        let applied = [
+            (role("r"), by(&[&ours])),
+            (role("s"), by(second)),
+            (role("t"), by(&[&ours])),
+        ];
+        World::wso2()
+            .wants_so("a", contributed("r"))
+            .has_so("a", bound_to("r s t"))
+            .owns_so("a", Created, |entry| {
+                entry.source = scope.clone();
+                entry.applied.roles = Some(applied.into());
+            })
+    };
+    let sources = [
+        (&scope, InCluster::ReadSince(Timestamp::UNIX_EPOCH)),
+        (&ours, InCluster::ReadSince(Timestamp::UNIX_EPOCH)),
+        (&broken, InCluster::NotRead(NotRead::Invalid)),
+    ];
+    assert_eq!(
+        in_cluster(roles(&[&ours, &broken]), &sources),
+        ["update a: bindings", "incomplete_contributors: a (s)"]
+    );
+    // One of which nothing was recorded holds nothing.
+    assert_eq!(
+        in_cluster(roles(&[&ours]), &sources),
+        ["update a: bindings"]
+    );
+}
+
+#[test]
+fn what_a_resource_in_a_cluster_held_stays_while_it_does_not_count_as_gone() {
+    let scope = ManifestRef::in_cluster("shop", "Scope", "b");
+    let set = ManifestRef::in_cluster("shop", "AppScopeSet", "set");
+    let says = |found| {
+        let world = World::onelogin()
+            .has("b")
+            .owns_so("b", Created, |entry| entry.source = scope.clone())
+            .has_app(&client(1), "x")
+            .owns_app_so(&client(1), "x", |entry| {
+                entry.source = set.clone();
+                entry.deletion_policy = DeletionPolicy::Delete;
+            });
+        in_cluster(world, &[(&scope, found), (&set, found)])
+    };
+    let seconds = |seconds| InCluster::GoneSince(now() - SignedDuration::from_secs(seconds));
+    let kept = |reason: &str| [format!("{reason}: b"), format!("{reason}: 1")];
+    assert_eq!(says(seconds(60)), ["detach 1 [x]", "delete b"]);
+    assert_eq!(says(seconds(59)), kept("deletion_delayed"));
+    assert_eq!(
+        says(InCluster::NotRead(NotRead::Invalid)),
+        kept("incomplete_contributors")
+    );
+    assert_eq!(
+        says(InCluster::NotRead(NotRead::NotAllowed)),
+        kept("not_allowed")
+    );
+}
+
+#[test]
+fn what_is_gone_from_a_cluster_only_lately_is_handed_over_to_who_declares_it_now() {
+    let old = ManifestRef::in_cluster("shop", "Scope", "a");
+    let world = World::onelogin()
+        .wants("a")
+        .has("a")
+        .owns_so("a", Created, |entry| entry.source = old.clone());
+    let lately = [(&old, InCluster::GoneSince(now()))];
+    assert_eq!(in_cluster(world.clone(), &lately), ["= created a"]);
+    let invalid = [(&old, InCluster::NotRead(NotRead::Invalid))];
+    assert_eq!(in_cluster(world, &invalid)[0], "conflict: a");
 }

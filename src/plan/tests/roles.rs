@@ -333,7 +333,7 @@ fn a_set_that_was_never_applied_is_judged_as_a_first_contact_alone() {
         .has_so("a", bound_to("r x y"))
         .adoption(crate::model::target::Adoption::Always)
         .plan();
-    let all = (crate::model::Counted::Roles, None);
+    let all = crate::model::Measure::all(crate::model::Counted::Roles);
     assert_eq!(always.changes[0].removals[0].count, 2);
-    assert_eq!(always.populations.0[&all], 3);
+    assert_eq!(always.populations.get(&all), Some(3));
 }

@@ -455,6 +455,7 @@ pub(crate) fn contributed(text: &'static str) -> impl FnOnce(&mut DesiredScope) 
 fn bound_in(file: &str) -> ManifestRef {
     ManifestRef {
         kind: "ScopeBinding".to_owned(),
+        namespace: "iam".to_owned(),
         ..SourceFile::new(file).into()
     }
 }
@@ -616,6 +617,7 @@ pub(crate) fn judge(
     let limits = Limits {
         thresholds: world.desired.target.safety,
         window,
+        ..Limits::default()
     };
     let approvals = if approve {
         vec![plan.digest()]
@@ -628,5 +630,9 @@ pub(crate) fn judge(
         targets: vec![plan],
     };
     let target = world.desired.target.id.clone();
-    plan.approve(&[(target, limits)].into(), &approvals, world.options.now)
+    plan.approve(
+        &[(target, limits)].into(),
+        &approvals.into(),
+        world.options.now,
+    )
 }

@@ -22,7 +22,7 @@ use crate::inventory::memory::{Keeps, MemoryStore};
 use crate::inventory::{Fence, Ledger as _, Snapshot};
 use crate::manifest::{self, Loaded};
 use crate::model::{Live, ScopeName, System};
-use crate::plan::guard::ApprovedPlan;
+use crate::plan::guard::{Approvals, ApprovedPlan, OnThreshold};
 use crate::plan::{Mode, NewInventory};
 use crate::provider::memory::Memory;
 use crate::provider::{CredentialStore, Interrupt};
@@ -474,11 +474,16 @@ fn carry_out(mut loaded: Loaded, memory: &Memory, store: &MemoryStore) -> String
         paths: Vec::new(),
         coverage: loaded.cover(snapshot.recorded()),
         new_inventory: NewInventory::Allow,
-        approvals: Vec::new(),
+        approvals: Approvals::default(),
+        on_threshold: OnThreshold::Stop,
+        frozen: BTreeMap::new(),
     };
     let started_at = Timestamp::now();
     let judge = |judging: &Judging| judge(&wanted, &readings, &snapshot, judging, started_at);
-    judging.approvals.push(judge(&judging).digest().clone());
+    judging
+        .approvals
+        .digests
+        .push(judge(&judging).digest().clone());
     let approved: ApprovedPlan = judge(&judging);
     let execution = Execution {
         run_id: "a run".to_owned(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use scopeward::model::target::{ApigeeAuth, Edition, Endpoint};
 use scopeward::model::{DesiredTarget, Record, RemoteId};
 use scopeward::plan::change::Change;
-use scopeward::plan::guard::ApprovedPlan;
+use scopeward::plan::guard::{Approvals, ApprovedPlan};
 use scopeward::plan::{Mode, ObjectKind, ObjectRef, Plan, PlannedChange, Reason, TargetPlan};
 use scopeward::provider::{Applied, Apply, ProviderError};
 use url::Url;
@@ -69,5 +69,9 @@ fn approved(change: Change) -> ApprovedPlan {
         paths: Vec::new(),
         targets: vec![target],
     };
-    plan.approve(&BTreeMap::new(), &[], Timestamp::UNIX_EPOCH)
+    plan.approve(
+        &BTreeMap::new(),
+        &Approvals::default(),
+        Timestamp::UNIX_EPOCH,
+    )
 }

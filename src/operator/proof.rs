@@ -1,0 +1,74 @@
+//! Before the first removal of a run: that the watches have told all that there is.
+//!
+//! A watch that died silently, a kind whose definition was deleted, a list that came short: each looks like manifests that
+//! went. So a quorum is asked once more, without what the objects say, and nothing is removed unless it agrees.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+
+use super::{Context, World};
+use crate::cluster::ClusterError;
+use crate::cluster::objects::{Key, Kind, Stamp, stamps};
+use crate::model::TargetId;
+use crate::plan::SkipReason;
+
+/// Why nothing is to be removed now, if so.
+pub(super) async fn bar(context: &Context, world: &World, target: &TargetId) -> Option<SkipReason> {
+    match is_going(context, &target.namespace).await {
+        Ok(false) => {}
+        Ok(true) => return Some(SkipReason::NamespaceTerminating),
+        Err(error) => return Some(unseen(&error)),
+    }
+    for kind in Kind::all() {
+        match stamps(&context.client, kind).await {
+            Ok(found) if agrees(&found, world, kind, target) => {}
+            Ok(_) => {
+                tracing::info!(target: "reconcile", target_name = %target, kind = kind.name(), "the watch is behind: nothing is removed yet");
+                return Some(SkipReason::ObserveIncomplete);
+            }
+            Err(error) => return Some(unseen(&error)),
+        }
+    }
+    None
+}
+
+fn unseen(error: &ClusterError) -> SkipReason {
+    tracing::warn!(target: "reconcile", error = crate::telemetry::sentence(error), "the cluster does not tell all that there is: nothing is removed");
+    SkipReason::ObserveIncomplete
+}
+
+/// Whether a namespace is being deleted, or gone.
+async fn is_going(context: &Context, namespace: &str) -> Result<bool, ClusterError> {
+    let namespaces = Api::<Namespace>::all(context.client.clone());
+    let found = namespaces.get_metadata_opt(namespace).await;
+    let found = found.map_err(ClusterError::call(format!(
+        "read the namespace {namespace}"
+    )))?;
+    Ok(found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()))
+}
+
+/// Whether a quorum has no object of a kind that the picture lacks, and those that concern the Target are the same in both.
+fn agrees(found: &BTreeMap<Key, Stamp>, world: &World, kind: Kind, target: &TargetId) -> bool {
+    let known = &world.picture.objects;
+    let has_all = found.keys().all(|key| known.contains_key(key));
+    let mut of_kind = known.values().filter(|object| object.key.kind == kind);
+    has_all
+        && of_kind.all(|object| {
+            let concerns = match kind {
+                // A binding is for the targets of its Scope.
+                Kind::ScopeBinding => true,
+                Kind::Target => {
+                    object.key.namespace == target.namespace && object.key.name == target.name
+                }
+                Kind::Scope | Kind::AppScopeSet => {
+                    let mut refs = object.target_refs().into_iter();
+                    refs.any(|(namespace, name)| {
+                        namespace == target.namespace && name == target.name
+                    })
+                }
+            };
+            !concerns || found.get(&object.key) == Some(&object.stamp)
+        })
+}
