@@ -113,13 +113,13 @@ pub struct Work<'a> {
     /// Plans the target again from a new picture: the same manifests, mode and paths.
     pub replan: &'a (dyn Fn(&Live, &Owned) -> TargetPlan + Sync),
     /// Asked just before a change is sent: why it is not to be sent any more, if that is so.
-    pub still_wanted: &'a StillWanted,
+    pub still_wanted: &'a StillWanted<'a>,
     /// How much is done at most; what is over is left to the next run.
     pub slice: Option<Slice>,
 }
 
 /// Says why a change is not to be sent any more, if that is so.
-pub type StillWanted = dyn Fn(&PlannedChange) -> Option<SkipReason> + Sync;
+pub type StillWanted<'a> = dyn Fn(&PlannedChange) -> Option<SkipReason> + Sync + 'a;
 
 /// Where nobody changes what is wanted while a run goes on.
 pub fn always_wanted(_: &PlannedChange) -> Option<SkipReason> {

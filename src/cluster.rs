@@ -43,14 +43,6 @@ impl ClusterError {
             source: Box::new(source),
         }
     }
-
-    /// The status that the server answered with, if it answered.
-    pub(crate) fn status(&self) -> Option<u16> {
-        match self {
-            Self::Call { source, .. } => status(source),
-            Self::NoConfig(_) => None,
-        }
-    }
 }
 
 /// The status of an answer that is an error.

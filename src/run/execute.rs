@@ -34,7 +34,7 @@ pub(crate) struct Execution<'a> {
     /// Until when writes may be sent, beside what the ledger says.
     pub(crate) fence: Fence,
     /// Asked just before a change is sent.
-    pub(crate) still_wanted: &'a StillWanted,
+    pub(crate) still_wanted: &'a StillWanted<'a>,
     /// How much is done on each target at most.
     pub(crate) slice: Option<Slice>,
 }

@@ -49,7 +49,7 @@ pub(super) struct Stage {
     /// Stops its writes.
     pub(super) fence: Fence,
     /// What is not to be sent any more.
-    pub(super) still_wanted: Box<StillWanted>,
+    pub(super) still_wanted: Box<StillWanted<'static>>,
     /// How much it does.
     pub(super) slice: Option<Slice>,
     store: MemoryStore,

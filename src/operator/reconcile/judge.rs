@@ -1,0 +1,313 @@
+//! From a reading to what is written: the inventory, the plan with its approvals, the proof, a slice of it.
+
+use super::{Done, Judged, Reconciler, SLICE, Short, Standing};
+use crate::apply::Outcome;
+use crate::apply::Progress;
+use crate::cluster::objects::Key;
+use crate::cluster::objects::Object;
+use crate::inventory::InventoryError;
+use crate::inventory::Ledger as _;
+use crate::manifest::cluster::Fault;
+use crate::manifest::cluster::Usable;
+use crate::manifest::crd::TargetStatus;
+use crate::model::Coverage;
+use crate::model::InCluster;
+use crate::model::LiveIdentity;
+use crate::model::NotRead;
+use crate::model::SourceFile;
+use crate::operator::World;
+use crate::operator::inventory;
+use crate::operator::proof;
+use crate::operator::publish;
+use crate::operator::status;
+use crate::plan::Mode;
+use crate::plan::NewInventory;
+use crate::plan::PlannedChange;
+use crate::plan::SkipReason;
+use crate::plan::digest::Digest;
+use crate::plan::guard::Approvals;
+use crate::plan::guard::ApprovedChange;
+use crate::plan::guard::OnThreshold;
+use crate::provider::Provider;
+use crate::run;
+use crate::run::Execution;
+use crate::run::Judging;
+use crate::run::Reading;
+use crate::run::Systems;
+use crate::run::Wanted;
+use jiff::SignedDuration;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+impl Reconciler {
+    /// What the inventory says of the system, and whether this Target may use it.
+    pub(super) async fn standing(
+        &mut self,
+        world: &World,
+        object: &Object,
+        identity: &LiveIdentity,
+    ) -> Result<Standing, Short> {
+        let transitions = self.context.leadership.borrow().transitions;
+        if self
+            .ledger
+            .as_ref()
+            .is_none_or(|(of, _)| *of != transitions)
+        {
+            self.ledger = Some((transitions, inventory::open(&self.context)));
+            self.is_loaded = false;
+        }
+        let Some((_, ledger)) = &self.ledger else {
+            return Err(Short::of_inventory(InventoryError::FencePassed));
+        };
+        if !self.is_loaded {
+            ledger.load(identity).await.map_err(Short::of_inventory)?;
+            self.is_loaded = true;
+        }
+        let notes = ledger.notes(identity).await.map_err(Short::of_inventory)?;
+        if let Some((reason, message)) = inventory::refusal(&self.context, world, object, &notes) {
+            return Err(Short::stop(reason, message));
+        }
+        let generation = ledger
+            .generation(identity)
+            .await
+            .map_err(Short::of_inventory)?;
+        let status: TargetStatus = publish::said_before(object);
+        let distrust = inventory::distrust(status.inventory.as_ref(), identity, generation);
+        let snapshot = ledger.snapshot().await;
+        self.owned = snapshot.owned(identity);
+        Ok(Standing {
+            identity: identity.clone(),
+            distrust: distrust.or_else(|| inventory::known_distrust(&notes)),
+            log: inventory::approvals(&notes),
+            frozen: inventory::frozen(&notes),
+            notes,
+            snapshot,
+        })
+    }
+
+    /// Plans, and says what of it may run: with what was approved, and without removals where the cluster was not seen whole.
+    pub(super) async fn judge(
+        &mut self,
+        world: &World,
+        mut wanted: Wanted,
+        readings: &[Reading<dyn Provider>],
+        mut standing: Standing,
+        now: Timestamp,
+    ) -> Judged {
+        let mut judging = Judging {
+            mode: Mode::Sync,
+            paths: Vec::new(),
+            coverage: self.coverage(world, now),
+            new_inventory: NewInventory::Allow,
+            approvals: Approvals::default(),
+            on_threshold: OnThreshold::Withhold,
+            frozen: [(self.target.clone(), standing.frozen.clone())].into(),
+        };
+        let judge = async |wanted: &Wanted, judging: &Judging| {
+            // One of each core plans; the others wait for their turn.
+            let _turn = self.context.planning.acquire().await;
+            tokio::task::block_in_place(|| {
+                run::judge(wanted, readings, &standing.snapshot, judging, now)
+            })
+        };
+        let mut approved = judge(&wanted, &judging).await;
+        let target = &wanted.targets[0].target;
+        let word = target
+            .approved_plan
+            .as_deref()
+            .and_then(|text| Digest::parse(text).ok());
+        let mut stale = None;
+        if let Some(word) = &word {
+            let plan = approved.targets()[0].plan();
+            match standing.log.approvals(word, plan, now) {
+                Ok(approvals) => judging.approvals = approvals,
+                Err(error) => stale = Some(error.to_string()),
+            }
+        }
+        let is_trusted =
+            judging.approvals.digests.is_empty() && judging.approvals.changes.is_empty();
+        if !is_trusted {
+            standing.distrust = None;
+            approved = judge(&wanted, &judging).await;
+        }
+        let waits = approved.targets()[0].is_liftable() || standing.distrust.is_some();
+        let pending = waits.then(|| approved.targets()[0].plan().clone());
+        if let Some(plan) = &pending {
+            standing.log.wait(plan, word.as_ref(), now);
+        }
+        let mut bar = standing.distrust.map(|_| SkipReason::ObserveIncomplete);
+        let removes = |change: ApprovedChange<'_>| !change.planned().removals.is_empty();
+        if bar.is_none() && approved.targets()[0].changes().any(removes) {
+            bar = proof::bar(&self.context, world, &self.target).await;
+        }
+        if bar.is_some() {
+            wanted.gap = bar;
+            approved = judge(&wanted, &judging).await;
+        }
+        Judged {
+            wanted,
+            judging,
+            approved,
+            standing,
+            word,
+            pending,
+            stale,
+            bar,
+        }
+    }
+
+    /// Writes what may run, a slice of it, and keeps what is to be known of it.
+    pub(super) async fn carry_out(
+        &mut self,
+        world: &World,
+        systems: &Systems,
+        readings: &[Reading<dyn Provider>],
+        judged: Judged,
+        now: Timestamp,
+    ) -> Result<Done, Short> {
+        let Judged {
+            wanted,
+            judging,
+            approved,
+            mut standing,
+            word,
+            pending,
+            stale,
+            bar,
+        } = judged;
+        let identity = standing.identity.clone();
+        let target = &approved.targets()[0];
+        let digest = target.digest().to_string();
+        let is_to_learn = target.may_record() && !target.plan().records.is_empty();
+        let is_to_run = approved.has_runs() || is_to_learn;
+        let Some((_, ledger)) = &self.ledger else {
+            return Err(Short::of_inventory(InventoryError::FencePassed));
+        };
+        let frozen = target.frozen().clone();
+        let own = (&self.target, self.context.cluster_uid.as_str());
+        let mut notes = standing.notes.clone();
+        inventory::keep(&mut notes, own, &standing.log, &frozen);
+        inventory::keep_distrust(&mut notes, standing.distrust);
+        // A Target at rest writes nothing, not even that it was there.
+        if notes != standing.notes
+            && (is_to_run || pending.is_some() || standing.distrust.is_some())
+        {
+            let kept = ledger
+                .update_notes(&identity, |known| *known = notes.clone())
+                .await;
+            kept.map_err(Short::of_inventory)?;
+        }
+        let hashes = target.plan().change_hashes();
+        let (approved, report) = if is_to_run {
+            let still_wanted = |planned: &PlannedChange| self.has_moved(world, planned);
+            let execution = Execution {
+                run_id: uuid::Uuid::new_v4().to_string(),
+                who: self.context.settings.identity.clone(),
+                started_at: now,
+                ledger,
+                systems,
+                progress: &Progress::default(),
+                fence: self.context.fence.clone(),
+                still_wanted: &still_wanted,
+                slice: Some(SLICE),
+            };
+            let mut report = run::execute(execution, &wanted, readings, &judging, approved).await;
+            (report.approved, report.targets.pop())
+        } else {
+            (approved, None)
+        };
+        if let (Some(word), Some(report)) = (&word, &report) {
+            let made = hashes.into_iter().zip(&report.outcomes);
+            let made = made.filter(|(_, outcome)| matches!(outcome, Outcome::Done { .. }));
+            standing
+                .log
+                .made(word, &made.map(|(hash, _)| hash).collect(), now);
+            inventory::keep(&mut notes, own, &standing.log, &frozen);
+            let kept = ledger.update_notes(&identity, |known| *known = notes).await;
+            kept.map_err(Short::of_inventory)?;
+        }
+        let owned = ledger.owned(&identity).await.map_err(Short::of_inventory)?;
+        ledger
+            .release(&identity)
+            .await
+            .map_err(Short::of_inventory)?;
+        let generation = ledger.generation(&identity).await.ok().flatten();
+        self.owned = owned;
+        if report
+            .as_ref()
+            .and_then(|report| report.error.as_ref())
+            .is_some_and(|error| error.reason == "inventory")
+        {
+            self.is_loaded = false;
+        }
+        Ok(Done {
+            approved,
+            report,
+            digest,
+            pending,
+            since: standing.log.pending.last().map(|plan| plan.since),
+            stale,
+            bar,
+            distrust: standing.distrust,
+            witness: generation.map(|generation| inventory::witness(&identity, generation)),
+        })
+    }
+
+    /// Why a change is not to be sent any more, if what it rests on in the cluster has moved since.
+    fn has_moved(&self, world: &World, planned: &PlannedChange) -> Option<SkipReason> {
+        let is_same = |key: &Key| {
+            let now = self.context.store.get(key);
+            let then = world.picture.objects.get(key);
+            now.as_ref().map(|object| &object.stamp) == then.map(|object| &object.stamp)
+        };
+        let manifest = planned.manifest.iter().map(|source| source.file.clone());
+        let mut files: BTreeSet<SourceFile> = manifest.collect();
+        if let Some(entry) = self
+            .owned
+            .scopes
+            .iter()
+            .find(|(name, _)| name.as_str() == planned.object.name)
+        {
+            let roles = entry
+                .1
+                .applied
+                .roles
+                .iter()
+                .flat_map(BTreeMap::values)
+                .flatten();
+            files.extend(roles.map(|by| by.file.clone()));
+            files.insert(entry.1.source.file.clone());
+        }
+        let apps = self.owned.apps.iter();
+        let apps = apps.filter(|(app, _)| app.to_string() == planned.object.name);
+        files.extend(apps.map(|(_, entry)| entry.source.file.clone()));
+        let mut keys = files.iter().filter_map(Key::of).chain([self.key()]);
+        (!keys.all(|key| is_same(&key))).then_some(SkipReason::Stale)
+    }
+
+    fn coverage(&self, world: &World, now: Timestamp) -> Coverage {
+        let sources = self
+            .owned
+            .files()
+            .map(|file| (file.clone(), in_cluster(world, file)));
+        let delay = SignedDuration::try_from(self.context.settings.deletion_delay);
+        Coverage::in_cluster(sources, delay.unwrap_or(SignedDuration::MAX), now)
+    }
+}
+
+/// What the cluster says of a recorded source.
+pub(super) fn in_cluster(world: &World, file: &SourceFile) -> InCluster {
+    let Some(key) = Key::of(file) else {
+        return InCluster::NotRead(NotRead::OtherRepository);
+    };
+    let since = world.since.of(&key);
+    match world.objects.get(file) {
+        Some(Usable::Yes) => InCluster::ReadSince(since),
+        Some(Usable::No(unusable)) if unusable.fault == Fault::NotAllowed => {
+            InCluster::NotRead(NotRead::NotAllowed)
+        }
+        Some(Usable::No(_) | Usable::LeftOut) => InCluster::NotRead(NotRead::Invalid),
+        None => InCluster::GoneSince(since),
+    }
+}

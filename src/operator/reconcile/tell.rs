@@ -1,0 +1,302 @@
+//! What a run is told as: statuses, events, metrics.
+
+use super::{Done, REQUESTED_AT, Reconciler, SHORTLY, Short};
+use crate::apply::Outcome;
+use crate::apply::TargetReport;
+use crate::cluster::objects::Key;
+use crate::cluster::objects::Object;
+use crate::manifest::crd::LastRun;
+use crate::manifest::crd::PendingPlan;
+use crate::manifest::crd::TargetStatus;
+use crate::model::Owned;
+use crate::model::TargetId;
+use crate::operator::Context;
+use crate::operator::World;
+use crate::operator::events;
+use crate::operator::inventory;
+use crate::operator::metrics::PlanCounts;
+use crate::operator::publish;
+use crate::operator::status;
+use crate::operator::status::Ran;
+use crate::operator::status::Reason;
+use crate::operator::status::State;
+use crate::operator::status::Verdict;
+use crate::plan::PlannedChange;
+use crate::plan::SkipReason;
+use crate::plan::change::Change;
+use crate::plan::guard::ApprovedTarget;
+use crate::run;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+impl Reconciler {
+    /// Says what a run found and did, and when to run again.
+    pub(super) async fn tell(
+        &self,
+        world: &World,
+        object: &Object,
+        done: &Done,
+        took: Duration,
+    ) -> Option<Duration> {
+        let approved = &done.approved.targets()[0];
+        let desired = world.targets.get(&self.target)?;
+        let ran = Ran {
+            desired,
+            approved,
+            report: done.report.as_ref(),
+            owned: &self.owned,
+        };
+        let states = ran.states(|file| world.generation(file));
+        let states = states.into_iter();
+        let states = states.filter_map(|(file, state)| Some((Key::of(&file)?, state)));
+        let states: BTreeMap<Key, State> = states.collect();
+        let known = self.context.board.known(&self.target);
+        let told = events::of_run(approved, done.report.as_ref(), (&known, &states));
+        let shortfall = done.shortfall().max(ran.shortfall());
+        let now = Timestamp::now();
+        self.count(
+            approved,
+            done.report.as_ref(),
+            shortfall.as_ref().map(|(reason, _)| *reason),
+            took,
+        );
+        let before: TargetStatus = publish::said_before(object);
+        let verdict = match &shortfall {
+            None => Verdict {
+                reason: Reason::Synced,
+                message: "live is as declared".to_owned(),
+                is_ready: true,
+                is_drifted: false,
+            },
+            Some((reason, message)) => Verdict {
+                reason: *reason,
+                message: message.clone(),
+                is_ready: true,
+                is_drifted: ran.counts().drifted > 0,
+            },
+        };
+        let withheld = ran.withheld();
+        let next = TargetStatus {
+            last_handled_reconcile_at: object.annotation(REQUESTED_AT).map(str::to_owned),
+            objects: Some(ran.counts()),
+            last_run: last_run(done, now).or_else(|| before.last_run.clone()),
+            pending_plan: done.pending_plan(),
+            inventory: done.witness.clone().or_else(|| before.inventory.clone()),
+            withheld: (withheld.count > 0).then_some(withheld),
+            ..before
+        };
+        let next = status::target(&verdict, &next, object.generation, now);
+        self.context.board.states(&self.target, states).await;
+        self.context.board.target(object, &next).await;
+        self.context.events.tell(object, told).await;
+        match shortfall {
+            Some((
+                Reason::InProgress
+                | Reason::Moved
+                | Reason::DependencyFailed
+                | Reason::ObserveIncomplete,
+                _,
+            )) => Some(SHORTLY),
+            _ if ran.is_delayed() => Some(self.context.settings.deletion_delay.max(SHORTLY)),
+            _ => None,
+        }
+    }
+
+    /// Says why a run had no plan.
+    pub(super) async fn tell_short(
+        &self,
+        world: &World,
+        object: &Object,
+        short: &Short,
+        took: Duration,
+    ) {
+        let result = match short.reason {
+            Reason::Suspended => "suspended",
+            _ => "failed",
+        };
+        self.context.metrics.ran(&self.target, result, took);
+        let now = Timestamp::now();
+        let before: TargetStatus = publish::said_before(object);
+        let verdict = Verdict {
+            reason: short.reason,
+            message: short.message.clone(),
+            is_ready: short.is_ready,
+            is_drifted: false,
+        };
+        let next = TargetStatus {
+            last_handled_reconcile_at: object.annotation(REQUESTED_AT).map(str::to_owned),
+            ..before
+        };
+        let next = status::target(&verdict, &next, object.generation, now);
+        let reason = match short.reason {
+            Reason::Suspended => Reason::Suspended,
+            _ => Reason::TargetNotReady,
+        };
+        let message = format!("Target {}: {}", self.target, short.reason.word());
+        let declared = world
+            .targets
+            .get(&self.target)
+            .into_iter()
+            .flat_map(|wanted| {
+                let scopes = wanted.scopes.values().map(|scope| &scope.source.file);
+                scopes.chain(wanted.apps.iter().map(|app| &app.source.file))
+            });
+        let states = declared.filter_map(|file| {
+            let state = State::short(reason, message.clone(), world.generation(file));
+            Some((Key::of(file)?, state))
+        });
+        self.context
+            .board
+            .states(&self.target, states.collect())
+            .await;
+        self.context.board.target(object, &next).await;
+    }
+
+    fn count(
+        &self,
+        approved: &ApprovedTarget,
+        report: Option<&TargetReport>,
+        shortfall: Option<Reason>,
+        took: Duration,
+    ) {
+        let metrics = &self.context.metrics;
+        let result = match shortfall {
+            None => "synced",
+            Some(Reason::Failed | Reason::Unreachable | Reason::RateLimited) => "failed",
+            Some(_) => "withheld",
+        };
+        metrics.ran(&self.target, result, took);
+        if shortfall.is_none() {
+            metrics.succeeded(&self.target, Timestamp::now());
+        }
+        let plan = approved.plan();
+        let requests = report.map_or(plan.requests, |report| report.requests);
+        metrics.requested(
+            &self.target,
+            requests,
+            shortfall == Some(Reason::RateLimited),
+        );
+        for (planned, outcome) in plan
+            .changes
+            .iter()
+            .zip(report.into_iter().flat_map(|r| &r.outcomes))
+        {
+            let (word, _) = crate::apply::outcome_words(outcome);
+            metrics.applied(&self.target, planned.change.action(), word);
+        }
+        metrics.planned(&self.target, &counts(approved, &self.owned));
+    }
+}
+
+impl Done {
+    /// What keeps the Target from being as declared, beside what its plan says.
+    fn shortfall(&self) -> Option<(Reason, String)> {
+        if let Some(reason) = self.distrust {
+            let digest = self.pending.as_ref().map(|plan| plan.digest().to_string());
+            let message = format!(
+                "the inventory is not what it was: nothing is removed until spec.approvedPlan says {}",
+                digest.unwrap_or_default()
+            );
+            return Some((reason, message));
+        }
+        if let Some(stale) = &self.stale {
+            return Some((Reason::PlanStale, stale.clone()));
+        }
+        Some(match self.bar? {
+            SkipReason::ObserveIncomplete => (
+                Reason::ObserveIncomplete,
+                "the cluster was not seen as a whole: nothing is removed yet".to_owned(),
+            ),
+            _ => (
+                Reason::RemovalsWithheld,
+                "the namespace is being deleted: nothing is removed".to_owned(),
+            ),
+        })
+    }
+
+    /// The plan that waits, as the status shows it.
+    fn pending_plan(&self) -> Option<PendingPlan> {
+        const SHOWN: usize = 20;
+        let plan = self.pending.as_ref()?;
+        let line = |planned: &PlannedChange| {
+            let fields = planned.change.fields();
+            let fields: Vec<&str> = fields.iter().map(|field| field.path).collect();
+            let fields = match fields.join(", ") {
+                none if none.is_empty() => none,
+                some => format!(" ({some})"),
+            };
+            let action = planned.change.action();
+            status::cut(format!("{action} {}{fields}", planned.object.label), 512)
+        };
+        Some(PendingPlan {
+            digest: plan.digest().to_string(),
+            since: status::seconds(self.since.unwrap_or_else(Timestamp::now)),
+            count: plan.changes.len() as u64,
+            changes: plan.changes.iter().take(SHOWN).map(line).collect(),
+        })
+    }
+}
+
+/// What is recorded of a run that changed something.
+fn last_run(done: &Done, now: Timestamp) -> Option<LastRun> {
+    let report = done.report.as_ref().filter(|report| report.writes > 0)?;
+    let count = |is: fn(&Outcome) -> bool| report.outcomes.iter().filter(|o| is(o)).count() as u64;
+    Some(LastRun {
+        finished_at: status::seconds(now),
+        digest: done.digest.clone(),
+        done: count(|outcome| matches!(outcome, Outcome::Done { .. })),
+        failed: count(|outcome| matches!(outcome, Outcome::Failed(_) | Outcome::Unknown(_))),
+        skipped: count(|outcome| matches!(outcome, Outcome::Skipped(_))),
+    })
+}
+
+/// The numbers of a plan, for the metrics.
+fn counts(approved: &ApprovedTarget, owned: &Owned) -> PlanCounts {
+    use strum::VariantNames as _;
+    let plan = approved.plan();
+    let actions = Change::ACTIONS.map(|action| {
+        let of_it = plan
+            .changes
+            .iter()
+            .filter(|planned| planned.change.action() == action);
+        (action, of_it.count())
+    });
+    let refusals = crate::plan::rule::Rule::VARIANTS.iter().map(|rule| {
+        let of_it = approved.refusals().iter().filter(|refusal| {
+            let word: &str = refusal.rule.into();
+            word == *rule
+        });
+        (*rule, of_it.count())
+    });
+    let drift = crate::plan::ObjectKind::VARIANTS.iter().map(|kind| {
+        let of_it = plan.skipped.iter().filter(|skip| {
+            let word: &str = skip.object.kind.into();
+            skip.reason == SkipReason::Drift && word == *kind
+        });
+        (*kind, of_it.count())
+    });
+    PlanCounts {
+        drift: drift.collect(),
+        actions: actions.into(),
+        refusals: refusals.collect(),
+        owned: owned.scopes.len() + owned.apps.len(),
+        withheld: (0..plan.changes.len())
+            .filter(|index| !approved.runs(*index))
+            .count(),
+    }
+}
+
+/// Lets go of what is counted of a Target that is gone.
+pub(in crate::operator) fn forget(context: &Context, target: &TargetId) {
+    use strum::VariantNames as _;
+    let zero = |words: &[&'static str]| words.iter().map(|word| (*word, 0)).collect();
+    let counts = PlanCounts {
+        drift: zero(crate::plan::ObjectKind::VARIANTS),
+        actions: zero(&Change::ACTIONS),
+        refusals: zero(crate::plan::rule::Rule::VARIANTS),
+        owned: 0,
+        withheld: 0,
+    };
+    context.metrics.forget(target, &counts);
+}
