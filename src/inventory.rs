@@ -3,7 +3,8 @@
 //! | kept in | module |
 //! |---|---|
 //! | a file, with a lock and an audit log beside it | [`file`] |
-//! | memory, for tests | `memory` |
+//! | a store of blobs that replaces one only where nobody else did | [`remote`], over [`blobs`] |
+//! | memory, for tests | `memory`, `memory_blobs` |
 //!
 //! A run learns, prepares a write before it is sent, and says what became of it; nothing above the trait knows where that
 //! is kept. What a ledger confirmed survives the process: a killed run costs no knowledge.
@@ -16,19 +17,27 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use blobs::BlobError;
+use remote::Claim;
+
 use crate::model::{Intent, LiveIdentity, Owned, PastRemoval, Record, TargetId};
 
+pub mod blobs;
 pub mod fence;
 pub mod file;
 mod files;
 #[cfg(test)]
 pub(crate) mod memory;
+#[cfg(test)]
+pub(crate) mod memory_blobs;
+pub mod remote;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
 pub use fence::Fence;
 pub use file::FileLedger;
+pub use remote::RemoteLedger;
 pub use snapshot::Snapshot;
 
 /// What is ours, for a run that writes: it is this run's alone until it is closed or dropped.
@@ -128,6 +137,70 @@ pub enum InventoryError {
         /// What is wrong.
         why: String,
     },
+    /// Somebody else wrote to it since it was read.
+    #[error("somebody else wrote to the inventory \"{name}\" meanwhile; plan again")]
+    Conflict {
+        /// Its name in the store.
+        name: String,
+    },
+    /// Somebody else may write to it now.
+    #[error(
+        "the inventory \"{name}\" is held by {holder} ({kind}, run {run}) since {since}; wait for it with `--wait-for-lock`, \
+         or, if that run is dead, take it away with `scopeward inventory force-unlock {run}`",
+        holder = claim.holder, kind = claim.kind, run = claim.run, since = claim.since
+    )]
+    Held {
+        /// Its name in the store.
+        name: String,
+        /// Who, and which run.
+        claim: Box<Claim>,
+    },
+    /// It is that of another live identity.
+    #[error("the inventory \"{name}\" is that of {found}, and not of {expected}")]
+    Foreign {
+        /// Its name in the store.
+        name: String,
+        /// Whose it is.
+        found: LiveIdentity,
+        /// Whose it is to be.
+        expected: LiveIdentity,
+    },
+    /// A later version wrote it.
+    #[error(
+        "the inventory \"{name}\" has format {format}, which this version cannot read; use a later one"
+    )]
+    Newer {
+        /// Its name in the store.
+        name: String,
+        /// Its format.
+        format: u32,
+    },
+    /// It is there and cannot be read.
+    #[error("cannot read the inventory \"{name}\": {why}")]
+    Unreadable {
+        /// The name of what cannot be read.
+        name: String,
+        /// What is wrong.
+        why: String,
+        /// What the store says.
+        #[source]
+        source: Option<BlobError>,
+    },
+    /// It cannot be written, or nobody knows whether it was.
+    #[error("cannot write the inventory \"{name}\"; a right may be missing")]
+    Unwritable {
+        /// Its name in the store.
+        name: String,
+        /// What the store says.
+        #[source]
+        source: Option<BlobError>,
+    },
+    /// An earlier write of it failed.
+    #[error("the inventory \"{name}\" has to be read again, since an earlier write of it failed")]
+    Unsettled {
+        /// Its name in the store.
+        name: String,
+    },
     /// The right to write ran out.
     #[error(
         "the right to write ran out before it was renewed; the next run looks what became of what was in flight"
@@ -171,3 +244,10 @@ pub struct Answered {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WriteNumber(u64);
+
+impl WriteNumber {
+    /// The counter after it.
+    fn next(self) -> u64 {
+        self.0 + 1
+    }
+}

@@ -10,13 +10,13 @@ use super::{Answered, InventoryError, Sending, WriteNumber, files};
 use crate::model::target::LONGEST_WINDOW;
 use crate::model::{
     AppRef, Lineage, LiveIdentity, OpenIntent, Owned, OwnedApp, OwnedScope, PastRemoval, Record,
-    Removals, ScopeName, TargetId,
+    Removals, Repository, ScopeName, TargetId,
 };
 
 /// The format of the file.
 const FORMAT_VERSION: &str = "1.0";
 /// How long removals are remembered: longer than any `safety.window` may be.
-const REMEMBERED: SignedDuration =
+pub(super) const REMEMBERED: SignedDuration =
     SignedDuration::from_secs(LONGEST_WINDOW.as_secs() + 24 * 60 * 60);
 
 /// The file as it is written.
@@ -72,7 +72,7 @@ pub(super) struct JournalHead {
 }
 
 /// Any other line of the journal: steps that are taken together or not at all.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct JournalLine {
     pub(super) identity: LiveIdentity,
@@ -81,7 +81,7 @@ pub(super) struct JournalLine {
 }
 
 /// One thing that happened.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Step {
     /// Something was learned or done.
@@ -103,6 +103,27 @@ impl JournalLine {
             target: target.clone(),
             steps,
         }
+    }
+
+    fn records(&self) -> impl Iterator<Item = &Record> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Record(record) => Some(record.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// How many writes it is about to send.
+    pub(super) fn writes(&self) -> u64 {
+        let writes = self.records().filter(|record| **record == Record::Write);
+        writes.count() as u64
+    }
+
+    /// The repositories that go by another name from here on: the old one and the new one.
+    pub(super) fn renamed_repositories(&self) -> impl Iterator<Item = (&Repository, &Repository)> {
+        self.records().filter_map(|record| match record {
+            Record::RenameRepository { old, new, below } if below.is_empty() => Some((old, new)),
+            _ => None,
+        })
     }
 }
 
@@ -205,7 +226,6 @@ impl Snapshot {
     }
 
     /// One that knows this of one place.
-    #[cfg(test)]
     pub(super) fn knowing(
         identity: &LiveIdentity,
         target: &TargetId,
@@ -226,11 +246,25 @@ impl Snapshot {
     /// What is ours on a live identity.
     pub fn owned(&self, identity: &LiveIdentity) -> Owned {
         let known = self.known.get(identity);
-        let owned = known.map(|known| known.owned.clone());
+        let owned = known.map(|known| known.owned.clone()).unwrap_or_default();
         Owned {
-            lineage: self.lineage.clone(),
-            ..owned.unwrap_or_default()
+            lineage: self.lineage.clone().or(owned.lineage),
+            ..owned
         }
+    }
+
+    /// Takes in what another inventory knows; each identity keeps the lineage of its own.
+    pub(super) fn join(&mut self, other: Self) {
+        for (identity, mut known) in other.known {
+            known.owned.lineage = known.owned.lineage.or_else(|| other.lineage.clone());
+            self.known.insert(identity, known);
+        }
+    }
+
+    /// What is recorded of a live identity, if anything is.
+    pub(super) fn place(&self, identity: &LiveIdentity) -> Option<(&TargetId, &Owned, &Removals)> {
+        let known = self.known.get(identity)?;
+        Some((&known.target, &known.owned, &known.removals))
     }
 
     /// What was removed there lately.

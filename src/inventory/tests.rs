@@ -10,18 +10,18 @@ use super::memory::{Keeps, MemoryStore};
 use super::*;
 use crate::model::{Counted, Origin, OwnedScope, Removal, Removals, ScopeName, SourceFile};
 
-fn identity() -> LiveIdentity {
+pub(super) fn identity() -> LiveIdentity {
     LiveIdentity::new("oneLogin https://example.com 1")
 }
 
-fn target() -> TargetId {
+pub(super) fn target() -> TargetId {
     TargetId {
         namespace: "iam".to_owned(),
         name: "onelogin".to_owned(),
     }
 }
 
-fn made(name: &str) -> Record {
+pub(super) fn made(name: &str) -> Record {
     Record::Scope {
         name: ScopeName::observed(name),
         entry: OwnedScope {
@@ -41,7 +41,7 @@ fn made(name: &str) -> Record {
     }
 }
 
-fn removal() -> PastRemoval {
+pub(super) fn removal() -> PastRemoval {
     PastRemoval {
         at: Timestamp::now(),
         removal: Removal {
@@ -68,7 +68,7 @@ async fn close(ledger: FileLedger) {
 }
 
 /// A write of that name.
-fn sending(name: &str, removals: Vec<PastRemoval>) -> Sending {
+pub(super) fn sending(name: &str, removals: Vec<PastRemoval>) -> Sending {
     Sending {
         at: Timestamp::now(),
         intent: None,
@@ -78,7 +78,7 @@ fn sending(name: &str, removals: Vec<PastRemoval>) -> Sending {
 }
 
 /// Prepares a write, and says that it is done.
-async fn write(ledger: &dyn Ledger, sending: Sending, records: Vec<Record>) {
+pub(super) async fn write(ledger: &dyn Ledger, sending: Sending, records: Vec<Record>) {
     let (identity, target) = (identity(), target());
     let entry = json!({ "object": sending.entry["object"] });
     let numbers = ledger.prepare(&identity, &target, vec![sending]).await;
