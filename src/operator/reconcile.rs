@@ -1,11 +1,10 @@
 //! One run over one Target: the engine's own `read`, `judge`, `execute`, on what the cluster holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use rand::Rng as _;
+use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,27 +15,23 @@ mod tell;
 
 pub(in crate::operator) use tell::forget;
 
-use super::metrics::PlanCounts;
-use super::status::{self, Ran, Reason, State, Verdict};
-use super::{Context, World, admission, events, inventory, proof, publish};
-use crate::apply::{Outcome, Progress, Slice, TargetReport};
+use super::status::{Reason, State};
+use super::{Context, World, admission};
+use crate::apply::{Slice, TargetReport};
 use crate::cluster::objects::{Key, Kind, Object};
-use crate::cluster::secrets::Known;
 use crate::inventory::remote::{OperatorNotes, RemoteLedger};
-use crate::inventory::{InventoryError, Ledger as _, Snapshot};
-use crate::manifest::cluster::{Fault, Usable};
-use crate::manifest::crd::{InventoryWitness, LastRun, PendingPlan, TargetStatus};
+use crate::inventory::{InventoryError, Snapshot};
+use crate::manifest::cluster::Usable;
+use crate::manifest::crd::InventoryWitness;
 use crate::model::{
-    Coverage, DesiredTarget, InCluster, LiveIdentity, NotRead, Owned, Populations, SecretDocument,
-    Source, SourceFile, TargetId,
+    DesiredTarget, InCluster, LiveIdentity, Owned, Populations, TargetId,
 };
 use crate::plan::approvals::ApprovalLog;
-use crate::plan::change::Change;
 use crate::plan::digest::Digest;
-use crate::plan::guard::{Approvals, ApprovedChange, ApprovedPlan, ApprovedTarget, OnThreshold};
-use crate::plan::{Mode, NewInventory, PlannedChange, SkipReason, TargetPlan};
-use crate::provider::{CredentialStore, Provider};
-use crate::run::{self, Execution, Judging, Picture, Reading, Systems, Wanted};
+use crate::plan::guard::ApprovedPlan;
+use crate::plan::{SkipReason, TargetPlan};
+use crate::provider::Provider;
+use crate::run::{self, Judging, Picture, Reading, Wanted};
 
 /// The annotation that asks for a run now.
 const REQUESTED_AT: &str = "scopeward.dev/reconcile-requested-at";

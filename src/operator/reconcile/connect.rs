@@ -11,7 +11,6 @@ use crate::operator::status;
 use crate::operator::status::Reason;
 use crate::provider::CredentialStore;
 use crate::provider::Provider;
-use crate::run;
 use crate::run::Reading;
 use crate::run::Systems;
 use crate::run::Wanted;

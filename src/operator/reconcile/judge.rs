@@ -19,7 +19,6 @@ use crate::operator::World;
 use crate::operator::inventory;
 use crate::operator::proof;
 use crate::operator::publish;
-use crate::operator::status;
 use crate::plan::Mode;
 use crate::plan::NewInventory;
 use crate::plan::PlannedChange;
