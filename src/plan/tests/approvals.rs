@@ -14,7 +14,7 @@ use crate::plan::approvals::{
     ApprovalLog, ApprovedChanges, PendingPlan, PlanStale, approved_changes,
 };
 use crate::plan::digest::{ChangeHash, Digest};
-use crate::plan::guard::{Approvals, ApprovedPlan};
+use crate::plan::guard::{Approvals, ApprovedChange, ApprovedPlan};
 use crate::plan::{Rule, TargetPlan};
 
 fn judged(world: &World, approvals: &Approvals) -> ApprovedPlan {
@@ -50,7 +50,7 @@ fn approved_changes_run_beside_new_ones_that_wait() {
     let more = judged(&world.wants("c"), &approvals);
     let target = &more.targets()[0];
     assert_eq!(runs(target), ["create a", "create b"]);
-    assert!(target.changes().all(|change| change.is_approved()));
+    assert!(target.changes().all(ApprovedChange::is_approved));
     assert!(!target.is_approved());
     assert_eq!(
         messages(target),

@@ -14,7 +14,7 @@ pub(super) fn team(mut world: World, team: &str, owned: usize, gone: usize) -> W
         let scope = format!("{team}:{n:02}");
         world = world.has(&scope);
         world = world.owns_so(&scope, Created, |entry| {
-            entry.source.namespace = team.to_owned()
+            entry.source.namespace = team.to_owned();
         });
         if n >= gone {
             world = world.wants_so(&scope, |wanted| wanted.source.namespace = team.to_owned());
@@ -204,11 +204,11 @@ fn shared(gone: usize) -> World {
     let all = || (0..10).map(|n| (role(n), [binding(n)].into()));
     World::wso2()
         .wants_so("a", |wanted| {
-            wanted.roles.entries = all().skip(gone).collect()
+            wanted.roles.entries = all().skip(gone).collect();
         })
         .has_so("a", |live| live.state.roles = (0..10).map(role).collect())
         .owns_so("a", Created, |entry| {
-            entry.applied.roles = Some(all().collect())
+            entry.applied.roles = Some(all().collect());
         })
 }
 
