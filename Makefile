@@ -1,9 +1,9 @@
 # The verbs. `make` lists them; each is one line that can be typed by hand as well.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint generate bench
+.PHONY: help run test lint generate bench cluster-tools
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## the quick start: sync examples/quickstart to the three systems, emulated in the process
 	cargo run --locked -- sync examples/quickstart --sandbox
@@ -18,9 +18,14 @@ lint: ## formatting and clippy, warnings being errors
 
 # The tests that compare the generated files with the types write them when they are told to. The files go first, so that
 # one that is no longer generated does not stay.
-generate: ## write crds/, schemas/ and docs/checks.md anew from the types
-	rm -f crds/*.yaml schemas/*.json docs/checks.md
+generate: ## write crds/ and its copies in the chart, schemas/ and docs/checks.md anew from the types
+	rm -f crds/scopeward.dev_*.yaml schemas/*.json docs/checks.md
 	SCOPEWARD_GENERATE=1 cargo test --locked --test it -- current
+	charts/generate
+	examples/argocd/generate
 
 bench: ## planning alone, and whole runs of the release binary against the sandbox
 	cargo bench --locked
+
+cluster-tools: ## build etcd, kube-apiserver, kubectl and helm for the tests against a cluster, with Go; once
+	tests/cluster/tools/build
