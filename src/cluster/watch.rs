@@ -11,11 +11,11 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch_objects};
-use kube::{Api, Client, Resource as _, ResourceExt as _};
+use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::objects::{Key, Kind, Object, Stamp};
+use super::objects::{Key, Kind, Object};
 use crate::manifest::Namespaces;
 
 /// How long the API server keeps a watch open, in seconds.
@@ -26,8 +26,6 @@ const WATCH_SECONDS: u32 = 60;
 struct Held {
     objects: BTreeMap<Key, Arc<Object>>,
     namespaces: Namespaces,
-    /// Namespaces that are being deleted.
-    terminating: Vec<String>,
     /// The kinds that were listed; `None` is that of namespaces.
     listed: Vec<Option<Kind>>,
 }
@@ -46,8 +44,6 @@ pub(crate) struct Picture {
     pub(crate) objects: BTreeMap<Key, Arc<Object>>,
     /// The namespaces' labels.
     pub(crate) namespaces: Namespaces,
-    /// Namespaces that are being deleted.
-    pub(crate) terminating: Vec<String>,
 }
 
 impl Store {
@@ -82,22 +78,12 @@ impl Store {
         self.with(|held| Picture {
             objects: held.objects.clone(),
             namespaces: held.namespaces.clone(),
-            terminating: held.terminating.clone(),
         })
     }
 
     /// One object.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Object>> {
         self.with(|held| held.objects.get(key).cloned())
-    }
-
-    /// What each object was known by, for a comparison with what a quorum says.
-    pub(crate) fn stamps(&self, kind: Kind) -> BTreeMap<Key, Stamp> {
-        self.with(|held| {
-            let of_kind = held.objects.iter().filter(|(key, _)| key.kind == kind);
-            let stamps = of_kind.map(|(key, object)| (key.clone(), object.stamp.clone()));
-            stamps.collect()
-        })
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Held) -> T) -> T {
@@ -177,7 +163,6 @@ impl Store {
                 Ok(Event::InitDone) => {
                     self.with(|held| {
                         held.namespaces.clear();
-                        held.terminating.clear();
                         for namespace in listed.drain(..) {
                             held.take(&namespace);
                         }
@@ -207,15 +192,11 @@ impl Held {
     fn take(&mut self, namespace: &PartialObjectMeta<Namespace>) {
         let name = namespace.name_any();
         self.forget(&name);
-        if namespace.meta().deletion_timestamp.is_some() {
-            self.terminating.push(name.clone());
-        }
         let labels = namespace.labels().clone();
         self.namespaces.insert(name, labels);
     }
 
     fn forget(&mut self, name: &str) {
         self.namespaces.remove(name);
-        self.terminating.retain(|other| other != name);
     }
 }

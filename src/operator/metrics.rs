@@ -298,7 +298,7 @@ impl Metrics {
 }
 
 /// How runs end.
-pub(super) const RESULTS: [&str; 4] = ["synced", "withheld", "failed", "suspended"];
+pub(super) const RESULTS: [&str; 5] = ["success", "withheld", "stalled", "failed", "suspended"];
 /// What becomes of changes.
 pub(super) const OUTCOMES: [&str; 4] = ["done", "failed", "skipped", "unknown"];
 

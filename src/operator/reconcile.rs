@@ -23,9 +23,7 @@ use crate::inventory::remote::{OperatorNotes, RemoteLedger};
 use crate::inventory::{InventoryError, Snapshot};
 use crate::manifest::cluster::Usable;
 use crate::manifest::crd::InventoryWitness;
-use crate::model::{
-    DesiredTarget, InCluster, LiveIdentity, Owned, Populations, TargetId,
-};
+use crate::model::{DesiredTarget, InCluster, LiveIdentity, Owned, Populations, TargetId};
 use crate::plan::approvals::ApprovalLog;
 use crate::plan::digest::Digest;
 use crate::plan::guard::ApprovedPlan;

@@ -95,7 +95,7 @@ impl Reason {
     }
 
     /// Whether a person must act.
-    fn is_stalled(self) -> bool {
+    pub(super) fn is_stalled(self) -> bool {
         self >= Self::ReferenceNotFound
     }
 

@@ -111,6 +111,7 @@ impl Reconciler {
     ) {
         let result = match short.reason {
             Reason::Suspended => "suspended",
+            reason if reason.is_stalled() => "stalled",
             _ => "failed",
         };
         self.context.metrics.ran(&self.target, result, took);
@@ -160,8 +161,9 @@ impl Reconciler {
     ) {
         let metrics = &self.context.metrics;
         let result = match shortfall {
-            None => "synced",
+            None => "success",
             Some(Reason::Failed | Reason::Unreachable | Reason::RateLimited) => "failed",
+            Some(reason) if reason.is_stalled() => "stalled",
             Some(_) => "withheld",
         };
         metrics.ran(&self.target, result, took);
