@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::head::Head;
+use super::journal::Then;
+use super::place::Loaded;
 use super::*;
 use crate::inventory::blobs::BlobKey;
 use crate::inventory::memory_blobs::{BlobStore, Fault, MemoryBlobs};
 use crate::inventory::tests::{identity, made, removal, sending, target};
-use crate::model::{Intent, ScopeName, ScopeState};
+use crate::model::{Intent, Removals, ScopeName, ScopeState};
 
 mod interleavings;
 mod places;
@@ -41,6 +43,22 @@ const SMALL: Limits = Limits {
     journal: 4000,
     pieces: 3,
 };
+
+impl RemoteLedger {
+    /// A run of somebody who is always the same, and so never waits for a claim of a killed one.
+    pub(crate) fn of_the_same(store: &BlobStore) -> Self {
+        ledger(store, "the same").with_limits(SMALL)
+    }
+
+    /// Starts an inventory that knows this.
+    pub(crate) async fn start(&self, identity: &LiveIdentity, target: &TargetId, owned: Owned) {
+        let place = self.place(identity);
+        let mut loaded = Loaded::of(identity, None);
+        loaded.head.reached_by = Some(target.clone());
+        loaded.snapshot = Snapshot::knowing(identity, target, owned, Removals::default());
+        place.fold(&mut loaded, Then::GiveBack).await.unwrap();
+    }
+}
 
 /// A write that makes a scope.
 fn making(name: &str) -> Sending {
