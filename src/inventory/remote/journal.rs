@@ -257,6 +257,8 @@ impl Place {
     fn following(&self, loaded: &Loaded, then: Then) -> Head {
         let mut head = self.next_head(&loaded.head);
         if then == Then::GiveBack {
+            // Others may take it as soon as it arrives, which is before the answer comes.
+            self.fence.close();
             head.claim = None;
         }
         head

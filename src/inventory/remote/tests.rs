@@ -447,3 +447,23 @@ async fn an_inventory_has_a_lineage_once_something_is_recorded_and_keeps_it() {
     snapshot.load_all().await.unwrap();
     assert_eq!(snapshot.snapshot().await.owned(&identity()).lineage, made);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_right_to_send_ends_before_the_claim_is_given_back() {
+    let store = BlobStore::default();
+    let is_slow = Arc::new(Mutex::new(false));
+    let slow = Arc::clone(&is_slow);
+    let blobs = store.troubled(move |_, _| slow.lock().unwrap().then_some(Fault::Late(5 * SECOND)));
+    let run = over(blobs, holder("1"));
+    make_one(&run, "a").await.unwrap();
+    let fence = run.fence(&identity());
+    assert!(fence.may_start());
+    *is_slow.lock().unwrap() = true;
+    let identity = identity();
+    let looks = async {
+        tokio::time::sleep(SECOND).await;
+        assert!(!fence.may_start());
+    };
+    let (released, ()) = tokio::join!(run.release(&identity), looks);
+    released.unwrap();
+}
