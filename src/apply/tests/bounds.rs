@@ -56,7 +56,7 @@ fn what_is_over_a_slice_is_left_to_the_next_run() {
         stage.store().in_chunks_of(chunk);
         stage.slice = Some(Slice {
             max_changes: 2,
-            max_time: Duration::from_secs(60),
+            max_time: Duration::from_mins(1),
         });
         let report = run(&mut stage, &world, |_| Act::Go);
         let over = |outcome: &&Outcome| **outcome == skipped(SkipReason::NextSlice);
@@ -107,7 +107,7 @@ fn what_is_in_flight_when_the_right_to_write_ends_is_dropped_and_its_intent_stay
         .wants("c");
     let mut stage = Stage::of(&world);
     let keeper = FenceKeeper::default();
-    keeper.hold_until(Point::now().plus(Duration::from_secs(60)));
+    keeper.hold_until(Point::now().plus(Duration::from_mins(1)));
     stage.fence = keeper.fence();
     let report = run(&mut stage, &world, |moment| match moment {
         Moment::Written(_) => {

@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use proptest::prelude::*;
 
 use super::properties::{Dice, config, without_thresholds};
-use super::stage::Stage;
+use super::stage::{Stage, Store};
 use super::trouble::{Act, Moment, Script};
 use crate::apply::look::shows;
 use crate::apply::{Outcome, TargetReport};
-use crate::inventory::memory::{Keeps, MemoryStore};
+use crate::inventory::memory::Keeps;
 use crate::model::{
     AppRef, Consumers, Counted, DeletionPolicy, ForeignScopes, Live, LiveApp, LiveAppScopes,
     LiveScope, RemoteId, RoleName, ScopeName, ScopeState, SourceFile, System,
@@ -349,7 +349,7 @@ struct Chaos<'d> {
     system: System,
     memory: Memory,
     book: Arc<Mutex<Book>>,
-    store: MemoryStore,
+    store: Store,
     made: u64,
 }
 
@@ -453,12 +453,19 @@ impl Chaos<'_> {
 fn live_through(dice: &[u8]) -> Result<(), String> {
     let mut start = Dice(dice.iter());
     let system = start.pick(&SYSTEMS);
-    let keeps = start.pick(&[Keeps::EachStep, Keeps::AnswersLater]);
+    let keeps = start.pick(&[Some(Keeps::EachStep), Some(Keeps::AnswersLater), None]);
     let runs = 1 + start.below(4);
     let in_flight = 1 + start.below(3);
     let world = place(system);
-    let mut stage = Stage::keeping(&world, keeps);
-    stage.store().in_chunks_of(start.pick(&[1, 3]));
+    let chunk = start.pick(&[1, 3]);
+    let mut stage = match keeps {
+        Some(keeps) => {
+            let stage = Stage::keeping(&world, keeps);
+            stage.store().in_chunks_of(chunk);
+            stage
+        }
+        None => Stage::remote(&world),
+    };
     let book = Arc::new(Mutex::new(Book::default()));
     {
         let mut book = book.lock().unwrap();
@@ -470,7 +477,7 @@ fn live_through(dice: &[u8]) -> Result<(), String> {
         system,
         memory: stage.memory.clone(),
         book: Arc::clone(&book),
-        store: stage.store(),
+        store: stage.kept(),
         made: 0,
     };
     let mut world = wish(&mut chaos.dice, system);

@@ -542,11 +542,14 @@ proptest! {
     }
 
     #[test]
-    fn a_killed_run_is_finished_by_the_next(thrown in worlds(), (writes, kill) in kills(), approve: bool) {
+    fn a_killed_run_is_finished_by_the_next(
+        thrown in worlds(), (writes, kill) in kills(), approve: bool, is_remote: bool,
+    ) {
         let world = without_thresholds(thrown.world());
-        let mut whole = Stage::of(&world);
+        let on = if is_remote { Stage::remote } else { Stage::of };
+        let mut whole = on(&world);
         run_down(&mut whole, &world, approve)?;
-        let mut killed = Stage::of(&world);
+        let mut killed = on(&world);
         let first = killed.judge(&world, approve);
         killed.carry_out(&first, &world, Some((writes, kill)));
         run_down(&mut killed, &world, approve)?;
@@ -761,7 +764,7 @@ fn owned_of(stage: &Stage, world: &World) -> Owned {
     end.records
         .into_iter()
         .for_each(|record| owned.record(record));
-    owned.writes = 0;
+    (owned.writes, owned.lineage) = (0, None);
     owned.scopes.retain(|_, entry| entry.vanished_at.is_none());
     owned.apps.retain(|_, entry| entry.vanished_at.is_none());
     for entry in owned.scopes.values_mut() {

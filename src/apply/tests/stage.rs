@@ -1,18 +1,21 @@
-//! A system and an inventory in memory, on which runs are carried out by the real [`run_target`], killed where a test says.
+//! A system and an inventory in memory, of one kind or the other, on which runs are carried out by the real [`run_target`], killed where a test says.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+use tokio::runtime::Runtime;
 
 use super::trouble::{Act, Moment, Script, TroubledLedger, TroubledSystem};
 use crate::apply::{
     Progress, Run, Slice, StillWanted, TargetReport, Work, always_wanted, run_target,
 };
 use crate::inventory::memory::{Keeps, MemoryStore};
-use crate::inventory::{Fence, Ledger as _};
-use crate::model::{Consumers, Live, Owned, Removals, System};
+use crate::inventory::memory_blobs::BlobStore;
+use crate::inventory::{Fence, Ledger, RemoteLedger, Snapshot};
+use crate::model::{Consumers, Live, LiveIdentity, Owned, Removals, System};
 use crate::plan::guard::ApprovedPlan;
 use crate::plan::plan_target;
 use crate::plan::tests::world::{World, count_consumers, judge, says};
@@ -52,7 +55,7 @@ pub(super) struct Stage {
     pub(super) still_wanted: Box<StillWanted<'static>>,
     /// How much it does.
     pub(super) slice: Option<Slice>,
-    store: MemoryStore,
+    store: Store,
     world: World,
 }
 
@@ -66,6 +69,20 @@ impl Stage {
         let (owned, removals) = (world.owned.clone(), Removals::default());
         let identity = &world.live.identity;
         let store = MemoryStore::knowing(keeps, identity, target, owned, removals);
+        Self::over(world, Store::Memory(store))
+    }
+
+    /// The inventory is one of blobs.
+    pub(super) fn remote(world: &World) -> Self {
+        let (target, blobs) = (&world.desired.target.id, BlobStore::default());
+        let identity = &world.live.identity;
+        let ledger = RemoteLedger::of_the_same(&blobs);
+        let started = finish(ledger.start(identity, target, world.owned.clone()));
+        started.expect("nothing waits");
+        Self::over(world, Store::Blobs(blobs, identity.clone()))
+    }
+
+    fn over(world: &World, store: Store) -> Self {
         let mut stage = Self {
             live: world.live.clone(),
             owned: world.owned.clone(),
@@ -220,13 +237,50 @@ impl Stage {
         }
     }
 
-    pub(super) fn store(&self) -> MemoryStore {
+    /// What a run that starts now would see.
+    pub(super) fn kept(&self) -> Store {
         self.store.clone()
+    }
+
+    pub(super) fn store(&self) -> &MemoryStore {
+        let Store::Memory(store) = &self.store else {
+            panic!("its inventory is not in memory");
+        };
+        store
     }
 
     /// Lets the inventory fail in the next run, after so many steps.
     pub(super) fn fail_after(&self, steps: u64, kept: bool) {
-        self.store.fail_after(steps, kept);
+        self.store().fail_after(steps, kept);
+    }
+}
+
+/// Where the inventory lies.
+#[derive(Clone)]
+pub(super) enum Store {
+    Memory(MemoryStore),
+    Blobs(BlobStore, LiveIdentity),
+}
+
+impl Store {
+    /// What a run that starts now would see.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        match self {
+            Self::Memory(store) => store.snapshot(),
+            Self::Blobs(store, identity) => {
+                let ledger = RemoteLedger::of_the_same(store);
+                let loaded = finish(ledger.load(identity)).expect("nothing waits");
+                loaded.expect("it can be read");
+                finish(ledger.snapshot()).expect("nothing waits")
+            }
+        }
+    }
+
+    fn open(&self) -> Box<dyn Ledger> {
+        match self {
+            Self::Memory(store) => Box::new(store.open()),
+            Self::Blobs(store, _) => Box::new(RemoteLedger::of_the_same(store)),
+        }
     }
 }
 
@@ -241,8 +295,16 @@ fn shown(system: System, mut live: Live) -> Live {
     live
 }
 
+/// Where timers stand still: nothing here waits for one.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build();
+    runtime.expect("a runtime without input and output always starts")
+});
+
 /// Runs something that never waits; `None` where it waits for ever, which is what a killed process does here.
 fn finish<T>(future: impl Future<Output = T>) -> Option<T> {
+    let _runtime = RUNTIME.enter();
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     match future.as_mut().poll(&mut context) {

@@ -4,9 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::inventory::{
-    Answered, InventoryError, Ledger, Sending, Snapshot, WriteNumber, memory::MemoryLedger,
-};
+use crate::inventory::{Answered, Fence, InventoryError, Ledger, Sending, Snapshot, WriteNumber};
 use crate::model::{Live, LiveIdentity, Owned, Record, TargetId};
 use crate::plan::change::Change;
 use crate::plan::guard::ApprovedChange;
@@ -136,9 +134,9 @@ impl Apply for TroubledSystem<'_> {
     }
 }
 
-/// An inventory in memory with a script.
+/// An inventory with a script.
 pub(super) struct TroubledLedger<'s> {
-    pub(super) ledger: MemoryLedger,
+    pub(super) ledger: Box<dyn Ledger>,
     pub(super) script: Script<'s>,
 }
 
@@ -150,6 +148,10 @@ impl Ledger for TroubledLedger<'_> {
 
     async fn owned(&self, identity: &LiveIdentity) -> Result<Owned, InventoryError> {
         self.ledger.owned(identity).await
+    }
+
+    fn fence(&self, identity: &LiveIdentity) -> Fence {
+        self.ledger.fence(identity)
     }
 
     fn chunk(&self) -> usize {
@@ -195,6 +197,6 @@ impl Ledger for TroubledLedger<'_> {
     }
 
     async fn close(self: Box<Self>) -> Result<(), InventoryError> {
-        Box::new(self.ledger).close().await
+        self.ledger.close().await
     }
 }

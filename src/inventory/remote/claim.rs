@@ -22,7 +22,7 @@ use super::read;
 use super::{Claimed, Holder};
 
 /// How long a claim stands unchanged before somebody else takes it.
-pub(super) const STALE: Duration = Duration::from_secs(60);
+pub(super) const STALE: Duration = Duration::from_mins(1);
 /// How old a claim is when it is renewed.
 const RENEWED: Duration = Duration::from_secs(15);
 /// How long a renewal that failed waits before it is tried again.
@@ -218,7 +218,7 @@ impl Place {
         };
         let age = loaded.confirmed.elapsed();
         if age < RENEWED {
-            return Some(RENEWED - age);
+            return Some(RENEWED.saturating_sub(age));
         }
         let renewed = match self.settle(loaded).await {
             Ok(()) if loaded.confirmed.elapsed() < RENEWED => Ok(()),

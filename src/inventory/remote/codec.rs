@@ -52,5 +52,6 @@ pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8], sha256: &str) -> Result<
 
 fn hash(bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    let hex = hash.iter().map(|byte| format!("{byte:02x}"));
+    hex.collect()
 }

@@ -21,7 +21,7 @@ const NAMES: u64 = 100;
 
 /// What becomes of the claim with a write of the head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
+pub(super) enum Then {
     Hold,
     GiveBack,
 }
@@ -191,7 +191,7 @@ impl Place {
     }
 
     /// Puts the journal, and what is not kept yet, into the entries. Parts whose entries did not change stay as they are.
-    async fn fold(&self, loaded: &mut Loaded, then: Then) -> Result<(), InventoryError> {
+    pub(super) async fn fold(&self, loaded: &mut Loaded, then: Then) -> Result<(), InventoryError> {
         let Some((target, owned, removals)) = loaded.snapshot.place(&self.identity) else {
             return self.keep(loaded, None, then).await;
         };
@@ -264,6 +264,8 @@ impl Place {
     fn following(&self, loaded: &Loaded, then: Then) -> Head {
         let mut head = self.next_head(&loaded.head);
         if then == Then::GiveBack {
+            // Others may take it as soon as it arrives, which is before the answer comes.
+            self.fence.close();
             head.claim = None;
         }
         head

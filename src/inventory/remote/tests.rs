@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::head::Head;
+use super::journal::Then;
+use super::place::Loaded;
 use super::*;
 use crate::inventory::blobs::BlobKey;
 use crate::inventory::memory_blobs::{BlobStore, Fault, MemoryBlobs};
 use crate::inventory::tests::{identity, made, removal, sending, target};
-use crate::model::{Intent, ScopeName, ScopeState};
+use crate::model::{Intent, Removals, ScopeName, ScopeState};
 
 mod interleavings;
 mod places;
@@ -41,6 +43,22 @@ const SMALL: Limits = Limits {
     journal: 4000,
     pieces: 3,
 };
+
+impl RemoteLedger {
+    /// A run of somebody who is always the same, and so never waits for a claim of a killed one.
+    pub(crate) fn of_the_same(store: &BlobStore) -> Self {
+        ledger(store, "the same").with_limits(SMALL)
+    }
+
+    /// Starts an inventory that knows this.
+    pub(crate) async fn start(&self, identity: &LiveIdentity, target: &TargetId, owned: Owned) {
+        let place = self.place(identity);
+        let mut loaded = Loaded::of(identity, None);
+        loaded.head.reached_by = Some(target.clone());
+        loaded.snapshot = Snapshot::knowing(identity, target, owned, Removals::default());
+        place.fold(&mut loaded, Then::GiveBack).await.unwrap();
+    }
+}
 
 /// A write that makes a scope.
 fn making(name: &str) -> Sending {
@@ -428,4 +446,24 @@ async fn an_inventory_has_a_lineage_once_something_is_recorded_and_keeps_it() {
     let snapshot = ledger(&store, "2");
     snapshot.load_all().await.unwrap();
     assert_eq!(snapshot.snapshot().await.owned(&identity()).lineage, made);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_right_to_send_ends_before_the_claim_is_given_back() {
+    let store = BlobStore::default();
+    let is_slow = Arc::new(Mutex::new(false));
+    let slow = Arc::clone(&is_slow);
+    let blobs = store.troubled(move |_, _| slow.lock().unwrap().then_some(Fault::Late(5 * SECOND)));
+    let run = over(blobs, holder("1"));
+    make_one(&run, "a").await.unwrap();
+    let fence = run.fence(&identity());
+    assert!(fence.may_start());
+    *is_slow.lock().unwrap() = true;
+    let identity = identity();
+    let looks = async {
+        tokio::time::sleep(SECOND).await;
+        assert!(!fence.may_start());
+    };
+    let (released, ()) = tokio::join!(run.release(&identity), looks);
+    released.unwrap();
 }

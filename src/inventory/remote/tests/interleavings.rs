@@ -154,7 +154,7 @@ async fn live_through(dice: Vec<u8>) -> Result<(), String> {
         wrong: Mutex::default(),
     });
     let lives = (0..3).map(async |holder| {
-        for number in 0..1 + world.below(RUNS) {
+        for number in 0..=world.below(RUNS) {
             live(&world, &format!("{holder}-{number}")).await;
             sleep(SECOND * (1 + u32::try_from(world.below(20)).unwrap())).await;
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::entries::{entries, recorded};
 use super::*;
 use crate::inventory::memory_blobs::Call;
-use crate::model::{OpenIntent, Removals};
+use crate::model::OpenIntent;
 
 /// A store with an inventory that has parts, and the key of its head.
 async fn with_parts() -> (BlobStore, BlobKey) {
