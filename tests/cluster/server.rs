@@ -88,8 +88,9 @@ impl Server {
     /// Starts one and waits until it is ready, with the four kinds installed.
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let key = rcgen::KeyPair::generate().expect("a key").serialize_pem();
-        fs::write(folder.path().join("sa.key"), key).expect("a file");
+        let key = rcgen::KeyPair::generate().expect("a key");
+        fs::write(folder.path().join("sa.key"), key.serialize_pem()).expect("a file");
+        fs::write(folder.path().join("sa.pub"), key.public_key_pem()).expect("a file");
         let tokens = format!("{ADMIN},admin,admin-uid,\"system:masters\"\n");
         fs::write(folder.path().join("tokens.csv"), tokens).expect("a file");
         let mut server = Self {
@@ -139,6 +140,7 @@ impl Server {
         let etcd = format!("http://127.0.0.1:{}", self.etcd_port);
         let port = self.port.to_string();
         let key = self.path("sa.key").display().to_string();
+        let public = self.path("sa.pub").display().to_string();
         server.args([
             "--etcd-servers",
             &etcd,
@@ -156,7 +158,7 @@ impl Server {
         ]);
         server.args([
             "--service-account-key-file",
-            &key,
+            &public,
             "--service-account-signing-key-file",
             &key,
         ]);
