@@ -105,7 +105,7 @@ impl Server {
         server.start_apiserver();
         server.is_ready().await;
         let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
-        server.kubectl(&["apply", "--server-side", "-f", &crds.display().to_string()]);
+        server.kubectl(&["apply", "--server-side", "-k", &crds.display().to_string()]);
         server.kubectl(&[
             "wait",
             "--for=condition=Established",
