@@ -57,7 +57,7 @@ pub(crate) struct Leadership {
     pub(crate) until: Option<Instant>,
     /// How often the lease changed hands.
     pub(crate) transitions: i32,
-    /// Whether the lease could be read at all.
+    /// Whether the API server told of the lease when it was asked last.
     pub(crate) is_known: bool,
 }
 
@@ -139,8 +139,7 @@ impl Candidate {
             }
             _ => match timeout(TRY, self.api.get_opt(&self.name)).await {
                 Ok(Ok(lease)) => {
-                    self.told
-                        .send_if_modified(|told| !std::mem::replace(&mut told.is_known, true));
+                    self.known(true);
                     let Some(write) = self.stand(lease) else {
                         return;
                     };
@@ -161,6 +160,7 @@ impl Candidate {
                 self.won(lease, begun);
             }
             Ok(Err(error)) => {
+                self.known(super::status(&error).is_some());
                 tracing::warn!(target: "lease", lease = self.name, %error, "the lease was not written");
                 // Somebody else may have it: look before the next try.
                 if super::status(&error) == Some(409) {
@@ -168,6 +168,7 @@ impl Candidate {
                 }
             }
             Err(_) => {
+                self.known(false);
                 tracing::warn!(target: "lease", lease = self.name, "the API server did not answer in time");
             }
         }
@@ -221,6 +222,13 @@ impl Candidate {
                 ..before
             }),
         }
+    }
+
+    /// Whether the API server tells of the lease.
+    fn known(&self, is_known: bool) {
+        let told =
+            |told: &mut Leadership| std::mem::replace(&mut told.is_known, is_known) != is_known;
+        self.told.send_if_modified(told);
     }
 
     /// Nothing is written from here on.

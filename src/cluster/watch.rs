@@ -3,7 +3,7 @@
 //! Each kind has a watch of its own. A picture counts only once every kind was listed, and a kind that is listed anew keeps
 //! its old picture until the new one is whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt as _;
@@ -27,7 +27,9 @@ struct Held {
     objects: BTreeMap<Key, Arc<Object>>,
     namespaces: Namespaces,
     /// The kinds that were listed; `None` is that of namespaces.
-    listed: Vec<Option<Kind>>,
+    listed: BTreeSet<Option<Kind>>,
+    /// Those whose watch broke off and is not there again.
+    broken: BTreeSet<Option<Kind>>,
 }
 
 /// A picture of a cluster, and word of each change of it.
@@ -73,6 +75,26 @@ impl Store {
         self.with(|held| held.listed.len() > Kind::all().count())
     }
 
+    /// The kinds whose watches are broken, for people.
+    pub(crate) fn broken(&self) -> Vec<&'static str> {
+        self.with(|held| {
+            let broken = held.broken.iter();
+            broken
+                .map(|kind| kind.map_or("Namespace", Kind::name))
+                .collect()
+        })
+    }
+
+    fn works(&self, kind: Option<Kind>, works: bool) {
+        self.with(|held| {
+            if works {
+                held.broken.remove(&kind);
+            } else {
+                held.broken.insert(kind);
+            }
+        });
+    }
+
     /// What there is now.
     pub(crate) fn picture(&self) -> Picture {
         self.with(|held| Picture {
@@ -101,6 +123,7 @@ impl Store {
         let mut events = std::pin::pin!(events);
         let mut listed = BTreeMap::new();
         while let Some(event) = events.next().await {
+            self.works(Some(kind), event.is_ok());
             match event {
                 Ok(Event::Init) => listed.clear(),
                 Ok(Event::InitApply(object)) => {
@@ -124,9 +147,7 @@ impl Store {
         self.with(|held| {
             held.objects.retain(|key, _| key.kind != kind);
             held.objects.extend(new);
-            if !held.listed.contains(&Some(kind)) {
-                held.listed.push(Some(kind));
-            }
+            held.listed.insert(Some(kind));
         });
         self.changed();
     }
@@ -157,6 +178,7 @@ impl Store {
         let mut events = std::pin::pin!(events);
         let mut listed = Vec::new();
         while let Some(event) = events.next().await {
+            self.works(None, event.is_ok());
             match event {
                 Ok(Event::Init) => listed.clear(),
                 Ok(Event::InitApply(namespace)) => listed.push(namespace),
@@ -166,9 +188,7 @@ impl Store {
                         for namespace in listed.drain(..) {
                             held.take(&namespace);
                         }
-                        if !held.listed.contains(&None) {
-                            held.listed.push(None);
-                        }
+                        held.listed.insert(None);
                     });
                     self.changed();
                 }

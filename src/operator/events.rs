@@ -116,7 +116,7 @@ fn state_word(reason: Reason) -> Option<&'static str> {
         Reason::RemovalsWithheld | Reason::ThresholdExceeded | Reason::ApprovalRequired => {
             Some("Withheld")
         }
-        Reason::Refused | Reason::Conflict => Some("Refused"),
+        Reason::Conflict => Some("Refused"),
         _ => None,
     }
 }

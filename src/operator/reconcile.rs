@@ -18,7 +18,7 @@ pub(in crate::operator) use tell::forget;
 use super::status::{Reason, State};
 use super::{Context, World, admission};
 use crate::apply::{Slice, TargetReport};
-use crate::cluster::objects::{Key, Kind, Object};
+use crate::cluster::objects::{Key, Kind, Object, Stamp};
 use crate::inventory::remote::{OperatorNotes, RemoteLedger};
 use crate::inventory::{InventoryError, Snapshot};
 use crate::manifest::cluster::Usable;
@@ -54,9 +54,8 @@ pub(super) enum Trigger {
 struct Seen {
     desired: Option<Arc<DesiredTarget>>,
     usable: Option<Usable>,
-    /// The Target's generation and the run that was asked for.
-    generation: i64,
-    requested_at: Option<String>,
+    /// What the Target itself is known by, the run that was asked for among it.
+    stamp: Option<Stamp>,
     /// What became of the sources that the inventory names.
     sources: Vec<InCluster>,
 }
@@ -215,12 +214,7 @@ impl Reconciler {
         Seen {
             desired: world.targets.get(&self.target).cloned(),
             usable: world.objects.get(&file).cloned(),
-            generation: object
-                .as_ref()
-                .map(|object| object.generation)
-                .unwrap_or_default(),
-            requested_at: object
-                .and_then(|object| object.annotation(REQUESTED_AT).map(str::to_owned)),
+            stamp: object.map(|object| object.stamp.clone()),
             sources: self
                 .owned
                 .files()

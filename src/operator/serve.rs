@@ -40,6 +40,11 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
     if !health.store.is_synced() {
         missing.push("not every kind was listed");
     }
+    let broken = health.store.broken();
+    let broken = format!("the watches of {} broke off", broken.join(", "));
+    if !health.store.broken().is_empty() {
+        missing.push(broken.as_str());
+    }
     if !health.leadership.borrow().is_known {
         missing.push("the lease is not known");
     }

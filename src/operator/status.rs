@@ -72,8 +72,6 @@ pub(super) enum Reason {
     PlanStale,
     /// Too much would be removed at once.
     ThresholdExceeded,
-    /// A safety rule stops it.
-    Refused,
     /// Somebody else holds it.
     Conflict,
     /// The Target does not let it in.
@@ -124,7 +122,7 @@ impl Reason {
             SkipReason::DependencyFailed | SkipReason::RenameBlocked => Self::DependencyFailed,
             SkipReason::Stale => Self::Moved,
             SkipReason::Interrupted => Self::InProgress,
-            SkipReason::Refused => Self::Refused,
+            SkipReason::Refused => Self::ApprovalRequired,
             SkipReason::IncompleteManifests | SkipReason::IncompleteContributors => {
                 Self::IncompleteContributors
             }
@@ -286,10 +284,8 @@ impl Ran<'_> {
             let Some(state) = states.get_mut(file) else {
                 continue;
             };
-            for refusal in &planned.refusals {
-                if !self.approved.runs(index) {
-                    state.say(Reason::of_rule(refusal.rule), refusal_words(refusal), false);
-                }
+            if let Some(refusal) = self.approved.refusal_of(index) {
+                state.say(Reason::of_rule(refusal.rule), refusal_words(refusal), false);
             }
             let outcome = self.report.and_then(|report| report.outcomes.get(index));
             let withheld = self.approved.why_withheld(index).map(Outcome::Skipped);
@@ -407,7 +403,7 @@ impl Ran<'_> {
             let Some(reason) = self.approved.why_withheld(index) else {
                 continue;
             };
-            match planned.refusals.first() {
+            match self.approved.refusal_of(index) {
                 Some(refusal) => items.push(item(
                     &planned.object,
                     Reason::of_rule(refusal.rule),
@@ -486,6 +482,8 @@ impl Ran<'_> {
                 Outcome::Failed(failure) | Outcome::Unknown(failure) => {
                     all.push((Reason::of_failure(failure), failure_words(failure)));
                 }
+                // The refusals above say more.
+                Outcome::Skipped(SkipReason::Refused) => {}
                 Outcome::Skipped(reason) => {
                     all.push((Reason::of_skip(*reason), skip_words(*reason).to_owned()));
                 }

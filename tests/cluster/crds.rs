@@ -7,7 +7,7 @@ use scopeward::manifest::{self, Options};
 use scopeward::model::SourceFile;
 use serde_json::{Value, json};
 
-use crate::support::shared;
+use crate::support::Cluster;
 
 /// One document of the table: what is changed of a good one, and whether it is taken.
 struct Case {
@@ -223,7 +223,8 @@ fn validated(object: &Value) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_server_and_validate_agree_on_every_document() {
-    let server = shared().await;
+    let cluster = Cluster::shared().await;
+    let server = &cluster.server;
     let client = server.client().await;
     let params = PatchParams {
         dry_run: true,
@@ -265,7 +266,8 @@ async fn the_api_server_and_validate_agree_on_every_document() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_object_is_one_that_nobody_has_looked_at() {
-    let server = shared().await;
+    let cluster = Cluster::shared().await;
+    let server = &cluster.server;
     let object = good("Scope").to_string();
     server.kubectl(&["create", "namespace", "fresh"]);
     let object = object.replace("\"default\"", "\"fresh\"");
@@ -277,7 +279,8 @@ async fn a_fresh_object_is_one_that_nobody_has_looked_at() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_explain_says_what_each_field_of_a_spec_is_for() {
-    let server = shared().await;
+    let cluster = Cluster::shared().await;
+    let server = &cluster.server;
     for (field, word) in [
         ("scope.spec.bindings", "roles"),
         ("target.spec.safety.maxRemovals", "most removals"),

@@ -79,7 +79,7 @@ pub(crate) struct Server {
 /// Its administrator's token.
 const ADMIN: &str = "admin-token-of-a-test";
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
 }
@@ -101,6 +101,7 @@ impl Server {
             etcd_port: free_port(),
             peer_port: free_port(),
         };
+        server.kubeconfig("admin", &server.url(), &server.authority(), ADMIN);
         server.start_etcd();
         server.start_apiserver();
         server.is_ready().await;
@@ -230,7 +231,7 @@ impl Server {
 
     /// The kubeconfig with all rights.
     pub(crate) fn admin(&self) -> PathBuf {
-        self.kubeconfig("admin", &self.url(), &self.authority(), ADMIN)
+        self.path("admin.kubeconfig")
     }
 
     /// A client with all rights.

@@ -1,4 +1,4 @@
-//! A namespace with a sandbox behind it, and an operator over the cluster.
+//! A namespace with live systems behind it, and an operator over the cluster.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scopeward_sandbox::{Options, Sandbox, World};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::server::{Process, Server};
@@ -20,36 +21,24 @@ pub(crate) struct Operator {
     process: Option<Process>,
     command: Command,
     log: PathBuf,
+    /// Where it serves metrics and health.
     pub(crate) port: u16,
     _folder: TempDir,
 }
 
-/// How an operator is started.
-pub(crate) struct Started<'a> {
-    pub(crate) server: &'a Server,
-    pub(crate) kubeconfig: PathBuf,
-    pub(crate) arguments: &'a [&'a str],
-}
-
 impl Operator {
-    /// Starts one in the namespace `scopeward`.
-    pub(crate) fn start(started: &Started<'_>) -> Self {
+    /// Starts one in the namespace `scopeward`, with what a kubeconfig allows it.
+    pub(crate) fn start(kubeconfig: &std::path::Path, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
+        let port = crate::server::free_port();
         let log = folder.path().join("operator.log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_scopeward"));
         command
             .args(["operator", "--namespace", "scopeward", "--allow-loopback"])
-            .args([
-                "--listen",
-                &format!("127.0.0.1:{port}"),
-                "--deletion-delay",
-                "2s",
-            ])
-            .args(started.arguments)
-            .env("KUBECONFIG", &started.kubeconfig)
+            .args(["--deletion-delay", "2s", "--listen"])
+            .arg(format!("127.0.0.1:{port}"))
+            .args(arguments)
+            .env("KUBECONFIG", kubeconfig)
             .env("SCOPEWARD_LOG", "info,reconcile=debug");
         let mut operator = Self {
             process: None,
@@ -62,49 +51,339 @@ impl Operator {
         operator
     }
 
-    /// Starts it anew after it was stopped.
+    /// Starts it, anew where it was killed.
     pub(crate) fn go_on(&mut self) {
         self.process = Some(Process::start(&self.command, &self.log));
     }
 
-    /// What it has logged.
+    /// Kills it, as a machine that loses power does.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// What it has logged since it was started last.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
+
+    /// What it serves.
+    pub(crate) async fn get(&self, path: &str) -> Result<(u16, String), String> {
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
+        let status = answer.status().as_u16();
+        Ok((status, answer.text().await.unwrap_or_default()))
+    }
 }
 
-/// Systems behind the operator, served by the test.
+/// An API server with an operator over it, and the namespace `scopeward`.
+pub(crate) struct Cluster {
+    pub(crate) server: Server,
+    pub(crate) operator: Operator,
+}
+
+impl Cluster {
+    /// One of its own, for a test that stops or breaks something.
+    pub(crate) async fn start() -> Self {
+        let server = Server::start().await;
+        server.kubectl(&["create", "namespace", "scopeward"]);
+        let operator = Operator::start(&server.admin(), &[]);
+        Self { server, operator }
+    }
+
+    /// The one that tests share, each in a namespace of its own.
+    pub(crate) async fn shared() -> Arc<Self> {
+        static SHARED: OnceCell<Arc<Cluster>> = OnceCell::const_new();
+        let start = async || Arc::new(Self::start().await);
+        Arc::clone(SHARED.get_or_init(start).await)
+    }
+}
+
+/// Systems behind the operator, served by the test: `wso2` and `onelogin`.
 pub(crate) struct Systems {
-    pub(crate) sandbox: Sandbox,
+    _sandbox: Sandbox,
     pub(crate) url: String,
     client: reqwest::Client,
 }
 
+/// What exists at first, with further members of the WSO2 server.
+fn world(wso2: &str) -> String {
+    format!(
+        r#"
+systems:
+  - name: wso2
+    wso2: {{ users: [{{ username: admin, password: ws02Secret }}], {wso2} }}
+  - name: onelogin
+    oneLogin:
+      credentials: [{{ clientId: id, clientSecret: 0neL0ginSecret }}]
+      authorizationServers:
+        - {{ id: 7, name: Orders, audiences: [x], scopes: [], clients: [{{ appId: 1, name: Shop, scopes: [] }}] }}
+      apps: [{{ id: 1, name: Shop }}]
+"#
+    )
+}
+
 impl Systems {
-    /// Serves a world, as the sandbox's YAML writes it.
-    pub(crate) async fn start(world: &str) -> Self {
-        let world = World::from_yaml(world).unwrap_or_else(|error| panic!("{error}\n{world}"));
-        let sandbox = Sandbox::start(world, Options::default())
-            .await
-            .expect("a sandbox");
-        let url = sandbox.url().to_string();
+    /// Serves them.
+    pub(crate) async fn start(wso2: &str) -> Self {
+        let text = world(wso2);
+        let world = World::from_yaml(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let sandbox = Sandbox::start(world, Options::default()).await;
+        let sandbox = sandbox.expect("a sandbox");
+        let url = sandbox.url().trim_end_matches('/').to_owned();
         Self {
-            sandbox,
-            url: url.trim_end_matches('/').to_owned(),
+            _sandbox: sandbox,
+            url,
             client: reqwest::Client::new(),
         }
     }
 
-    /// The state of all systems.
-    pub(crate) async fn state(&self) -> Value {
-        let url = format!("{}/__sandbox/state", self.url);
+    async fn control(&self, call: &str) -> Value {
+        let url = format!("{}/__sandbox/{call}", self.url);
         let answer = self.client.get(url).send().await.expect("an answer");
         answer.json().await.expect("JSON")
+    }
+
+    /// A system's state.
+    pub(crate) async fn state(&self, system: &str) -> Value {
+        let state = self.control("state").await;
+        let systems = state["systems"].as_array().expect("systems");
+        let found = systems.iter().find(|found| found["name"] == system);
+        let members = found.and_then(Value::as_object).expect("a system");
+        let state = members.iter().find(|(key, _)| *key != "name");
+        state.expect("its state").1.clone()
+    }
+
+    /// The live scopes of a system.
+    pub(crate) async fn scopes(&self, system: &str) -> Vec<Value> {
+        let state = self.state(system).await;
+        let lists = [
+            &state["scopes"],
+            &state["authorizationServers"][0]["scopes"],
+        ];
+        let found = lists.iter().filter_map(|list| list.as_array()).flatten();
+        found.cloned().collect()
+    }
+
+    /// Their names, sorted.
+    pub(crate) async fn names(&self, system: &str) -> Vec<String> {
+        let scopes = self.scopes(system).await;
+        let name = |scope: &Value| {
+            let name = scope["name"].as_str().or(scope["value"].as_str());
+            name.map(str::to_owned)
+        };
+        let mut names: Vec<String> = scopes.iter().filter_map(name).collect();
+        names.sort();
+        names
+    }
+
+    /// Waits until they are these.
+    pub(crate) async fn comes_to(&self, system: &str, wanted: &[&str]) {
+        eventually("the live scopes", async || {
+            let seen = self.names(system).await;
+            same(&seen, wanted)
+        })
+        .await;
+    }
+
+    /// How many writes were sent.
+    pub(crate) async fn writes(&self) -> u64 {
+        self.control("requests").await["writes"]
+            .as_u64()
+            .expect("a number")
+    }
+
+    /// How many requests were sent.
+    pub(crate) async fn requests(&self) -> u64 {
+        self.control("requests").await["total"]
+            .as_u64()
+            .expect("a number")
+    }
+
+    /// Somebody else's change of the system `wso2`.
+    pub(crate) async fn drift(&self, change: Value) {
+        let mut body = json!({ "system": "wso2" });
+        if let (Value::Object(all), Value::Object(change)) = (&mut body, change) {
+            all.extend(change);
+        }
+        let url = format!("{}/__sandbox/drift", self.url);
+        let answer = self
+            .client
+            .post(url)
+            .json(&body)
+            .send()
+            .await
+            .expect("an answer");
+        let status = answer.status();
+        assert!(
+            status.is_success(),
+            "{status}: {}",
+            answer.text().await.unwrap_or_default()
+        );
+    }
+}
+
+/// Whether what was seen is what is wanted.
+pub(crate) fn same<T: PartialEq<U> + std::fmt::Debug, U>(
+    seen: &[T],
+    wanted: &[U],
+) -> Result<(), String> {
+    let is_same = seen.len() == wanted.len() && seen.iter().zip(wanted).all(|(a, b)| a == b);
+    if is_same {
+        Ok(())
+    } else {
+        Err(format!("{seen:?}"))
+    }
+}
+
+/// A namespace with Targets that lead to systems of its own.
+pub(crate) struct Space<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) name: String,
+    pub(crate) systems: Systems,
+}
+
+impl<'a> Space<'a> {
+    /// The namespace, with a Target `wso2` whose spec has further members.
+    pub(crate) async fn new(server: &'a Server, name: &str, more: &str) -> Self {
+        Self::over(server, name, more, Systems::start("").await).await
+    }
+
+    /// The same over systems that are there.
+    pub(crate) async fn over(server: &'a Server, name: &str, more: &str, systems: Systems) -> Self {
+        server.kubectl(&["create", "namespace", name]);
+        let space = Self {
+            server,
+            name: name.to_owned(),
+            systems,
+        };
+        space.secret("ws02Secret");
+        space.target(more);
+        space
+    }
+
+    /// The credential of the Target `wso2`.
+    pub(crate) fn secret(&self, password: &str) {
+        let (name, url) = (&self.name, &self.systems.url);
+        self.server.apply(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: wso2, namespace: {name} }}\n\
+             stringData: {{ username: admin, password: {password}, url: \"{url}/@wso2\" }}\n"
+        ));
+    }
+
+    /// The Target `wso2`.
+    pub(crate) fn target(&self, more: &str) {
+        let (name, url) = (&self.name, &self.systems.url);
+        self.server.apply(&format!(
+            "apiVersion: scopeward.dev/v1alpha1\nkind: Target\nmetadata: {{ name: wso2, namespace: {name} }}\n\
+             spec: {{ wso2: {{ url: \"{url}/@wso2\", api: ScopeRegistration }}, credentialsRef: {{ name: wso2 }}, {more} }}\n"
+        ));
+    }
+
+    /// The Target `onelogin` and its credential.
+    pub(crate) fn one_login(&self) {
+        let (name, url) = (&self.name, &self.systems.url);
+        self.server.apply(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: onelogin, namespace: {name} }}\n\
+             stringData: {{ clientId: id, clientSecret: 0neL0ginSecret, url: \"{url}/@onelogin\" }}\n---\n\
+             apiVersion: scopeward.dev/v1alpha1\nkind: Target\nmetadata: {{ name: onelogin, namespace: {name} }}\n\
+             spec: {{ oneLogin: {{ url: \"{url}/@onelogin\", authorizationServer: {{ id: 7 }} }}, credentialsRef: {{ name: onelogin }} }}\n"
+        ));
+    }
+
+    /// A Scope on the Target `wso2`, with further members of its spec.
+    pub(crate) fn scope(&self, name: &str, more: &str) -> String {
+        let namespace = &self.name;
+        format!(
+            "---\napiVersion: scopeward.dev/v1alpha1\nkind: Scope\nmetadata: {{ name: {name}, namespace: {namespace} }}\n\
+             spec: {{ targetRefs: [{{ name: wso2 }}], description: \"A {name}\", {more} }}\n"
+        )
+    }
+
+    /// Applies Scopes of these names.
+    pub(crate) fn scopes(&self, names: &[&str]) {
+        let all: String = names.iter().map(|name| self.scope(name, "")).collect();
+        self.server.apply(&all);
+    }
+
+    /// Takes an object away.
+    pub(crate) fn delete(&self, object: &str) {
+        self.server
+            .kubectl(&["delete", "-n", &self.name, object, "--wait=true"]);
+    }
+
+    /// Waits for a condition as its user does, such as `Ready` or `Stalled`.
+    pub(crate) fn wait(&self, object: &str, condition: &str) {
+        let wanted = format!("--for=condition={condition}");
+        let arguments = ["wait", "-n", &self.name, object, &wanted, "--timeout=60s"];
+        if let Err(error) = self.server.kubectl_may_fail(&arguments) {
+            panic!("{object} {condition}: {error}\n{}", self.yaml(object));
+        }
+    }
+
+    /// An object as kubectl shows it.
+    pub(crate) fn yaml(&self, object: &str) -> String {
+        self.server
+            .kubectl(&["get", "-n", &self.name, object, "-o", "yaml"])
+    }
+
+    /// An object's status.
+    pub(crate) fn status(&self, object: &str) -> Value {
+        let text = self
+            .server
+            .kubectl(&["get", "-n", &self.name, object, "-o", "json"]);
+        let value: Value = serde_json::from_str(&text).expect("JSON");
+        value["status"].clone()
+    }
+
+    /// The reason of a condition.
+    pub(crate) fn reason(&self, object: &str, condition: &str) -> String {
+        let status = self.status(object);
+        let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+        let found = conditions.iter().find(|found| found["type"] == condition);
+        let reason = found.and_then(|found| found["reason"].as_str());
+        reason.unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a condition has a reason.
+    pub(crate) async fn comes_to_reason(&self, object: &str, condition: &str, wanted: &str) {
+        eventually(&format!("{object} {condition}"), async || {
+            let seen = self.reason(object, condition);
+            if seen == wanted {
+                Ok(())
+            } else {
+                Err(format!("{seen}\n{}", self.yaml(object)))
+            }
+        })
+        .await;
+    }
+
+    /// Asks for a run now, and waits until it is through.
+    pub(crate) async fn run_now(&self) {
+        let at = jiff::Timestamp::now().to_string();
+        let annotation = format!("scopeward.dev/reconcile-requested-at={at}");
+        let arguments = [
+            "annotate",
+            "-n",
+            &self.name,
+            "--overwrite",
+            "target/wso2",
+            &annotation,
+        ];
+        self.server.kubectl(&arguments);
+        eventually("the run that was asked for", async || {
+            let status = self.status("target/wso2");
+            if status["lastHandledReconcileAt"] == at {
+                Ok(())
+            } else {
+                Err(status.to_string())
+            }
+        })
+        .await;
     }
 }
 
 /// Waits until something holds, and says what was seen last where it does not.
-pub(crate) async fn eventually<T: std::fmt::Debug>(
+pub(crate) async fn eventually<T>(
     what: &str,
     mut look: impl AsyncFnMut() -> Result<T, String>,
 ) -> T {
@@ -115,13 +394,6 @@ pub(crate) async fn eventually<T: std::fmt::Debug>(
             Err(seen) => seen,
         };
         assert!(Instant::now() < deadline, "{what}: {seen}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
-}
-
-/// The server that tests share.
-pub(crate) async fn shared() -> Arc<Server> {
-    static SHARED: tokio::sync::OnceCell<Arc<Server>> = tokio::sync::OnceCell::const_new();
-    let start = async || Arc::new(Server::start().await);
-    Arc::clone(SHARED.get_or_init(start).await)
 }
