@@ -67,7 +67,7 @@ pub(super) struct Metrics {
     drift: Family<OfKind, Gauge>,
     planned: Family<OfAction, Gauge>,
     applied: Family<OfChange, Counter>,
-    refusals: Family<OfRule, Gauge>,
+    refusals: Family<OfRule, Counter>,
     requests: Family<OfTarget, Counter>,
     rate_limited: Family<OfTarget, Counter>,
     owned: Family<OfTarget, Gauge>,
@@ -136,7 +136,7 @@ impl Metrics {
         );
         registry.register(
             "refusals",
-            "Refusals that stand, by rule",
+            "Refusals of runs, by rule",
             self.refusals.clone(),
         );
         registry.register("requests", "Requests to the system", self.requests.clone());
@@ -202,6 +202,18 @@ impl Metrics {
             .set(at.as_second() as f64);
     }
 
+    /// When a Target had nothing left to do before this process was there, as far as its status tells.
+    pub(super) fn succeeded_before(&self, target: &TargetId, at: jiff::Timestamp) {
+        if self.last_success.get(&of(target)).is_none() {
+            self.succeeded(target, at);
+        }
+    }
+
+    /// A Target that nobody looks at: it is not late.
+    pub(super) fn is_suspended(&self, target: &TargetId) {
+        self.last_success.remove(&of(target));
+    }
+
     /// What was sent to a system.
     pub(super) fn requested(&self, target: &TargetId, count: u64, was_limited: bool) {
         self.requests.get_or_create(&of(target)).inc_by(count);
@@ -243,7 +255,7 @@ impl Metrics {
                 target: name.clone(),
                 rule: (*rule).to_owned(),
             };
-            self.refusals.get_or_create(&labels).set(number(*n));
+            self.refusals.get_or_create(&labels).inc_by(*n as u64);
         }
         self.owned
             .get_or_create(&of(target))

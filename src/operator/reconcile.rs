@@ -16,7 +16,7 @@ mod tell;
 pub(in crate::operator) use tell::forget;
 
 use super::status::{Reason, State};
-use super::{Context, World, admission};
+use super::{Context, World, admission, publish};
 use crate::apply::{Slice, TargetReport};
 use crate::cluster::objects::{Key, Kind, Object, Stamp};
 use crate::inventory::remote::{OperatorNotes, RemoteLedger};
@@ -240,6 +240,9 @@ impl Reconciler {
         let begun = Instant::now();
         self.seen = Some(self.see(world));
         let object = self.object(world)?;
+        if let Some(at) = publish::synced_since(&object) {
+            self.context.metrics.succeeded_before(&self.target, at);
+        }
         tracing::debug!(target: "reconcile", target_name = %self.target, ?trigger, world = world.number, "a run begins");
         let ended = match self.wanted(world) {
             Ok(desired) => self.over(world, &object, &desired).await,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::server::Server;
-use crate::support::{Cluster, Operator, Space, eventually, same};
+use crate::support::{Cluster, Operator, Space, eventually, operators_kubeconfig, same};
 
 /// The only ledger's head of a namespace of a test.
 fn head(space: &Space<'_>) -> String {
@@ -332,12 +332,13 @@ async fn a_malformed_object_holds_up_what_it_contributed_and_nothing_else() {
 async fn another_replica_goes_on_where_a_killed_one_stopped() {
     let server = Server::start().await;
     server.kubectl(&["create", "namespace", "scopeward"]);
-    let mut first = Operator::start(&server.admin(), &[]);
+    let kubeconfig = operators_kubeconfig(&server);
+    let mut first = Operator::start(&kubeconfig, &[]);
     let space = Space::new(&server, "killed", "limits: { requestsPerSecond: 40 }").await;
     let names: Vec<String> = (0..200).map(|n| format!("s{n:03}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     space.wait("target/wso2", "Ready");
-    let second = Operator::start(&server.admin(), &[]);
+    let second = Operator::start(&kubeconfig, &[]);
     space.scopes(&names);
     eventually("the middle", async || {
         let seen = space.systems.names("wso2").await.len();

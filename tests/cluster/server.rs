@@ -286,6 +286,36 @@ impl Server {
         self.kubectl_may_fail(&all)
     }
 
+    /// Applies what the chart renders of the kinds that give rights, and of the ServiceAccount; `namespace` is one whose
+    /// Secrets are to be read.
+    pub(crate) fn rights(&self, namespace: Option<&str>) {
+        let mut helm = Command::new(tool("helm"));
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/scopeward");
+        helm.args(["template", "scopeward"]).arg(chart);
+        helm.args(["--namespace", "scopeward", "--set", "crds.install=false"]);
+        if let Some(namespace) = namespace {
+            let value = format!("credentials.namespaces[0].name={namespace}");
+            helm.args(["--set", &value]);
+        }
+        let output = helm.output().expect("helm starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "helm: {said}");
+        let text = String::from_utf8(output.stdout).expect("text");
+        let gives_rights = |document: &&str| {
+            let is_of = |kind: &str| document.contains(&format!("\nkind: {kind}\n"));
+            let kinds = [
+                "ServiceAccount",
+                "ClusterRole",
+                "ClusterRoleBinding",
+                "Role",
+                "RoleBinding",
+            ];
+            kinds.into_iter().any(is_of) && !document.contains("helm.sh/hook")
+        };
+        let documents: Vec<&str> = text.split("\n---\n").filter(gives_rights).collect();
+        self.apply(&documents.join("\n---\n"));
+    }
+
     /// A token of a ServiceAccount, for an hour.
     pub(crate) fn token_of(&self, namespace: &str, account: &str) -> String {
         let token = self.kubectl(&["create", "token", account, "-n", namespace, "--duration=1h"]);

@@ -86,7 +86,7 @@ impl Cluster {
     pub(crate) async fn start() -> Self {
         let server = Server::start().await;
         server.kubectl(&["create", "namespace", "scopeward"]);
-        let operator = Operator::start(&server.admin(), &[]);
+        let operator = Operator::start(&operators_kubeconfig(&server), &[]);
         Self { server, operator }
     }
 
@@ -96,6 +96,13 @@ impl Cluster {
         let start = async || Arc::new(Self::start().await);
         Arc::clone(SHARED.get_or_init(start).await)
     }
+}
+
+/// The kubeconfig of the chart's own ServiceAccount, with the rights that the chart gives it.
+pub(crate) fn operators_kubeconfig(server: &Server) -> PathBuf {
+    server.rights(None);
+    let token = server.token_of("scopeward", "scopeward");
+    server.kubeconfig("operator", &server.url(), &server.authority(), &token)
 }
 
 /// Systems behind the operator, served by the test: `wso2` and `onelogin`.
@@ -251,6 +258,7 @@ impl<'a> Space<'a> {
     /// The same over systems that are there.
     pub(crate) async fn over(server: &'a Server, name: &str, more: &str, systems: Systems) -> Self {
         server.kubectl(&["create", "namespace", name]);
+        server.rights(Some(name));
         let space = Self {
             server,
             name: name.to_owned(),

@@ -114,6 +114,9 @@ impl Reconciler {
             reason if reason.is_stalled() => "stalled",
             _ => "failed",
         };
+        if short.reason == Reason::Suspended {
+            self.context.metrics.is_suspended(&self.target);
+        }
         self.context.metrics.ran(&self.target, result, took);
         let now = Timestamp::now();
         let before: TargetStatus = publish::said_before(object);
