@@ -24,6 +24,9 @@ generate: ## write crds/ and its copies in the chart, schemas/ and docs/checks.m
 	charts/generate
 	examples/argocd/generate
 
+cluster: ## the operator against a real API server, whose programs are built from Go modules once
+	cargo test --locked --test cluster -- --test-threads=3
+
 bench: ## planning alone, and whole runs of the release binary against the sandbox
 	cargo bench --locked
 

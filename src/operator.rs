@@ -197,10 +197,12 @@ pub(crate) async fn run(settings: Settings, end: CancellationToken) -> Result<()
         cluster_uid,
         end: end.clone(),
     });
-    let standing = tokio::spawn(candidate.run(end.clone()));
+    // What was sent is waited for while the lease is held still; then it is given back.
+    let ended = CancellationToken::new();
+    let standing = tokio::spawn(candidate.run(ended.clone()));
     let assembling = tokio::spawn(queue::assemble(Arc::clone(&context), worlds));
     queue::run(context).await;
-    // The lease is given back before the process goes.
+    ended.cancel();
     let _ = tokio::join!(standing, assembling, serving);
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Namespace;
@@ -18,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use super::objects::{Key, Kind, Object};
 use crate::manifest::Namespaces;
 
+/// For how long a watch counts as broken after it failed: it is tried again sooner than that.
+const BROKEN: Duration = Duration::from_secs(45);
 /// How long the API server keeps a watch open, in seconds.
 const WATCH_SECONDS: u32 = 60;
 
@@ -28,8 +31,8 @@ struct Held {
     namespaces: Namespaces,
     /// The kinds that were listed; `None` is that of namespaces.
     listed: BTreeSet<Option<Kind>>,
-    /// Those whose watch broke off and is not there again.
-    broken: BTreeSet<Option<Kind>>,
+    /// When the watch of each broke off last. One that works again says nothing until something changes.
+    broken: BTreeMap<Option<Kind>, Instant>,
 }
 
 /// A picture of a cluster, and word of each change of it.
@@ -78,10 +81,9 @@ impl Store {
     /// The kinds whose watches are broken, for people.
     pub(crate) fn broken(&self) -> Vec<&'static str> {
         self.with(|held| {
-            let broken = held.broken.iter();
-            broken
-                .map(|kind| kind.map_or("Namespace", Kind::name))
-                .collect()
+            let broken = held.broken.iter().filter(|(_, at)| at.elapsed() < BROKEN);
+            let name = |(kind, _): (&Option<Kind>, _)| kind.map_or("Namespace", Kind::name);
+            broken.map(name).collect()
         })
     }
 
@@ -90,7 +92,7 @@ impl Store {
             if works {
                 held.broken.remove(&kind);
             } else {
-                held.broken.insert(kind);
+                held.broken.insert(kind, Instant::now());
             }
         });
     }

@@ -352,6 +352,11 @@ pub enum Record {
 }
 
 impl Record {
+    /// Whether something is not ours any more by it.
+    pub fn forgets(&self) -> bool {
+        matches!(self, Self::ForgetScope { .. } | Self::ForgetApp { .. })
+    }
+
     /// Whether it is learned even from a run that a rule stops: it does no more than protect what is ours already, or says
     /// what did not happen.
     pub fn only_protects(&self) -> bool {

@@ -9,18 +9,8 @@ use crate::model::Target;
 
 /// Why a Target is not followed, if so.
 pub(super) fn refusal(target: &Target, settings: &Settings) -> Option<String> {
-    let url = target.url();
-    let host = url.host_str().unwrap_or_default();
-    if is_local(url) && !settings.allow_loopback {
-        return Some(format!(
-            "spec url: {host} is a loopback or link-local address, which the operator does not call"
-        ));
-    }
-    let allowed = settings.allowed_hosts.as_ref();
-    if allowed.is_some_and(|allowed| !allowed.is_match(host)) {
-        return Some(format!(
-            "spec url: {host} is none of the hosts that --allowed-hosts gives"
-        ));
+    if let Some(why) = refused_url(target.url(), settings) {
+        return Some(format!("spec url: {why}"));
     }
     if target.tls.ca_file.is_some() {
         return Some(
@@ -34,6 +24,19 @@ pub(super) fn refusal(target: &Target, settings: &Settings) -> Option<String> {
         );
     }
     None
+}
+
+/// Why a URL is not called, if so.
+pub(super) fn refused_url(url: &Url, settings: &Settings) -> Option<String> {
+    let host = url.host_str().unwrap_or_default();
+    if is_local(url) && !settings.allow_loopback {
+        return Some(format!(
+            "{host} is a loopback or link-local address, which the operator does not call"
+        ));
+    }
+    let allowed = settings.allowed_hosts.as_ref();
+    let is_refused = allowed.is_some_and(|allowed| !allowed.is_match(host));
+    is_refused.then(|| format!("{host} is none of the hosts that --allowed-hosts gives"))
 }
 
 /// Whether a URL leads to this machine, to its link, or to no place that can be told: a name is resolved only when it is

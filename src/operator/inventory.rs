@@ -39,7 +39,7 @@ pub(super) fn open(context: &Context) -> RemoteLedger {
 pub(super) fn refusal(
     context: &Context,
     world: &World,
-    object: &Object,
+    (object, identity): (&Object, &LiveIdentity),
     notes: &OperatorNotes,
 ) -> Option<(Reason, String)> {
     let own = &context.cluster_uid;
@@ -58,7 +58,13 @@ pub(super) fn refusal(
     };
     let holder = notes.target.as_ref()?;
     let is_other = key(holder) != object.key;
-    (is_other && world.picture.objects.contains_key(&key(holder))).then(|| {
+    // One that cannot be used may lead there still; one that leads elsewhere by now has let go.
+    let leads_elsewhere = world.targets.get(holder).is_some_and(|wanted| {
+        let other = wanted.target.live_identity();
+        other.is_some_and(|other| other != *identity)
+    });
+    let is_there = world.picture.objects.contains_key(&key(holder));
+    (is_other && is_there && !leads_elsewhere).then(|| {
         let message = if holder.namespace == object.key.namespace {
             format!("the Target {holder} is the same live system, and was there first")
         } else {

@@ -154,9 +154,21 @@ pub(super) async fn assemble(context: Arc<Context>, worlds: watch::Sender<Arc<Wo
     let mut changes = context.store.changes();
     let mut number = 0;
     let mut since = Since::default();
+    let mut leadership = context.leadership.clone();
+    let mut was_leader = false;
     loop {
         tokio::select! {
             () = settled(&mut changes) => {}
+            // Whoever writes from now on says what the one before had no time to say.
+            changed = leadership.changed() => {
+                let is_leader = leadership.borrow_and_update().is_leader(Instant::now());
+                if changed.is_ok() && is_leader && !was_leader {
+                    let world = Arc::clone(&worlds.borrow());
+                    context.board.faults(world.faults()).await;
+                }
+                was_leader = is_leader;
+                continue;
+            }
             () = context.end.cancelled() => return,
         }
         if !context.store.is_synced() {
@@ -167,8 +179,12 @@ pub(super) async fn assemble(context: Arc<Context>, worlds: watch::Sender<Arc<Wo
         since.take(&picture, Timestamp::now());
         let known = since.clone();
         let world = tokio::task::spawn_blocking(move || World::of(picture, known, number)).await;
-        let Ok(world) = world.map(Arc::new) else {
-            continue;
+        let world = match world {
+            Ok(world) => Arc::new(world),
+            Err(error) => {
+                tracing::error!(target: "operator", %error, "what is wanted could not be put together: nothing changes");
+                continue;
+            }
         };
         context.secrets.watch_only(&world.secrets());
         worlds.send_replace(Arc::clone(&world));
@@ -200,7 +216,7 @@ async fn settled(changes: &mut watch::Receiver<u64>) {
 pub(super) async fn run(context: Arc<Context>) {
     let mut worlds = context.worlds.clone();
     let mut tasks = JoinSet::new();
-    let mut running: BTreeMap<TargetId, CancellationToken> = BTreeMap::new();
+    let mut running: BTreeMap<TargetId, (CancellationToken, tokio::task::Id)> = BTreeMap::new();
     loop {
         let world = Arc::clone(&worlds.borrow_and_update());
         let there = world.picture.objects.values().filter(|object| {
@@ -212,7 +228,7 @@ pub(super) async fn run(context: Arc<Context>) {
                 name: object.key.name.clone(),
             })
             .collect();
-        running.retain(|target, end| {
+        running.retain(|target, (end, _)| {
             let stays = there.contains(target);
             if !stays {
                 end.cancel();
@@ -222,18 +238,22 @@ pub(super) async fn run(context: Arc<Context>) {
         for target in there {
             running.entry(target.clone()).or_insert_with(|| {
                 let end = context.end.child_token();
-                tasks.spawn(follow(Arc::clone(&context), target, end.clone()));
-                end
+                let task = tasks.spawn(follow(Arc::clone(&context), target, end.clone()));
+                (end, task.id())
             });
         }
         tokio::select! {
             changed = worlds.changed() => if changed.is_err() { break },
             () = context.end.cancelled() => break,
-            Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
-                if let Err(error) = ended {
-                    tracing::error!(target: "operator", %error, "a task ended by itself");
-                    running.retain(|_, end| !end.is_cancelled());
-                }
+            Some(ended) = tasks.join_next_with_id(), if !tasks.is_empty() => {
+                let id = match ended {
+                    Ok((id, ())) => id,
+                    Err(error) => {
+                        tracing::error!(target: "operator", %error, "a task broke off, and is begun anew");
+                        error.id()
+                    }
+                };
+                running.retain(|_, (_, task)| *task != id);
             }
         }
     }

@@ -13,6 +13,7 @@ mod connect;
 mod judge;
 mod tell;
 
+use connect::Mark;
 pub(in crate::operator) use tell::forget;
 
 use super::status::{Reason, State};
@@ -58,6 +59,8 @@ struct Seen {
     stamp: Option<Stamp>,
     /// What became of the sources that the inventory names.
     sources: Vec<InCluster>,
+    /// What is known of the Secrets that the Target names.
+    secrets: Vec<Mark>,
 }
 
 /// Runs over one Target.
@@ -122,9 +125,17 @@ impl Short {
 
     #[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
     fn of_inventory(error: InventoryError) -> Self {
+        let reason = match &error {
+            InventoryError::Held { .. } => Reason::InventoryInUse,
+            InventoryError::Conflict { .. }
+            | InventoryError::Unsettled { .. }
+            | InventoryError::FencePassed => Reason::Moved,
+            InventoryError::Foreign { .. } => Reason::ForeignInventory,
+            _ => Reason::InventoryUnavailable,
+        };
         Self {
             after: Some(FIRST_PAUSE),
-            ..Self::stop(Reason::InventoryInUse, crate::telemetry::sentence(&error))
+            ..Self::stop(reason, crate::telemetry::sentence(&error))
         }
     }
 }
@@ -143,6 +154,8 @@ struct Done {
     bar: Option<SkipReason>,
     /// What is wrong with the inventory.
     distrust: Option<Reason>,
+    /// Why what was done could not be kept.
+    trouble: Option<Short>,
     witness: Option<InventoryWitness>,
 }
 
@@ -194,18 +207,7 @@ impl Reconciler {
 
     /// Whether a world says something else to this Target than the last run rested on.
     pub(super) fn is_concerned_by(&self, world: &World) -> bool {
-        let is_other_world = self.seen.as_ref() != Some(&self.see(world));
-        let keys = world
-            .targets
-            .get(&self.target)
-            .map(|wanted| self.known_keys(wanted));
-        let is_other_key = match (keys, &self.keys) {
-            (Some(Ok(new)), Some(old)) => !connect::is_same(&new, old),
-            (Some(Ok(_)), None) => true,
-            (Some(Err(_)), Some(_)) => true,
-            _ => false,
-        };
-        is_other_world || is_other_key
+        self.seen.as_ref() != Some(&self.see(world))
     }
 
     fn see(&self, world: &World) -> Seen {
@@ -220,6 +222,11 @@ impl Reconciler {
                 .files()
                 .map(|file| judge::in_cluster(world, file))
                 .collect(),
+            secrets: world
+                .targets
+                .get(&self.target)
+                .map(|wanted| self.marks(wanted))
+                .unwrap_or_default(),
         }
     }
 
@@ -257,6 +264,8 @@ impl Reconciler {
                 self.tell(world, &object, &done, took).await
             }
             Err(short) => {
+                // Whatever it was: the inventory is read again before it is believed again.
+                self.is_loaded = false;
                 if short.is_worth_telling {
                     self.tell_short(world, &object, &short, took).await;
                 }

@@ -15,7 +15,7 @@ use crate::manifest::crd::{
 };
 use crate::model::{DesiredTarget, Owned, SourceFile, TargetId};
 use crate::plan::guard::ApprovedTarget;
-use crate::plan::rule::{Refusal, Rule};
+use crate::plan::rule::{Refusal, Rule, WayThrough};
 use crate::plan::{Failure, ObjectKind, ObjectRef, SkipReason};
 
 /// The most characters of a message.
@@ -62,6 +62,8 @@ pub(super) enum Reason {
     Failed,
     /// The inventory is in use by somebody else.
     InventoryInUse,
+    /// The inventory cannot be read or written.
+    InventoryUnavailable,
     /// What it refers to is not there.
     ReferenceNotFound,
     /// The credential is missing or wrong.
@@ -111,6 +113,7 @@ impl Reason {
                 | Self::ObserveIncomplete
                 | Self::Failed
                 | Self::InventoryInUse
+                | Self::InventoryUnavailable
         )
     }
 
@@ -170,7 +173,7 @@ impl Reason {
             "transport" | "timeout" | "certificate" => Self::Unreachable,
             "observe_incomplete" | "unexpected_answer" | "too_large" => Self::ObserveIncomplete,
             "interrupted" => Self::InProgress,
-            "inventory" => Self::InventoryInUse,
+            "inventory" => Self::InventoryUnavailable,
             _ => Self::Failed,
         }
     }
@@ -285,7 +288,11 @@ impl Ran<'_> {
                 continue;
             };
             if let Some(refusal) = self.approved.refusal_of(index) {
-                state.say(Reason::of_rule(refusal.rule), refusal_words(refusal), false);
+                state.say(
+                    Reason::of_rule(refusal.rule),
+                    own_refusal_words(refusal),
+                    false,
+                );
             }
             let outcome = self.report.and_then(|report| report.outcomes.get(index));
             let withheld = self.approved.why_withheld(index).map(Outcome::Skipped);
@@ -329,7 +336,11 @@ impl Ran<'_> {
             let object = refusal.object.as_ref();
             let file = object.and_then(|object| self.file_of(object));
             if let Some(state) = file.and_then(|file| states.get_mut(file)) {
-                state.say(Reason::of_rule(refusal.rule), refusal_words(refusal), false);
+                state.say(
+                    Reason::of_rule(refusal.rule),
+                    own_refusal_words(refusal),
+                    false,
+                );
             }
         }
         for finding in plan.diagnostics.iter().filter(|finding| finding.is_error()) {
@@ -666,9 +677,58 @@ fn failure_words(failure: &Failure) -> String {
     words
 }
 
+/// What stops something, and the way out of it.
 fn refusal_words(refusal: &Refusal) -> String {
     let rule: &str = refusal.rule.into();
-    format!("{rule}: {}", refusal.message)
+    format!(
+        "{rule}: {}; {}",
+        refusal.message,
+        way_out(&refusal.way_through)
+    )
+}
+
+/// The same for the object's own status, which names nothing of another namespace.
+fn own_refusal_words(refusal: &Refusal) -> String {
+    match refusal.rule {
+        Rule::Conflict => {
+            "conflict: another manifest declared it first and holds it; it is handed over when that one lets go".to_owned()
+        }
+        _ => refusal_words(refusal),
+    }
+}
+
+/// What a person does about a refusal, in a cluster.
+fn way_out(way: &WayThrough) -> String {
+    let text = match way {
+        WayThrough::Adopt(_) | WayThrough::Review => {
+            "approve it: write the digest of status.pendingPlan into spec.approvedPlan of the Target"
+        }
+        WayThrough::AllowAdoption => {
+            "set another `adoption` on the Target, or take the manifest away"
+        }
+        WayThrough::ClearName { name, .. } => {
+            return format!("clear the name {name} in the system, or take the rename back");
+        }
+        WayThrough::HandOver { .. } | WayThrough::RenameRepository { .. } => {
+            "take one of the two manifests away"
+        }
+        WayThrough::MendManifests => "mend the manifests that cannot be used",
+        WayThrough::BringBack => {
+            "bring the manifest back, or let the live one go with `scopeward release`"
+        }
+        WayThrough::KeepRole => "keep a role, or approve it in spec.approvedPlan of the Target",
+        WayThrough::KeepScope => "keep a scope, or say `allowEmpty: true`",
+        WayThrough::DeclareForeign => "declare what is there, or set another `foreignScopes`",
+        WayThrough::FreeConsumers => {
+            "take it from those who use it, or approve it in spec.approvedPlan of the Target"
+        }
+        WayThrough::FreeOperations => "take it out of the APIs that require it",
+        WayThrough::StartInventory => "approve it in spec.approvedPlan of the Target",
+        WayThrough::Approve(digest) => {
+            return format!("spec.approvedPlan: {digest} approves it");
+        }
+    };
+    text.to_owned()
 }
 
 fn skip_words(reason: SkipReason) -> &'static str {

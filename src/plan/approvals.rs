@@ -113,7 +113,14 @@ impl ApprovalLog {
     /// changes may take more runs than that.
     pub fn wait(&mut self, plan: &TargetPlan, approved: Option<&Digest>, now: Timestamp) {
         let plan = PendingPlan::of(plan, now);
-        if named(&self.pending, &plan.digest).is_some() {
+        if let Some(known) = self
+            .pending
+            .iter()
+            .position(|known| known.digest == plan.digest)
+        {
+            // The one that is shown is the last to be forgotten.
+            let known = self.pending.remove(known);
+            self.pending.push(known);
             return;
         }
         self.pending.push(plan);

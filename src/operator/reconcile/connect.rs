@@ -7,6 +7,7 @@ use crate::model::SecretDocument;
 use crate::model::Source;
 use crate::model::SourceFile;
 use crate::model::TargetId;
+use crate::operator::admission;
 use crate::operator::status;
 use crate::operator::status::Reason;
 use crate::provider::CredentialStore;
@@ -15,10 +16,11 @@ use crate::run::Reading;
 use crate::run::Systems;
 use crate::run::Wanted;
 use rand::Rng as _;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use url::Url;
 
 impl Reconciler {
     /// The way to the system: that of the last run, unless something about it is new.
@@ -29,6 +31,14 @@ impl Reconciler {
     ) -> Result<(Systems, Reading<dyn Provider>), Short> {
         let keys = self.known_keys(desired)?;
         let is_same_key = self.keys.as_ref().is_some_and(|old| is_same(&keys, old));
+        if let Some(url) = keys
+            .0
+            .get("tokenUrl")
+            .and_then(|url| Url::parse(url.expose_secret()).ok())
+            && let Some(why) = admission::refused_url(&url, &self.context.settings)
+        {
+            return Err(Short::stop(Reason::NotAllowed, format!("tokenUrl: {why}")));
+        }
         let mut secrets = vec![document(&self.target, &desired.target.credential, &keys.0)];
         if let (Some((name, _)), Some(authorities)) = (&desired.target.tls.ca_secret, &keys.1) {
             secrets.push(document(&self.target, name, authorities));
@@ -46,6 +56,22 @@ impl Reconciler {
             None => systems.providers(wanted).remove(0),
         };
         Ok((systems, reading))
+    }
+
+    /// What is known of the Secrets of a Target, to tell whether it is another than before.
+    pub(super) fn marks(&self, desired: &DesiredTarget) -> Vec<Mark> {
+        let authorities = desired.target.tls.ca_secret.iter().map(|(name, _)| name);
+        let names = authorities.chain([&desired.target.credential]);
+        let mark = |name: &String| {
+            let secret = (self.target.namespace.clone(), name.clone());
+            match self.context.secrets.get(&secret) {
+                Known::NotYet => Mark::NotYet,
+                Known::Missing => Mark::Missing,
+                Known::Refused(why) => Mark::Refused(why),
+                Known::Keys(keys) => Mark::Keys(Arc::as_ptr(&keys).addr()),
+            }
+        };
+        names.map(mark).collect()
     }
 
     /// The keys of the Target's credential.
@@ -121,4 +147,13 @@ fn document(
         },
         keys: (**keys).clone(),
     }
+}
+
+/// What was known of a Secret: not what it says, but by what another state of it is told from that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mark {
+    NotYet,
+    Missing,
+    Refused(String),
+    Keys(usize),
 }

@@ -7,6 +7,7 @@ use crate::cluster::objects::Key;
 use crate::cluster::objects::Object;
 use crate::inventory::InventoryError;
 use crate::inventory::Ledger as _;
+use crate::inventory::remote::OperatorNotes;
 use crate::manifest::cluster::Fault;
 use crate::manifest::cluster::Usable;
 use crate::manifest::crd::TargetStatus;
@@ -14,6 +15,7 @@ use crate::model::Coverage;
 use crate::model::InCluster;
 use crate::model::LiveIdentity;
 use crate::model::NotRead;
+use crate::model::Record;
 use crate::model::SourceFile;
 use crate::operator::World;
 use crate::operator::inventory;
@@ -23,6 +25,8 @@ use crate::plan::Mode;
 use crate::plan::NewInventory;
 use crate::plan::PlannedChange;
 use crate::plan::SkipReason;
+use crate::plan::TargetPlan;
+use crate::plan::approvals;
 use crate::plan::digest::Digest;
 use crate::plan::guard::Approvals;
 use crate::plan::guard::ApprovedChange;
@@ -64,14 +68,17 @@ impl Reconciler {
             self.is_loaded = true;
         }
         let notes = ledger.notes(identity).await.map_err(Short::of_inventory)?;
-        if let Some((reason, message)) = inventory::refusal(&self.context, world, object, &notes) {
+        if let Some((reason, message)) =
+            inventory::refusal(&self.context, world, (object, identity), &notes)
+        {
             return Err(Short::stop(reason, message));
         }
         let generation = ledger
             .generation(identity)
             .await
             .map_err(Short::of_inventory)?;
-        let status: TargetStatus = publish::said_before(object);
+        let latest = self.context.store.get(&self.key());
+        let status: TargetStatus = publish::said_before(latest.as_deref().unwrap_or(object));
         let distrust = inventory::distrust(status.inventory.as_ref(), identity, generation);
         let snapshot = ledger.snapshot().await;
         self.owned = snapshot.owned(identity);
@@ -124,20 +131,29 @@ impl Reconciler {
                 Err(error) => stale = Some(error.to_string()),
             }
         }
-        let is_trusted =
-            judging.approvals.digests.is_empty() && judging.approvals.changes.is_empty();
-        if !is_trusted {
+        let is_approved =
+            !(judging.approvals.digests.is_empty() && judging.approvals.changes.is_empty());
+        // An inventory that is not what it was may name plans of before: the very plan at hand has to be meant.
+        if !judging.approvals.digests.is_empty() {
             standing.distrust = None;
+        }
+        if is_approved {
             approved = judge(&wanted, &judging).await;
         }
         let waits = approved.targets()[0].is_liftable() || standing.distrust.is_some();
         let pending = waits.then(|| approved.targets()[0].plan().clone());
         if let Some(plan) = &pending {
             standing.log.wait(plan, word.as_ref(), now);
+        } else {
+            // A word that nothing waits for is left over from before.
+            stale = None;
         }
         let mut bar = standing.distrust.map(|_| SkipReason::ObserveIncomplete);
         let removes = |change: ApprovedChange<'_>| !change.planned().removals.is_empty();
-        if bar.is_none() && approved.targets()[0].changes().any(removes) {
+        let target = &approved.targets()[0];
+        // What is forgotten is lost to us as well as what is removed.
+        let forgets = target.plan().records.iter().any(Record::forgets);
+        if bar.is_none() && (forgets || target.changes().any(removes)) {
             bar = proof::bar(&self.context, world, &self.target).await;
         }
         if bar.is_some() {
@@ -190,7 +206,7 @@ impl Reconciler {
         inventory::keep_distrust(&mut notes, standing.distrust);
         // A Target at rest writes nothing, not even that it was there.
         if notes != standing.notes
-            && (is_to_run || pending.is_some() || standing.distrust.is_some())
+            && (is_to_run || pending.is_some() || standing.notes.distrust != notes.distrust)
         {
             let kept = ledger
                 .update_notes(&identity, |known| *known = notes.clone())
@@ -216,39 +232,48 @@ impl Reconciler {
         } else {
             (approved, None)
         };
-        if let (Some(word), Some(report)) = (&word, &report) {
-            let made = hashes.into_iter().zip(&report.outcomes);
-            let made = made.filter(|(_, outcome)| matches!(outcome, Outcome::Done { .. }));
-            standing
-                .log
-                .made(word, &made.map(|(hash, _)| hash).collect(), now);
-            inventory::keep(&mut notes, own, &standing.log, &frozen);
-            let kept = ledger.update_notes(&identity, |known| *known = notes).await;
-            kept.map_err(Short::of_inventory)?;
-        }
-        let owned = ledger.owned(&identity).await.map_err(Short::of_inventory)?;
-        ledger
-            .release(&identity)
-            .await
-            .map_err(Short::of_inventory)?;
-        let generation = ledger.generation(&identity).await.ok().flatten();
-        self.owned = owned;
-        if report
-            .as_ref()
-            .and_then(|report| report.error.as_ref())
-            .is_some_and(|error| error.reason == "inventory")
-        {
+        let kept = async {
+            if let (Some(word), Some(report)) = (&word, &report) {
+                let made = hashes.into_iter().zip(&report.outcomes);
+                let made = made.filter(|(_, outcome)| matches!(outcome, Outcome::Done { .. }));
+                let made = made.map(|(hash, _)| hash).collect();
+                standing.log.made(word, &made, now);
+                inventory::keep(&mut notes, own, &standing.log, &frozen);
+                let keep = |known: &mut OperatorNotes| *known = notes;
+                ledger.update_notes(&identity, keep).await?;
+            }
+            let owned = ledger.owned(&identity).await?;
+            ledger.release(&identity).await?;
+            let generation = ledger.generation(&identity).await?;
+            Ok((owned, generation))
+        };
+        let (generation, trouble) = match kept.await {
+            Ok((owned, generation)) => {
+                self.owned = owned;
+                (generation, None)
+            }
+            // What was done is told all the same.
+            Err(error) => (None, Some(Short::of_inventory(error))),
+        };
+        let failed = report.as_ref().and_then(|report| report.error.as_ref());
+        if trouble.is_some() || failed.is_some_and(|error| error.reason == "inventory") {
             self.is_loaded = false;
         }
+        let waiting = pending.as_ref().map(TargetPlan::digest);
+        let since = waiting.and_then(|digest| {
+            let waiting = approvals::named(&standing.log.pending, &digest);
+            waiting.map(|plan| plan.since)
+        });
         Ok(Done {
             approved,
             report,
             digest,
             pending,
-            since: standing.log.pending.last().map(|plan| plan.since),
+            since,
             stale,
             bar,
             distrust: standing.distrust,
+            trouble,
             witness: generation.map(|generation| inventory::witness(&identity, generation)),
         })
     }

@@ -59,6 +59,9 @@ impl Reconciler {
             shortfall.as_ref().map(|(reason, _)| *reason),
             took,
         );
+        // What a watch showed of it since the run began.
+        let latest = self.context.store.get(&self.key());
+        let object = latest.as_deref().unwrap_or(object);
         let before: TargetStatus = publish::said_before(object);
         let verdict = match &shortfall {
             None => Verdict {
@@ -88,16 +91,39 @@ impl Reconciler {
         self.context.board.states(&self.target, states).await;
         self.context.board.target(object, &next).await;
         self.context.events.tell(object, told).await;
-        match shortfall {
-            Some((
+        self.after(done, &ran, shortfall.map(|(reason, _)| reason))
+    }
+
+    /// When to run again; `None` is the interval.
+    fn after(&self, done: &Done, ran: &Ran<'_>, shortfall: Option<Reason>) -> Option<Duration> {
+        let is_transient = matches!(
+            shortfall,
+            Some(
                 Reason::InProgress
-                | Reason::Moved
-                | Reason::DependencyFailed
-                | Reason::ObserveIncomplete,
-                _,
-            )) => Some(SHORTLY),
-            _ if ran.is_delayed() => Some(self.context.settings.deletion_delay.max(SHORTLY)),
+                    | Reason::Moved
+                    | Reason::DependencyFailed
+                    | Reason::ObserveIncomplete
+            )
+        );
+        // Behind whatever stands there may be a slice that goes on, or a plan that what was written made another one.
+        let outcomes = done.report.iter().flat_map(|report| &report.outcomes);
+        let mut outcomes = outcomes.filter_map(|outcome| match outcome {
+            Outcome::Skipped(reason) => Some(*reason),
             _ => None,
+        });
+        let goes_on = outcomes.any(|reason| {
+            matches!(
+                reason,
+                SkipReason::NextSlice | SkipReason::Stale | SkipReason::Interrupted
+            )
+        });
+        let has_written = done.report.as_ref().is_some_and(|report| report.writes > 0);
+        if is_transient || goes_on || (has_written && done.pending.is_some()) {
+            Some(SHORTLY)
+        } else if ran.is_delayed() {
+            Some(self.context.settings.deletion_delay.max(SHORTLY))
+        } else {
+            None
         }
     }
 
@@ -119,6 +145,8 @@ impl Reconciler {
         }
         self.context.metrics.ran(&self.target, result, took);
         let now = Timestamp::now();
+        let latest = self.context.store.get(&self.key());
+        let object = latest.as_deref().unwrap_or(object);
         let before: TargetStatus = publish::said_before(object);
         let verdict = Verdict {
             reason: short.reason,
@@ -142,7 +170,13 @@ impl Reconciler {
             .into_iter()
             .flat_map(|wanted| {
                 let scopes = wanted.scopes.values().map(|scope| &scope.source.file);
-                scopes.chain(wanted.apps.iter().map(|app| &app.source.file))
+                let roles = wanted
+                    .scopes
+                    .values()
+                    .flat_map(|scope| scope.roles.entries.values());
+                let bindings = roles.flatten().map(|by| &by.file);
+                let apps = wanted.apps.iter().map(|app| &app.source.file);
+                scopes.chain(bindings).chain(apps)
             });
         let states = declared.filter_map(|file| {
             let state = State::short(reason, message.clone(), world.generation(file));
@@ -188,13 +222,16 @@ impl Reconciler {
             let (word, _) = crate::apply::outcome_words(outcome);
             metrics.applied(&self.target, planned.change.action(), word);
         }
-        metrics.planned(&self.target, &counts(approved, &self.owned));
+        metrics.planned(&self.target, &counts(approved, report, &self.owned));
     }
 }
 
 impl Done {
     /// What keeps the Target from being as declared, beside what its plan says.
     fn shortfall(&self) -> Option<(Reason, String)> {
+        if let Some(trouble) = &self.trouble {
+            return Some((trouble.reason, trouble.message.clone()));
+        }
         if let Some(reason) = self.distrust {
             let digest = self.pending.as_ref().map(|plan| plan.digest().to_string());
             let message = format!(
@@ -255,15 +292,18 @@ fn last_run(done: &Done, now: Timestamp) -> Option<LastRun> {
 }
 
 /// The numbers of a plan, for the metrics.
-fn counts(approved: &ApprovedTarget, owned: &Owned) -> PlanCounts {
+fn counts(approved: &ApprovedTarget, report: Option<&TargetReport>, owned: &Owned) -> PlanCounts {
     use strum::VariantNames as _;
     let plan = approved.plan();
+    let is_done = |index: usize| {
+        let outcome = report.and_then(|report| report.outcomes.get(index));
+        matches!(outcome, Some(Outcome::Done { .. }))
+    };
     let actions = Change::ACTIONS.map(|action| {
-        let of_it = plan
-            .changes
-            .iter()
-            .filter(|planned| planned.change.action() == action);
-        (action, of_it.count())
+        let left = plan.changes.iter().enumerate();
+        let left =
+            left.filter(|(index, planned)| planned.change.action() == action && !is_done(*index));
+        (action, left.count())
     });
     let refusals = crate::plan::rule::Rule::VARIANTS.iter().map(|rule| {
         let of_it = approved.refusals().iter().filter(|refusal| {
