@@ -151,14 +151,14 @@ impl World {
 
 /// Puts together what is wanted, as the cluster changes.
 pub(super) async fn assemble(context: Arc<Context>, worlds: watch::Sender<Arc<World>>) {
-    let mut changes = context.store.changes();
+    let mut quiet = Box::pin(settled(context.store.changes()));
     let mut number = 0;
     let mut since = Since::default();
     let mut leadership = context.leadership.clone();
     let mut was_leader = false;
     loop {
         tokio::select! {
-            () = settled(&mut changes) => {}
+            changes = &mut quiet => quiet = Box::pin(settled(changes)),
             // Whoever writes from now on says what the one before had no time to say.
             changed = leadership.changed() => {
                 let is_leader = leadership.borrow_and_update().is_leader(Instant::now());
@@ -197,17 +197,18 @@ pub(super) async fn assemble(context: Arc<Context>, worlds: watch::Sender<Arc<Wo
     }
 }
 
-/// Waits for a change and then for quiet, but not for ever.
-async fn settled(changes: &mut watch::Receiver<u64>) {
+/// Waits for a change and then for quiet, but not for ever, and gives back what tells of the next one. It must not be dropped
+/// half-way: what it has seen already would be lost.
+async fn settled(mut changes: watch::Receiver<u64>) -> watch::Receiver<u64> {
     if changes.changed().await.is_err() {
         return std::future::pending().await;
     }
     let latest = Instant::now() + LONGEST_WAIT;
     loop {
         tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(QUIET) => return,
-            () = tokio::time::sleep_until(latest) => return,
+            changed = changes.changed() => if changed.is_err() { return changes },
+            () = tokio::time::sleep(QUIET) => return changes,
+            () = tokio::time::sleep_until(latest) => return changes,
         }
     }
 }
@@ -269,11 +270,14 @@ async fn follow(context: Arc<Context>, target: TargetId, end: CancellationToken)
     let mut reconciler = Reconciler::new(Arc::clone(&context), target.clone(), end.clone());
     let mut due = Instant::now();
     let mut next_reading = Instant::now();
+    let mut compared = None;
     loop {
         let is_leader = leadership.borrow_and_update().is_leader(Instant::now());
         let world = Arc::clone(&worlds.borrow_and_update());
-        secrets.mark_unchanged();
-        let is_new = reconciler.is_concerned_by(&world);
+        let seen = (world.number, *secrets.borrow_and_update());
+        // The lease is renewed every two seconds: that alone is nothing new.
+        let is_new = compared != Some(seen) && reconciler.is_concerned_by(&world);
+        compared = Some(seen).filter(|_| !is_new);
         let now = Instant::now();
         if is_leader && world.number > 0 && (is_new || now >= due) {
             if now < next_reading {
