@@ -124,8 +124,9 @@ pub struct Reach {
     /// A folder of credentials: `DIR/<name>/<key>`, as Kubernetes mounts a Secret.
     #[arg(long, value_name = "DIR")]
     pub credentials: Option<PathBuf>,
-    /// The inventory, which keeps what is managed: `file:PATH`. Default: .scopeward/inventory.json
-    #[arg(long, value_name = "file:PATH")]
+    /// The inventory, which keeps what is managed: `file:PATH`, or `cluster[:NAMESPACE]`, the operator's; without NAMESPACE
+    /// that of the Pod or of the current context. Default: file:.scopeward/inventory.json
+    #[arg(long, value_name = "PLACE")]
     pub inventory: Option<String>,
     /// Sends every request to an embedded sandbox instead of the manifests' hosts.
     #[arg(long)]
@@ -150,6 +151,14 @@ pub struct Planning {
     /// `text`, `json` or `markdown`, with `=FILE` into a file. Repeatable.
     #[arg(short = 'o', long = "output", value_name = "FORMAT[=FILE]", value_parser = output)]
     pub output: Vec<Output>,
+}
+
+/// How long a verb that writes waits for others.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Waiting {
+    /// How long to wait for an inventory in a cluster that another run holds, such as `5m`. Default: 90s, and 0s on a terminal.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub wait_for_lock: Option<std::time::Duration>,
 }
 
 /// `plan`.
@@ -178,6 +187,9 @@ pub struct Apply {
     /// Goes ahead without asking.
     #[arg(short, long)]
     pub yes: bool,
+    /// For others.
+    #[command(flatten)]
+    pub waiting: Waiting,
     /// Applies a saved plan (not supported yet). It would take the PATHs' place, so it is refused before they are missed.
     #[arg(long, hide = true, value_name = "FILE", value_parser = saved_plan)]
     pub plan: Option<std::convert::Infallible>,
@@ -196,6 +208,9 @@ pub struct Adopt {
     /// Everything that is declared and live.
     #[arg(long)]
     pub all: bool,
+    /// For others.
+    #[command(flatten)]
+    pub waiting: Waiting,
 }
 
 /// Where an inventory is.
@@ -204,8 +219,9 @@ pub struct InventoryLocation {
     /// A file or folder of the repository whose inventory is meant.
     #[arg(value_name = "PATH", default_value = ".")]
     pub paths: Vec<String>,
-    /// The inventory, which keeps what is managed: `file:PATH`. Default: .scopeward/inventory.json
-    #[arg(long, value_name = "file:PATH")]
+    /// The inventory, which keeps what is managed: `file:PATH`, or `cluster[:NAMESPACE]`, the operator's; without NAMESPACE
+    /// that of the Pod or of the current context. Default: file:.scopeward/inventory.json
+    #[arg(long, value_name = "PLACE")]
     pub inventory: Option<String>,
     /// That of the embedded sandbox.
     #[arg(long)]
@@ -224,6 +240,9 @@ pub struct Release {
     /// Only on this target, by name or namespace/name. Repeatable.
     #[arg(long, value_name = "NAME")]
     pub target: Vec<String>,
+    /// For others.
+    #[command(flatten)]
+    pub waiting: Waiting,
 }
 
 /// `inventory`.
@@ -233,6 +252,8 @@ pub enum Inventory {
     Show(InventoryLocation),
     /// Takes what was recorded of the manifests of one repository for another's: it moved.
     RenameRepository(RenameRepository),
+    /// Takes an inventory in a cluster away from a run that is dead; one that is alive may write for 45 s more.
+    ForceUnlock(ForceUnlock),
 }
 
 /// `inventory rename-repository`.
@@ -244,6 +265,20 @@ pub struct RenameRepository {
     /// What it is called: `github.com/acme/iam`.
     #[arg(value_parser = repository)]
     pub new: crate::model::Repository,
+    /// Where.
+    #[command(flatten)]
+    pub location: InventoryLocation,
+    /// For others.
+    #[command(flatten)]
+    pub waiting: Waiting,
+}
+
+/// `inventory force-unlock`.
+#[derive(Debug, Args)]
+pub struct ForceUnlock {
+    /// The run, as the refusal that names it says.
+    #[arg(value_name = "RUN_ID")]
+    pub run: String,
     /// Where.
     #[command(flatten)]
     pub location: InventoryLocation,

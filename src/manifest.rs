@@ -275,6 +275,14 @@ impl Loaded {
         &self.ground.paths
     }
 
+    /// The roots of the run that have no name but their path, which only this machine knows.
+    pub fn unnamed_roots(&self) -> impl Iterator<Item = &Path> {
+        let roots = self.ground.roots.each();
+        let unnamed = roots.filter(|root| root.repository.is_path());
+        let read = unnamed.filter(|root| self.ground.folders.contains(&root.folder));
+        read.map(|root| root.folder.as_path())
+    }
+
     /// How what an inventory has recorded of roots by their paths goes now: a root may have got an origin since, or a name
     /// from `--repository`, or be a checkout now that was none.
     pub fn renamed<'o>(&self, recorded: impl IntoIterator<Item = &'o Owned>) -> Vec<Record> {

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
 
+use super::ClusterError;
 use crate::inventory::blobs::{BlobError, BlobKey, Blobs, Version};
 
 /// What the names of all of them begin with.
@@ -22,16 +23,44 @@ const ROLE: &str = "scopeward.dev/inventory";
 const TRY: Duration = Duration::from_secs(5);
 
 /// The ConfigMaps of one namespace.
+#[derive(Clone)]
 pub(crate) struct ConfigMaps {
+    client: Client,
     api: Api<ConfigMap>,
+    namespace: String,
 }
 
 impl ConfigMaps {
     /// Keeps blobs in a namespace.
     pub(crate) fn new(client: Client, namespace: &str) -> Self {
         Self {
-            api: Api::namespaced(client, namespace),
+            api: Api::namespaced(client.clone(), namespace),
+            client,
+            namespace: namespace.to_owned(),
         }
+    }
+
+    /// Finds the cluster, and takes its [own namespace](super::own_namespace) where none is named. Sends nothing.
+    ///
+    /// # Errors
+    /// Nothing says where the cluster is.
+    pub(crate) async fn open(namespace: Option<&str>) -> Result<Self, ClusterError> {
+        let client = super::connect().await?;
+        let own = super::own_namespace(&client);
+        Ok(Self::new(client, namespace.unwrap_or(&own)))
+    }
+
+    /// Where they are.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Names the cluster that they are in.
+    ///
+    /// # Errors
+    /// It does not say.
+    pub(crate) async fn cluster_uid(&self) -> Result<String, ClusterError> {
+        super::uid(&self.client).await
     }
 }
 

@@ -137,6 +137,7 @@ impl Reason {
             | SkipReason::OtherSource
             | SkipReason::Moved
             | SkipReason::Selection
+            | SkipReason::UnknownRepository
             | SkipReason::UnreadTarget
             | SkipReason::NotAllowed
             | SkipReason::DeletionDelayed
@@ -701,6 +702,7 @@ fn skip_words(reason: SkipReason) -> &'static str {
         SkipReason::Unmanaged => "nobody declares it",
         SkipReason::Moved => "another manifest declares it",
         SkipReason::Selection => "the run is narrowed",
+        SkipReason::UnknownRepository => "the repository has no name that other machines know",
         SkipReason::UnreadTarget => "another Target may be this place",
     }
 }

@@ -330,7 +330,6 @@ fn what_is_not_supported_yet_says_so() {
     for line in [
         "show plan.json",
         "import onelogin",
-        "operator",
         "plan . --out plan.json",
         "apply --plan plan.json",
         "generate completions",
@@ -342,7 +341,7 @@ fn what_is_not_supported_yet_says_so() {
         "plan . -o junit",
         "plan . -o html",
         "plan . --inventory s3://bucket/key",
-        "plan . --inventory configmap:iam/inventory",
+        "plan . --inventory gs://bucket/key",
         "validate . -o markdown",
     ] {
         let args: Vec<&str> = line.split(' ').collect();
