@@ -112,6 +112,21 @@ pub struct Validate {
     pub output: Vec<Output>,
 }
 
+/// Manifests laid over those of a cluster.
+#[derive(Debug, Clone, Args)]
+pub struct FromCluster {
+    /// Reads the manifests of the cluster too, and lays PATH over them by kind, namespace and name: what they would be once
+    /// PATH is applied there.
+    #[arg(long)]
+    pub from_cluster: bool,
+    /// The namespace of documents that name none. Default: `default`.
+    #[arg(long, requires = "from_cluster", value_name = "NAMESPACE")]
+    pub default_namespace: Option<String>,
+    /// What has these labels in the cluster and is not in PATH counts as deleted there.
+    #[arg(long, requires = "from_cluster", value_name = "KEY=VALUE,...")]
+    pub prune_selector: Option<crate::manifest::Selector>,
+}
+
 /// What every verb that reaches a system takes.
 #[derive(Debug, Clone, Args)]
 pub struct Reach {
@@ -128,6 +143,9 @@ pub struct Reach {
     /// that of the Pod or of the current context. Default: file:.scopeward/inventory.json
     #[arg(long, value_name = "PLACE")]
     pub inventory: Option<String>,
+    /// Where else from.
+    #[command(flatten)]
+    pub cluster: FromCluster,
     /// Sends every request to an embedded sandbox instead of the manifests' hosts.
     #[arg(long)]
     pub sandbox: bool,

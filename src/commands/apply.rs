@@ -42,19 +42,6 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
         mode,
         planning,
     };
-    let planned = planner.plan(session.systems.providers(&session.wanted));
-    let planned = planned.await;
-    // Who is asked keeps nobody waiting meanwhile.
-    let planned = if asks && planned.approved.has_runs() {
-        Ok(planned)
-    } else {
-        planner.claimed(planned).await
-    };
-    let planned = match planned {
-        Ok(planned) => planned,
-        Err(stop) => return Err(given_up(opened, stop).await),
-    };
-    let learned = planned.show_learned(&session);
     let verb = match mode {
         Mode::Apply => "apply",
         Mode::Sync => "sync",
@@ -64,21 +51,16 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
         verbose: planning.verbose,
         commands: hint::commands(verb, planning),
     };
-    show(&session, &outputs, &planned.approved, &text)?;
-    let confirmed = if asks && planned.approved.has_runs() {
-        confirm(&planner, &outputs, planned, &text).await
-    } else {
-        Ok(planned)
+    let (planned, learned) = match agree(&planner, &outputs, asks, &text).await {
+        Ok(agreed) => agreed,
+        Err(stop) => return Err(given_up(opened, stop).await),
     };
     let Planned {
         readings,
         approved,
         judging,
         ..
-    } = match confirmed {
-        Ok(confirmed) => confirmed,
-        Err(stop) => return Err(given_up(opened, stop).await),
-    };
+    } = planned;
     let progress = Progress::default();
     let total = approved.targets().iter().map(ApprovedTarget::run_count);
     let total = total.sum::<usize>() as u64;
@@ -102,6 +84,28 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
         learned,
     };
     finish(ended, planning, outputs, &text).await
+}
+
+/// Plans, shows it, and asks where somebody is to be asked; gives the findings of the live state too.
+async fn agree(
+    planner: &Planner<'_>,
+    outputs: &Outputs,
+    asks: bool,
+    text: &render::text::Options,
+) -> Result<(Planned, Vec<Diagnostic>), Stop> {
+    let session = planner.session;
+    let readings = session.systems.providers(&session.wanted);
+    let mut planned = planner.plan(readings).await;
+    // Who is asked keeps nobody waiting meanwhile.
+    if !(asks && planned.approved.has_runs()) {
+        planned = planner.claimed(planned).await?;
+    }
+    let learned = planned.show_learned(session);
+    show(session, outputs, &planned.approved, text)?;
+    if asks && planned.approved.has_runs() {
+        planned = confirm(planner, outputs, planned, text).await?;
+    }
+    Ok((planned, learned))
 }
 
 /// Shows the plan before anything is done about it.

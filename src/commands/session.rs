@@ -10,9 +10,10 @@ use super::embedded::Embedded;
 use super::ledger::{self, Place};
 use super::{Stop, hint, output, sentence};
 use crate::cli::{self, Inputs, Planning, Reach};
+use crate::cluster::objects;
 use crate::diagnostic::Diagnostic;
 use crate::inventory::Snapshot;
-use crate::manifest::{self, LoadError, Loaded};
+use crate::manifest::{self, ClusterState, LoadError, Loaded};
 use crate::model::{Coverage, DesiredTarget, SourceFile};
 use crate::plan::guard::{ApprovedPlan, OnThreshold};
 use crate::plan::{Mode, NewInventory, SkipReason};
@@ -22,7 +23,11 @@ use crate::run::{self, Judging, Reading, Realm, Systems, Wanted};
 
 /// Reads manifests, here and now: nothing else runs yet, and memory that is taken on another thread costs more (glibc
 /// grows its heap page by page).
-pub(super) fn load(inputs: &Inputs, recorded: BTreeSet<SourceFile>) -> Result<Loaded, Stop> {
+pub(super) fn load(
+    inputs: &Inputs,
+    cluster: Option<ClusterState>,
+    recorded: BTreeSet<SourceFile>,
+) -> Result<Loaded, Stop> {
     let paths: Vec<PathBuf> = inputs.paths.iter().map(PathBuf::from).collect();
     let options = manifest::Options {
         strict: inputs.strict,
@@ -30,7 +35,7 @@ pub(super) fn load(inputs: &Inputs, recorded: BTreeSet<SourceFile>) -> Result<Lo
         now: Timestamp::now(),
         repository: inputs.repository.clone(),
         overlays: inputs.overlays.iter().map(PathBuf::from).collect(),
-        namespaces: None,
+        cluster,
         recorded,
     };
     let loaded = tokio::task::block_in_place(|| manifest::load(&paths, &options));
@@ -57,7 +62,8 @@ impl Session {
         })
         .await?;
         let recorded = recorded(&paths, &place).await?;
-        let mut loaded = load(&reach.inputs, recorded)?;
+        let cluster = cluster_of(&reach.cluster, &paths).await?;
+        let mut loaded = load(&reach.inputs, cluster, recorded)?;
         findings(&loaded.diagnostics);
         let realm = if reach.sandbox {
             Realm::Sandbox
@@ -151,6 +157,30 @@ impl Session {
     }
 }
 
+/// What the cluster holds, if manifests are laid over it.
+async fn cluster_of(
+    args: &cli::FromCluster,
+    paths: &[String],
+) -> Result<Option<ClusterState>, Stop> {
+    if !args.from_cluster {
+        return Ok(None);
+    }
+    if args.prune_selector.is_some() && paths.iter().any(|path| path == "-") {
+        return Err(Stop::usage(
+            "--prune-selector: what a pipe lacks that was cut would count as deleted",
+        )
+        .help("write the manifests to a file, and pass that"));
+    }
+    let held = objects::everything().await;
+    let (all, namespaces) = held.map_err(|error| Stop::failed(sentence(&error)))?;
+    Ok(Some(ClusterState {
+        namespaces,
+        objects: all.into_iter().map(|object| object.value).collect(),
+        default_namespace: args.default_namespace.clone(),
+        prune: args.prune_selector.clone(),
+    }))
+}
+
 /// Where credentials are looked for.
 fn credentials(reach: &Reach, loaded: &mut Loaded) -> CredentialStore {
     let documents = std::mem::take(&mut loaded.secrets);
@@ -241,7 +271,7 @@ spec:
             now: Timestamp::UNIX_EPOCH,
             repository: repository.map(|name| name.parse().unwrap()),
             overlays: Vec::new(),
-            namespaces: None,
+            cluster: None,
             recorded: BTreeSet::new(),
         };
         let mut loaded = manifest::load(&[folder.to_owned()], &options).unwrap();

@@ -2,17 +2,21 @@
 //!
 //! What is invalid here holds what it contributed itself, by its recorded source, and stops nobody else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::document::{self, Body, ReadDocument};
+use super::document::{self, Body, Document, ReadDocument};
 use super::schema::Checker;
-use super::{Namespaces, Options, crd, resolve};
+use super::{ClusterState, Namespaces, Options, crd, resolve};
 use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::model::{Desired, Source, SourceFile, TargetId};
+
+mod merge;
+
+pub(super) use merge::{Merged, Own, lay_over};
 
 /// What the objects of a cluster come to.
 #[derive(Debug, Default)]
@@ -81,28 +85,19 @@ pub fn assemble<'o>(
         now,
         repository: None,
         overlays: Vec::new(),
-        namespaces: Some(namespaces),
+        cluster: Some(ClusterState {
+            namespaces,
+            ..ClusterState::default()
+        }),
         recorded: [].into(),
     };
-    let checker = Checker::default();
-    let mut found = Vec::new();
-    let mut documents = Vec::new();
-    let mut broken = Vec::new();
-    let mut assembled = Assembled::default();
-    for object in objects {
-        let Some(source) = source(object) else {
-            continue;
-        };
-        assembled.objects.insert(source.file.clone(), Usable::Yes);
-        // A document's own, since their number is bounded for each document by itself.
-        let mut own = Vec::new();
-        match document::read(manifest(object), source, &checker, &options, &mut own) {
-            ReadDocument::Manifest(document) => documents.push(*document),
-            ReadDocument::Broken(source) => broken.push(source),
-            ReadDocument::Secret(..) | ReadDocument::Skipped => {}
-        }
-        found.append(&mut own);
-    }
+    let Objects {
+        documents,
+        broken,
+        mut found,
+        files,
+    } = Objects::read(objects, &Checker::default(), &options);
+    let mut intervals = BTreeMap::new();
     for document in &documents {
         if let Body::Target(spec) = &document.body {
             let id = TargetId {
@@ -110,30 +105,80 @@ pub fn assemble<'o>(
                 name: document.source.name.clone(),
             };
             let seconds = super::target::seconds(&spec.interval);
-            assembled.intervals.insert(id, Duration::from_secs(seconds));
+            intervals.insert(id, Duration::from_secs(seconds));
         }
     }
-    let namespaces = options.namespaces.as_ref();
+    let namespaces = options.namespaces();
     let resolved = resolve::resolve(documents, &broken, true, namespaces, &mut found);
-    assembled.desired = resolved.desired;
-    for source in resolved.unused {
-        assembled.objects.insert(source.file, Usable::LeftOut);
+    Assembled {
+        desired: resolved.desired,
+        objects: usable(files, resolved.unused, &found),
+        intervals,
+    }
+}
+
+/// Objects of a cluster as documents.
+#[derive(Default)]
+struct Objects {
+    documents: Vec<Document>,
+    /// Those that were left out.
+    broken: Vec<Source>,
+    found: Vec<Diagnostic>,
+    /// All of them.
+    files: BTreeSet<SourceFile>,
+}
+
+impl Objects {
+    fn read<'o>(
+        objects: impl IntoIterator<Item = &'o Value>,
+        checker: &Checker,
+        options: &Options,
+    ) -> Self {
+        let mut all = Self::default();
+        for object in objects {
+            let Some(source) = source(object) else {
+                continue;
+            };
+            all.files.insert(source.file.clone());
+            // A document's own, since their number is bounded for each document by itself.
+            let mut own = Vec::new();
+            match document::read(manifest(object), source, checker, options, &mut own) {
+                ReadDocument::Manifest(document) => all.documents.push(*document),
+                ReadDocument::Broken(source) => all.broken.push(source),
+                ReadDocument::Secret(..) | ReadDocument::Skipped => {}
+            }
+            all.found.append(&mut own);
+        }
+        all
+    }
+}
+
+/// What can be used of these, once it is known what was not used and what was found.
+fn usable(
+    files: BTreeSet<SourceFile>,
+    unused: Vec<Source>,
+    found: &[Diagnostic],
+) -> BTreeMap<SourceFile, Usable> {
+    let mut usable: BTreeMap<SourceFile, Usable> =
+        files.into_iter().map(|file| (file, Usable::Yes)).collect();
+    for source in unused {
+        usable.insert(source.file, Usable::LeftOut);
     }
     for (file, fault) in faults(found) {
-        assembled.objects.insert(file, Usable::No(fault));
+        usable.insert(file, Usable::No(fault));
     }
-    assembled
+    usable
 }
 
 /// What is wrong with each object: the first error of the strongest kind, and how many more there are.
-fn faults(found: Vec<Diagnostic>) -> BTreeMap<SourceFile, Unusable> {
-    let mut by_file: BTreeMap<SourceFile, Vec<Diagnostic>> = BTreeMap::new();
-    for error in found.into_iter().filter(Diagnostic::is_error) {
+fn faults(found: &[Diagnostic]) -> BTreeMap<SourceFile, Unusable> {
+    let mut by_file: BTreeMap<SourceFile, Vec<&Diagnostic>> = BTreeMap::new();
+    for error in found.iter().filter(|finding| finding.is_error()) {
         if let Some(file) = error.file.clone() {
             by_file.entry(file).or_default().push(error);
         }
     }
-    let fault = |(file, errors): (SourceFile, Vec<Diagnostic>)| {
+    let fault = |(file, errors): (SourceFile, Vec<&Diagnostic>)| {
         let first = errors.iter().min_by_key(|error| Fault::of(error.code))?;
         let at = first.place.as_ref().map(|place| place.pointer.clone());
         let at = at.filter(|pointer| !pointer.is_empty());
