@@ -140,7 +140,7 @@ pub struct Reach {
     #[arg(long, value_name = "DIR")]
     pub credentials: Option<PathBuf>,
     /// The inventory, which keeps what is managed: `file:PATH`, or `cluster[:NAMESPACE]`, the operator's; without NAMESPACE
-    /// that of the Pod or of the current context. Default: file:.scopeward/inventory.json
+    /// that of the Pod or of the current context. Default: .scopeward/inventory.json
     #[arg(long, value_name = "PLACE")]
     pub inventory: Option<String>,
     /// Where else from.
@@ -238,7 +238,7 @@ pub struct InventoryLocation {
     #[arg(value_name = "PATH", default_value = ".")]
     pub paths: Vec<String>,
     /// The inventory, which keeps what is managed: `file:PATH`, or `cluster[:NAMESPACE]`, the operator's; without NAMESPACE
-    /// that of the Pod or of the current context. Default: file:.scopeward/inventory.json
+    /// that of the Pod or of the current context. Default: .scopeward/inventory.json
     #[arg(long, value_name = "PLACE")]
     pub inventory: Option<String>,
     /// That of the embedded sandbox.

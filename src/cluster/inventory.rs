@@ -1,4 +1,4 @@
-//! Blobs of the inventory in ConfigMaps: each is one, all but heads are immutable, and a head is replaced by its
+//! Blobs of the inventory in `ConfigMaps`: each is one, all but heads are immutable, and a head is replaced by its
 //! `resourceVersion`.
 
 use std::collections::BTreeMap;
@@ -22,8 +22,7 @@ const ROLE: &str = "scopeward.dev/inventory";
 /// How long one call may take.
 const TRY: Duration = Duration::from_secs(5);
 
-/// The ConfigMaps of one namespace.
-#[derive(Clone)]
+/// The `ConfigMaps` of one namespace.
 pub(crate) struct ConfigMaps {
     client: Client,
     api: Api<ConfigMap>,
@@ -64,12 +63,12 @@ impl ConfigMaps {
     }
 }
 
-/// The name of the ConfigMap of a blob.
+/// The name of the `ConfigMap` of a blob.
 pub(crate) fn name(key: &BlobKey) -> String {
     format!("{PREFIX}{key}")
 }
 
-/// The ConfigMap of a blob, over a version or as a new one.
+/// The `ConfigMap` of a blob, over a version or as a new one.
 fn config_map(key: &BlobKey, bytes: &[u8], version: Option<&Version>) -> ConfigMap {
     let role = if key.is_head() { "head" } else { "blob" };
     let labels = [(ROLE, role), ("app.kubernetes.io/managed-by", "scopeward")];

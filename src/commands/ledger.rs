@@ -28,7 +28,7 @@ pub(super) enum Place {
     /// In a file of this machine.
     File(PathBuf),
     /// Where the operator has it.
-    Cluster(ConfigMaps),
+    Cluster(Arc<ConfigMaps>),
 }
 
 impl Place {
@@ -59,7 +59,7 @@ impl Place {
         };
         let opened = ConfigMaps::open(namespace).await;
         let maps = opened.map_err(|error| Stop::failed(sentence(&error)))?;
-        Ok(Self::Cluster(maps))
+        Ok(Self::Cluster(Arc::new(maps)))
     }
 
     /// Whether other machines have it too.
@@ -77,7 +77,7 @@ impl Place {
                 read.map_err(|error| inventory_stop(&error))
             }
             Self::Cluster(maps) => {
-                let ledger = remote(Arc::new(maps.clone()), "");
+                let ledger = remote(maps.clone(), "");
                 loaded(&ledger).await?;
                 Ok(ledger.snapshot().await)
             }
@@ -93,7 +93,7 @@ impl Place {
                 BTreeMap::default(),
             ),
             Self::Cluster(maps) => {
-                let ledger = remote(Arc::new(maps.clone()), run_id);
+                let ledger = remote(maps.clone(), run_id);
                 loaded(&ledger).await?;
                 let foreign = foreign(&ledger, maps).await?;
                 (Kept::Cluster(ledger), foreign)
@@ -114,7 +114,7 @@ impl Place {
             ))
             .help("name one in a cluster: --inventory cluster[:NAMESPACE]"));
         };
-        let ledger = remote(Arc::new(maps.clone()), "");
+        let ledger = remote(maps.clone(), "");
         let unlocked = ledger.force_unlock(run).await;
         unlocked.map_err(|error| inventory_stop(&error))
     }

@@ -3,6 +3,7 @@
 //! What is invalid here holds what it contributed itself, by its recorded source, and stops nobody else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -195,7 +196,7 @@ fn faults(found: &[Diagnostic]) -> BTreeMap<SourceFile, Unusable> {
             message.push_str(help);
         }
         if errors.len() > 1 {
-            message.push_str(&format!(" (and {} more)", errors.len() - 1));
+            let _ = write!(message, " (and {} more)", errors.len() - 1);
         }
         Some((
             file,
@@ -247,7 +248,7 @@ fn manifest(object: &Value) -> Value {
 mod tests {
     use super::*;
 
-    fn object(kind: &str, namespace: &str, name: &str, spec: Value) -> Value {
+    fn object(kind: &str, namespace: &str, name: &str, spec: &Value) -> Value {
         json!({
             "apiVersion": crd::API_VERSION,
             "kind": kind,
@@ -257,19 +258,19 @@ mod tests {
         })
     }
 
-    fn target(allowed: Value) -> Value {
+    fn target(allowed: &Value) -> Value {
         let spec = json!({
             "wso2": { "url": "https://wso2.example.com", "api": "ScopeRegistration" },
             "credentialsRef": { "name": "wso2" },
             "allowedNamespaces": allowed,
             "allowedBindings": { "from": "All" },
         });
-        object("Target", "iam", "wso2", spec)
+        object("Target", "iam", "wso2", &spec)
     }
 
     fn scope(namespace: &str, name: &str) -> Value {
         let spec = json!({ "targetRefs": [{ "name": "wso2", "namespace": "iam" }], "name": name });
-        object("Scope", namespace, name, spec)
+        object("Scope", namespace, name, &spec)
     }
 
     fn of(objects: &[Value]) -> Assembled {
@@ -290,14 +291,14 @@ mod tests {
 
     #[test]
     fn an_object_is_known_by_its_place_in_the_cluster_and_nothing_else_of_it() {
-        let all = of(&[target(json!({ "from": "Same" })), scope("iam", "a")]);
+        let all = of(&[target(&json!({ "from": "Same" })), scope("iam", "a")]);
         let scopes = &all.desired.targets[0].scopes;
         let source = &scopes.values().next().expect("a scope").source;
         assert_eq!(source.file.as_str(), "k8s/iam/Scope/a");
         assert!(source.file.is_in_cluster());
         assert_eq!(
             all.intervals.values().next(),
-            Some(&Duration::from_secs(600))
+            Some(&Duration::from_mins(10))
         );
     }
 
@@ -307,10 +308,10 @@ mod tests {
         bad["spec"]["targetRefs"] = json!("wso2");
         let binding = |scope: &str| {
             let spec = json!({ "scopeRef": { "name": scope }, "roles": ["r"] });
-            object("ScopeBinding", "iam", scope, spec)
+            object("ScopeBinding", "iam", scope, &spec)
         };
         let all = of(&[
-            target(json!({ "from": "Same" })),
+            target(&json!({ "from": "Same" })),
             scope("iam", "good"),
             bad,
             binding("bad"),
@@ -336,7 +337,7 @@ mod tests {
         let rule =
             json!({ "from": "Selector", "selector": { "matchLabels": { "team": "sales" } } });
         let all = of(&[
-            target(rule),
+            target(&rule),
             scope("shop", "a"),
             scope("lab", "b"),
             scope("else", "c"),
@@ -353,7 +354,7 @@ mod tests {
 
     #[test]
     fn what_hangs_on_a_target_that_cannot_be_used_is_left_out_and_not_gone() {
-        let mut broken = target(json!({ "from": "Same" }));
+        let mut broken = target(&json!({ "from": "Same" }));
         broken["spec"]["wso2"]["url"] = json!("ftp://wso2.example.com");
         let all = of(&[broken, scope("iam", "a")]);
         assert!(all.desired.targets.is_empty());

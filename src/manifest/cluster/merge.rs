@@ -178,7 +178,7 @@ mod tests {
     use crate::manifest::{self, Loaded, crd};
     use crate::model::Repository;
 
-    fn object(kind: &str, name: &str, spec: Value) -> Value {
+    fn object(kind: &str, name: &str, spec: &Value) -> Value {
         let labels = json!({ "app": if name.starts_with("ours") { "shop" } else { "else" } });
         json!({
             "apiVersion": crd::API_VERSION,
@@ -190,7 +190,7 @@ mod tests {
 
     fn scope(name: &str, description: &str) -> Value {
         let spec = json!({ "targetRefs": [{ "name": "wso2" }], "description": description });
-        object("Scope", name, spec)
+        object("Scope", name, &spec)
     }
 
     fn target() -> Value {
@@ -201,7 +201,7 @@ mod tests {
                 "from": "Selector", "selector": { "matchLabels": { "team": "iam" } },
             },
         });
-        object("Target", "wso2", spec)
+        object("Target", "wso2", &spec)
     }
 
     /// A document of a file, without a namespace.
