@@ -24,7 +24,7 @@ pub fn manifests(criterion: &mut Criterion) {
         now: "2026-01-10T12:00:00Z".parse().expect("a time"),
         repository: None,
         overlays: Vec::new(),
-        namespaces: None,
+        cluster: None,
         recorded: std::collections::BTreeSet::new(),
     };
     let loaded = manifest::read(&files, &options);

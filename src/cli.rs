@@ -112,6 +112,21 @@ pub struct Validate {
     pub output: Vec<Output>,
 }
 
+/// Manifests laid over those of a cluster.
+#[derive(Debug, Clone, Args)]
+pub struct FromCluster {
+    /// Reads the manifests of the cluster too, and lays PATH over them by kind, namespace and name: what they would be once
+    /// PATH is applied there.
+    #[arg(long)]
+    pub from_cluster: bool,
+    /// The namespace of documents that name none. Default: `default`.
+    #[arg(long, requires = "from_cluster", value_name = "NAMESPACE")]
+    pub default_namespace: Option<String>,
+    /// What has these labels in the cluster and is not in PATH counts as deleted there.
+    #[arg(long, requires = "from_cluster", value_name = "KEY=VALUE,...")]
+    pub prune_selector: Option<crate::manifest::Selector>,
+}
+
 /// What every verb that reaches a system takes.
 #[derive(Debug, Clone, Args)]
 pub struct Reach {
@@ -124,9 +139,13 @@ pub struct Reach {
     /// A folder of credentials: `DIR/<name>/<key>`, as Kubernetes mounts a Secret.
     #[arg(long, value_name = "DIR")]
     pub credentials: Option<PathBuf>,
-    /// The inventory, which keeps what is managed: `file:PATH`. Default: .scopeward/inventory.json
-    #[arg(long, value_name = "file:PATH")]
+    /// The inventory, which keeps what is managed: `file:PATH`, or `cluster[:NAMESPACE]`, the operator's; without NAMESPACE
+    /// that of the Pod or of the current context. Default: .scopeward/inventory.json
+    #[arg(long, value_name = "PLACE")]
     pub inventory: Option<String>,
+    /// Where else from.
+    #[command(flatten)]
+    pub cluster: FromCluster,
     /// Sends every request to an embedded sandbox instead of the manifests' hosts.
     #[arg(long)]
     pub sandbox: bool,
@@ -150,6 +169,14 @@ pub struct Planning {
     /// `text`, `json` or `markdown`, with `=FILE` into a file. Repeatable.
     #[arg(short = 'o', long = "output", value_name = "FORMAT[=FILE]", value_parser = output)]
     pub output: Vec<Output>,
+}
+
+/// How long a verb that writes waits for others.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Waiting {
+    /// How long to wait for an inventory in a cluster that another run holds, such as `5m`. Default: 90s, and 0s on a terminal.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub wait_for_lock: Option<std::time::Duration>,
 }
 
 /// `plan`.
@@ -178,6 +205,9 @@ pub struct Apply {
     /// Goes ahead without asking.
     #[arg(short, long)]
     pub yes: bool,
+    /// For others.
+    #[command(flatten)]
+    pub waiting: Waiting,
     /// Applies a saved plan (not supported yet). It would take the PATHs' place, so it is refused before they are missed.
     #[arg(long, hide = true, value_name = "FILE", value_parser = saved_plan)]
     pub plan: Option<std::convert::Infallible>,
@@ -196,6 +226,9 @@ pub struct Adopt {
     /// Everything that is declared and live.
     #[arg(long)]
     pub all: bool,
+    /// For others.
+    #[command(flatten)]
+    pub waiting: Waiting,
 }
 
 /// Where an inventory is.
@@ -204,8 +237,9 @@ pub struct InventoryLocation {
     /// A file or folder of the repository whose inventory is meant.
     #[arg(value_name = "PATH", default_value = ".")]
     pub paths: Vec<String>,
-    /// The inventory, which keeps what is managed: `file:PATH`. Default: .scopeward/inventory.json
-    #[arg(long, value_name = "file:PATH")]
+    /// The inventory, which keeps what is managed: `file:PATH`, or `cluster[:NAMESPACE]`, the operator's; without NAMESPACE
+    /// that of the Pod or of the current context. Default: .scopeward/inventory.json
+    #[arg(long, value_name = "PLACE")]
     pub inventory: Option<String>,
     /// That of the embedded sandbox.
     #[arg(long)]
@@ -224,6 +258,9 @@ pub struct Release {
     /// Only on this target, by name or namespace/name. Repeatable.
     #[arg(long, value_name = "NAME")]
     pub target: Vec<String>,
+    /// For others.
+    #[command(flatten)]
+    pub waiting: Waiting,
 }
 
 /// `inventory`.
@@ -233,6 +270,8 @@ pub enum Inventory {
     Show(InventoryLocation),
     /// Takes what was recorded of the manifests of one repository for another's: it moved.
     RenameRepository(RenameRepository),
+    /// Takes an inventory in a cluster away from a run that is dead; one that is alive may write for 45 s more.
+    ForceUnlock(ForceUnlock),
 }
 
 /// `inventory rename-repository`.
@@ -244,6 +283,20 @@ pub struct RenameRepository {
     /// What it is called: `github.com/acme/iam`.
     #[arg(value_parser = repository)]
     pub new: crate::model::Repository,
+    /// Where.
+    #[command(flatten)]
+    pub location: InventoryLocation,
+    /// For others.
+    #[command(flatten)]
+    pub waiting: Waiting,
+}
+
+/// `inventory force-unlock`.
+#[derive(Debug, Args)]
+pub struct ForceUnlock {
+    /// The run, as the refusal that names it says.
+    #[arg(value_name = "RUN_ID")]
+    pub run: String,
     /// Where.
     #[command(flatten)]
     pub location: InventoryLocation,

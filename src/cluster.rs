@@ -53,7 +53,7 @@ pub(crate) fn status(error: &kube::Error) -> Option<u16> {
     }
 }
 
-/// Connects as `KUBECONFIG` or the Pod's ServiceAccount says. Sends nothing.
+/// Connects as `KUBECONFIG` or the Pod's `ServiceAccount` says. Sends nothing.
 ///
 /// # Errors
 /// Neither of them is there or usable.

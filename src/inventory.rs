@@ -145,8 +145,7 @@ pub enum InventoryError {
     },
     /// Somebody else may write to it now.
     #[error(
-        "the inventory \"{name}\" is held by {holder} ({kind}, run {run}) since {since}; wait for it with `--wait-for-lock`, \
-         or, if that run is dead, take it away with `scopeward inventory force-unlock {run}`",
+        "the inventory \"{name}\" is held by {holder} ({kind}, run {run}) since {since}",
         holder = claim.holder, kind = claim.kind, run = claim.run, since = claim.since
     )]
     Held {

@@ -39,6 +39,7 @@ use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::model::{
     Coverage, Desired, Owned, Record, Repository, SecretDocument, SourceFile, TargetId,
 };
+use cluster::Merged;
 use collect::Declared;
 use coverage::Ground;
 
@@ -58,10 +59,23 @@ pub struct Options {
     pub repository: Option<Repository>,
     /// The folders of overlays, which kustomize builds.
     pub overlays: Vec<PathBuf>,
-    /// The namespaces of a cluster, for what asks for their labels; files have none.
-    pub namespaces: Option<Namespaces>,
+    /// What a cluster holds, where documents are read together with it.
+    pub cluster: Option<ClusterState>,
     /// The files that the inventory names: a PATH that is gone was one of manifests only if some of them lay there.
     pub recorded: BTreeSet<SourceFile>,
+}
+
+/// What a cluster holds. Documents are laid over it, and go by their places in the cluster as its objects do.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterState {
+    /// Its namespaces, for what asks for their labels; files have none.
+    pub namespaces: Namespaces,
+    /// The objects of the four kinds, as its API server gives them.
+    pub objects: Vec<Value>,
+    /// The namespace of documents that name none; `default` where this is left out.
+    pub default_namespace: Option<String>,
+    /// Which objects count as deleted where no document is one of them.
+    pub prune: Option<Selector>,
 }
 
 /// The labels of the namespaces of a cluster.
@@ -105,6 +119,8 @@ pub struct Loaded {
     outside: BTreeSet<SourceFile>,
     /// What the manifests declare, and whether it was used.
     declared: Declared,
+    /// The objects of the cluster, with the documents that are laid over them.
+    cluster: Option<Merged>,
     /// The present, as the run has it.
     now: Timestamp,
 }
@@ -266,6 +282,9 @@ impl Loaded {
 
     /// Gives findings that came up after loading their line and column.
     pub fn locate(&self, diagnostics: &mut [Diagnostic]) {
+        if let Some(merged) = &self.cluster {
+            merged.lead_back(diagnostics);
+        }
         locate_all(diagnostics, &self.texts.0);
         hide(diagnostics, &self.outside);
     }
@@ -275,9 +294,21 @@ impl Loaded {
         &self.ground.paths
     }
 
+    /// The roots of the run that have no name but their path, which only this machine knows.
+    pub fn unnamed_roots(&self) -> impl Iterator<Item = &Path> {
+        // What is laid over a cluster goes by its place there.
+        let roots = self.ground.roots.each().filter(|_| self.cluster.is_none());
+        let unnamed = roots.filter(|root| root.repository.is_path());
+        let read = unnamed.filter(|root| self.ground.folders.contains(&root.folder));
+        read.map(|root| root.folder.as_path())
+    }
+
     /// How what an inventory has recorded of roots by their paths goes now: a root may have got an origin since, or a name
     /// from `--repository`, or be a checkout now that was none.
     pub fn renamed<'o>(&self, recorded: impl IntoIterator<Item = &'o Owned>) -> Vec<Record> {
+        if self.cluster.is_some() {
+            return Vec::new();
+        }
         let recorded = recorded.into_iter().flat_map(Owned::files);
         let old: BTreeSet<&Repository> = recorded
             .filter_map(SourceFile::repository)
@@ -316,6 +347,9 @@ impl Loaded {
             .iter()
             .flat_map(|(_, owned)| owned.files())
             .collect();
+        if let Some(merged) = &self.cluster {
+            return merged.cover(files);
+        }
         let coverage = self.ground.cover(files.into_iter().cloned());
         let mut each = recorded.iter();
         if !each.any(|(target, owned)| self.declared.misses(target, owned, &coverage)) {
@@ -327,7 +361,7 @@ impl Loaded {
             now: self.now,
             repository: None,
             overlays: Vec::new(),
-            namespaces: None,
+            cluster: None,
             recorded: BTreeSet::new(),
         };
         let owned: Vec<&Owned> = recorded.iter().map(|(_, owned)| *owned).collect();
@@ -341,6 +375,10 @@ impl Loaded {
 
     /// Where a file of this run stands on disk; `None` for standard input.
     pub fn on_disk(&self, file: &SourceFile) -> Option<PathBuf> {
+        let file = match &self.cluster {
+            Some(merged) => merged.place(file),
+            None => file,
+        };
         let roots = self.ground.roots.of_repository(file.repository()?);
         roots
             .map(|root| root.on_disk(file))
@@ -376,12 +414,20 @@ impl Loaded {
 impl Options {
     /// Whether a manifest with this metadata is used.
     fn selects(&self, metadata: Option<&Value>) -> bool {
-        let labels = metadata.and_then(|metadata| metadata.get("labels"));
-        let label = |key: &str| labels.and_then(|labels| labels.get(key)?.as_str());
-        self.selector.as_ref().is_none_or(|selector| {
-            let mut wanted = selector.0.iter();
-            wanted.all(|(key, value)| label(key) == Some(value))
-        })
+        let selector = self.selector.as_ref();
+        selector.is_none_or(|selector| selector.chooses(metadata))
+    }
+
+    /// The namespaces' labels, in a cluster.
+    fn namespaces(&self) -> Option<&Namespaces> {
+        self.cluster.as_ref().map(|state| &state.namespaces)
+    }
+
+    /// The namespace of a document that names none.
+    fn default_namespace(&self) -> &str {
+        let named = self.cluster.as_ref();
+        let named = named.and_then(|state| state.default_namespace.as_deref());
+        named.unwrap_or("default")
     }
 
     /// How much it weighs that a document is somebody else's.
@@ -391,6 +437,16 @@ impl Options {
         } else {
             Severity::Note
         }
+    }
+}
+
+impl Selector {
+    /// Whether a manifest with this metadata has the labels.
+    fn chooses(&self, metadata: Option<&Value>) -> bool {
+        let labels = metadata.and_then(|metadata| metadata.get("labels"));
+        let label = |key: &str| labels.and_then(|labels| labels.get(key)?.as_str());
+        let mut wanted = self.0.iter();
+        wanted.all(|(key, value)| label(key) == Some(value))
     }
 }
 

@@ -147,6 +147,9 @@ pub enum SkipReason {
     NamespaceTerminating,
     /// The run is narrowed by a selector, so nothing is removed.
     Selection,
+    /// The run reads files of a repository that has no name beyond this machine, and the inventory is kept elsewhere, so
+    /// nothing is removed.
+    UnknownRepository,
     /// Another Target may lead to the same place, and was not read, so nothing is removed here.
     UnreadTarget,
     /// Its manifest said `deletionPolicy: Orphan`.

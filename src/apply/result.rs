@@ -86,6 +86,7 @@ impl Shortfall {
             | SkipReason::Drift
             | SkipReason::Policy
             | SkipReason::Selection
+            | SkipReason::UnknownRepository
             | SkipReason::DeletionDelayed
             | SkipReason::ObserveIncomplete
             | SkipReason::NamespaceTerminating

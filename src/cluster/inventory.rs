@@ -1,4 +1,4 @@
-//! Blobs of the inventory in ConfigMaps: each is one, all but heads are immutable, and a head is replaced by its
+//! Blobs of the inventory in `ConfigMaps`: each is one, all but heads are immutable, and a head is replaced by its
 //! `resourceVersion`.
 
 use std::collections::BTreeMap;
@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
 
+use super::ClusterError;
 use crate::inventory::blobs::{BlobError, BlobKey, Blobs, Version};
 
 /// What the names of all of them begin with.
@@ -21,26 +22,53 @@ const ROLE: &str = "scopeward.dev/inventory";
 /// How long one call may take.
 const TRY: Duration = Duration::from_secs(5);
 
-/// The ConfigMaps of one namespace.
+/// The `ConfigMaps` of one namespace.
 pub(crate) struct ConfigMaps {
+    client: Client,
     api: Api<ConfigMap>,
+    namespace: String,
 }
 
 impl ConfigMaps {
     /// Keeps blobs in a namespace.
     pub(crate) fn new(client: Client, namespace: &str) -> Self {
         Self {
-            api: Api::namespaced(client, namespace),
+            api: Api::namespaced(client.clone(), namespace),
+            client,
+            namespace: namespace.to_owned(),
         }
+    }
+
+    /// Finds the cluster, and takes its [own namespace](super::own_namespace) where none is named. Sends nothing.
+    ///
+    /// # Errors
+    /// Nothing says where the cluster is.
+    pub(crate) async fn open(namespace: Option<&str>) -> Result<Self, ClusterError> {
+        let client = super::connect().await?;
+        let own = super::own_namespace(&client);
+        Ok(Self::new(client, namespace.unwrap_or(&own)))
+    }
+
+    /// Where they are.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Names the cluster that they are in.
+    ///
+    /// # Errors
+    /// It does not say.
+    pub(crate) async fn cluster_uid(&self) -> Result<String, ClusterError> {
+        super::uid(&self.client).await
     }
 }
 
-/// The name of the ConfigMap of a blob.
+/// The name of the `ConfigMap` of a blob.
 pub(crate) fn name(key: &BlobKey) -> String {
     format!("{PREFIX}{key}")
 }
 
-/// The ConfigMap of a blob, over a version or as a new one.
+/// The `ConfigMap` of a blob, over a version or as a new one.
 fn config_map(key: &BlobKey, bytes: &[u8], version: Option<&Version>) -> ConfigMap {
     let role = if key.is_head() { "head" } else { "blob" };
     let labels = [(ROLE, role), ("app.kubernetes.io/managed-by", "scopeward")];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt as _};
@@ -10,7 +11,7 @@ use strum::IntoEnumIterator as _;
 use strum::{EnumIter, IntoStaticStr};
 
 use super::ClusterError;
-use crate::manifest::crd;
+use crate::manifest::{Namespaces, crd};
 use crate::model::SourceFile;
 
 /// The kinds.
@@ -195,11 +196,37 @@ pub(crate) async fn stamps(
     }
 }
 
-/// Lists all objects of a kind, whole.
+/// Lists all objects of the four kinds, whole, and the labels of the namespaces.
 ///
 /// # Errors
-/// The list failed.
-pub(crate) async fn list(client: &Client, kind: Kind) -> Result<Vec<Object>, ClusterError> {
+/// Nothing says where the cluster is; or a list failed.
+pub(crate) async fn everything() -> Result<(Vec<Object>, Namespaces), ClusterError> {
+    let client = super::connect().await?;
+    let mut all = Vec::new();
+    for kind in Kind::all() {
+        all.extend(list(&client, kind).await?);
+    }
+    Ok((all, namespaces(&client).await?))
+}
+
+async fn namespaces(client: &Client) -> Result<Namespaces, ClusterError> {
+    let api = Api::<Namespace>::all(client.clone());
+    let mut found = Namespaces::new();
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = api.list_metadata(&params).await;
+        let page = page.map_err(ClusterError::call("list namespaces"))?;
+        let named = page.items.iter();
+        found.extend(named.map(|namespace| (namespace.name_any(), namespace.labels().clone())));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params.continue_token = Some(token),
+            None => return Ok(found),
+        }
+    }
+}
+
+/// Lists all objects of a kind, whole.
+async fn list(client: &Client, kind: Kind) -> Result<Vec<Object>, ClusterError> {
     let api = kind.everywhere(client);
     let mut found = Vec::new();
     let mut params = ListParams::default().limit(PAGE);

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::ledger::{self, Opened, inventory_stop};
 use super::session::Session;
-use super::{Exit, Stop, hint, ledger, output};
+use super::{Exit, Stop, hint, output};
 use crate::cli::{self, Only};
 use crate::inventory::Ledger;
+use crate::inventory::remote::Claimed;
 use crate::model::{Coverage, DesiredTarget, Live, Source};
 use crate::plan::adopt::{AdoptOutcome, Choice, Chosen, adopt};
 use crate::plan::settle::settle;
@@ -18,16 +20,18 @@ use crate::run::{self, Picture, Reading};
 
 /// A manifest: kind, namespace and name.
 type Key<'a> = (&'a str, &'a str, &'a str);
+/// Whether and how a manifest's object is to be adopted.
+type Choose<'a> = dyn Fn(&Source) -> Option<Chosen> + Sync + 'a;
 
 /// What came of it so far.
 #[derive(Default)]
-struct Tally<'a> {
+struct Tally {
     adopted: u64,
     left: u64,
     /// Whether a target could not be read.
     failed: bool,
     /// The manifests whose object is ours now.
-    settled: BTreeSet<Key<'a>>,
+    settled: BTreeSet<[String; 3]>,
 }
 
 pub(super) async fn run(args: cli::Adopt) -> Result<Exit, Stop> {
@@ -49,15 +53,56 @@ pub(super) async fn run(args: cli::Adopt) -> Result<Exit, Stop> {
         (false, true) => Some(Chosen::All),
         (false, false) => None,
     };
-    let ledger = ledger::open(&session.inventory_path, &uuid::Uuid::new_v4().to_string()).await?;
-    ledger::rename_roots(&session.loaded, ledger.as_ref()).await?;
+    let run_id = uuid::Uuid::new_v4().to_string();
+    let opened = session.place.open(&run_id, args.waiting).await?;
     let readings = session.systems.observers(&session.wanted);
-    let readings = run::read(&session.systems, readings).await;
-    let coverage = session.cover(&ledger.snapshot().await);
+    let adopted = take_all(&session, readings, &opened, &chosen).await;
+    let closed = opened.close().await;
+    let tally = adopted?;
+    closed?;
+    let path = session.place.to_string();
+    if let Some(embedded) = session.embedded {
+        embedded.stop().await?;
+    }
+    let left = match tally.left {
+        0 => String::new(),
+        left => format!("; {left} left as they were"),
+    };
+    output::print(&format!(
+        "Adopted: {}{left}. Inventory: {}\n",
+        count(tally.adopted, "object"),
+        visible(&path)
+    ))?;
+    let is_settled = |(kind, namespace, name): &Key<'_>| {
+        let key = [*kind, *namespace, *name].map(str::to_owned);
+        tally.settled.contains(&key)
+    };
+    let failed = tally.failed || !session.loaded.complete || !wanted.iter().all(is_settled);
+    Ok(match (failed, tally.adopted) {
+        (false, _) => Exit::Done,
+        (true, 0) => Exit::Failed,
+        (true, _) => Exit::Partial,
+    })
+}
+
+/// Adopts what is chosen on every target.
+async fn take_all(
+    session: &Session,
+    readings: Vec<Reading<dyn Observe>>,
+    opened: &Opened,
+    chosen: &Choose<'_>,
+) -> Result<Tally, Stop> {
+    ledger::rename_roots(&session.loaded, opened).await?;
+    let mut readings = run::read(&session.systems, readings).await;
+    let live = readings.iter().filter_map(Reading::live);
+    if opened.claim(live.map(|live| &live.identity)).await? == Claimed::Newer {
+        readings = run::read(&session.systems, readings).await;
+    }
+    let coverage = session.cover(&opened.ledger().snapshot().await);
     let adopting = Adopting {
-        ledger: ledger.as_ref(),
+        ledger: opened.ledger(),
         coverage: &coverage,
-        chosen: &chosen,
+        chosen,
     };
     let mut tally = Tally::default();
     for reading in &readings {
@@ -85,41 +130,22 @@ pub(super) async fn run(args: cli::Adopt) -> Result<Exit, Stop> {
             }
         }
     }
-    ledger::close(ledger).await?;
-    let path = session.inventory_path.display().to_string();
-    if let Some(embedded) = session.embedded {
-        embedded.stop().await?;
-    }
-    let left = match tally.left {
-        0 => String::new(),
-        left => format!("; {left} left as they were"),
-    };
-    output::print(&format!(
-        "Adopted: {}{left}. Inventory: {}\n",
-        count(tally.adopted, "object"),
-        visible(&path)
-    ))?;
-    let failed = tally.failed || !session.loaded.complete || !wanted.is_subset(&tally.settled);
-    Ok(match (failed, tally.adopted) {
-        (false, _) => Exit::Done,
-        (true, 0) => Exit::Failed,
-        (true, _) => Exit::Partial,
-    })
+    Ok(tally)
 }
 
 /// What is adopted into which inventory.
 struct Adopting<'a> {
     ledger: &'a dyn Ledger,
     coverage: &'a Coverage,
-    chosen: &'a (dyn Fn(&Source) -> Option<Chosen> + Sync),
+    chosen: &'a Choose<'a>,
 }
 
 /// Adopts what is chosen on one target.
-async fn take<'a>(
-    reading: &'a Reading<dyn Observe>,
+async fn take(
+    reading: &Reading<dyn Observe>,
     live: &Live,
     adopting: &Adopting<'_>,
-    tally: &mut Tally<'a>,
+    tally: &mut Tally,
 ) -> Result<(), Stop> {
     let Adopting {
         ledger,
@@ -128,7 +154,7 @@ async fn take<'a>(
     } = adopting;
     let target = &reading.desired.target.id;
     // What a killed run left open is settled first, and what was renamed goes by its present name.
-    let failed = |error| Stop::failed(super::sentence(&error));
+    let failed = |error| inventory_stop(&error);
     let owned = ledger.owned(&live.identity).await.map_err(failed)?;
     let (owned, learned): (Cow<'_, _>, _) =
         settle(&reading.desired, live, &owned, Timestamp::now());
@@ -145,7 +171,7 @@ async fn take<'a>(
                 let recorded = ledger.record(&live.identity, target, vec![*record]).await;
                 recorded.map_err(failed)?;
                 tally.adopted += 1;
-                tally.settled.insert(key(manifest));
+                tally.settled.insert(owned_key(manifest));
                 let from = from.map(|from| {
                     let from = from.file.beside(&manifest.file);
                     format!(", which {from} held")
@@ -154,7 +180,7 @@ async fn take<'a>(
             }
             AdoptOutcome::Unchanged => {
                 tally.left += 1;
-                tally.settled.insert(key(manifest));
+                tally.settled.insert(owned_key(manifest));
                 ("left", ": adopted already".to_owned())
             }
             AdoptOutcome::Left(why) => {
@@ -202,6 +228,11 @@ fn named<'a>(
 
 fn key(source: &Source) -> Key<'_> {
     (&source.kind, &source.namespace, &source.name)
+}
+
+fn owned_key(source: &Source) -> [String; 3] {
+    let (kind, namespace, name) = key(source);
+    [kind, namespace, name].map(str::to_owned)
 }
 
 fn declared(target: &DesiredTarget) -> impl Iterator<Item = &Source> {

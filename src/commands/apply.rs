@@ -7,14 +7,16 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
+use super::ledger::{self, Opened};
 use super::output::Outputs;
 use super::session::Session;
-use super::{Exit, Stop, hint, ledger, output, signal};
+use super::{Exit, Stop, hint, output, signal};
 use crate::apply::{Progress, Report, RunResult, always_wanted};
 use crate::cli::{self, Format, Planning};
 use crate::diagnostic::Diagnostic;
-use crate::inventory::{Fence, Ledger};
-use crate::model::Record;
+use crate::inventory::remote::Claimed;
+use crate::inventory::{Fence, Snapshot};
+use crate::model::{LiveIdentity, Record};
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 use crate::plan::{Mode, NewInventory};
 use crate::provider::{Interrupt, Provider};
@@ -31,20 +33,15 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     let started_at = Timestamp::now();
     let outputs = Outputs::open(&planning.output).await?;
     let session = Session::start(&planning.reach).await?;
-    let ledger = ledger::open(&session.inventory_path, &run_id).await?;
+    let opened = session.place.open(&run_id, args.waiting).await?;
     interrupt_on_signal(session.systems.interrupt.clone());
-    ledger::rename_roots(&session.loaded, ledger.as_ref()).await?;
-
-    let new_inventory = if planning.new_inventory {
-        NewInventory::Allow
-    } else {
-        NewInventory::Refuse
+    ledger::rename_roots(&session.loaded, &opened).await?;
+    let planner = Planner {
+        session: &session,
+        opened: &opened,
+        mode,
+        planning,
     };
-    let snapshot = ledger.snapshot().await;
-    let judging = session.judging(mode, new_inventory, planning, &snapshot);
-    let readings = session.systems.providers(&session.wanted);
-    let (readings, approved) = plan(&session, readings, ledger.as_ref(), &judging).await;
-    let learned = session.show_learned(&approved, &readings, &snapshot, &judging.coverage);
     let verb = match mode {
         Mode::Apply => "apply",
         Mode::Sync => "sync",
@@ -54,21 +51,16 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
         verbose: planning.verbose,
         commands: hint::commands(verb, planning),
     };
-    show(&session, &outputs, &approved, &text)?;
-    let asked = asks && approved.has_runs();
-    let confirmed = if asked {
-        let judged_by = (ledger.as_ref(), &judging);
-        confirm(&session, &outputs, (readings, approved), judged_by, &text).await
-    } else {
-        Ok((readings, approved))
+    let (planned, learned) = match agree(&planner, &outputs, asks, &text).await {
+        Ok(agreed) => agreed,
+        Err(stop) => return Err(given_up(opened, stop).await),
     };
-    let (readings, approved) = match confirmed {
-        Ok(confirmed) => confirmed,
-        Err(stop) => {
-            ledger::close(ledger).await?;
-            return Err(stop);
-        }
-    };
+    let Planned {
+        readings,
+        approved,
+        judging,
+        ..
+    } = planned;
     let progress = Progress::default();
     let total = approved.targets().iter().map(ApprovedTarget::run_count);
     let total = total.sum::<usize>() as u64;
@@ -76,7 +68,7 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
         run_id,
         who: ledger::who(),
         started_at,
-        ledger: ledger.as_ref(),
+        ledger: opened.ledger(),
         systems: &session.systems,
         progress: &progress,
         fence: Fence::default(),
@@ -86,12 +78,34 @@ pub(super) async fn run(args: cli::Apply, mode: Mode) -> Result<Exit, Stop> {
     let work = run::execute(execution, &session.wanted, &readings, &judging, approved);
     let report = with_progress(work, &progress, total).await;
     let ended = Ended {
-        closed: ledger::close(ledger).await,
+        closed: opened.close().await,
         session,
         report,
         learned,
     };
     finish(ended, planning, outputs, &text).await
+}
+
+/// Plans, shows it, and asks where somebody is to be asked; gives the findings of the live state too.
+async fn agree(
+    planner: &Planner<'_>,
+    outputs: &Outputs,
+    asks: bool,
+    text: &render::text::Options,
+) -> Result<(Planned, Vec<Diagnostic>), Stop> {
+    let session = planner.session;
+    let readings = session.systems.providers(&session.wanted);
+    let mut planned = planner.plan(readings).await;
+    // Who is asked keeps nobody waiting meanwhile.
+    if !(asks && planned.approved.has_runs()) {
+        planned = planner.claimed(planned).await?;
+    }
+    let learned = planned.show_learned(session);
+    show(session, outputs, &planned.approved, text)?;
+    if asks && planned.approved.has_runs() {
+        planned = confirm(planner, outputs, planned, text).await?;
+    }
+    Ok((planned, learned))
 }
 
 /// Shows the plan before anything is done about it.
@@ -115,34 +129,113 @@ fn show(
             output::line(&format!(
                 "note: {} is new to the inventory {}, which keeps what is managed there from now on",
                 target.plan().target,
-                session.inventory_path.display()
+                session.place
             ));
         }
     }
     Ok(())
 }
 
-type Planned = (Vec<Reading<dyn Provider>>, ApprovedPlan);
+/// Gives the inventory back, since nothing comes of the run.
+async fn given_up(opened: Opened, stop: Stop) -> Stop {
+    opened.close().await.err().unwrap_or(stop)
+}
+
+/// A plan, and what it rests on.
+struct Planned {
+    readings: Vec<Reading<dyn Provider>>,
+    approved: ApprovedPlan,
+    judging: Judging,
+    snapshot: Snapshot,
+}
+
+impl Planned {
+    /// Shows what only the live state and the inventory told of the manifests, and gives the findings.
+    fn show_learned(&self, session: &Session) -> Vec<Diagnostic> {
+        let coverage = &self.judging.coverage;
+        session.show_learned(&self.approved, &self.readings, &self.snapshot, coverage)
+    }
+
+    /// The live systems whose inventories it writes to.
+    fn concerned(&self) -> Vec<&LiveIdentity> {
+        let is_concerned = |target: &&ApprovedTarget| {
+            target.run_count() > 0 || target.may_record() && !target.plan().records.is_empty()
+        };
+        let concerned = self.approved.targets().iter().filter(is_concerned);
+        concerned
+            .filter_map(|target| target.plan().identity.as_ref())
+            .collect()
+    }
+}
+
+/// What all plans of a run have in common.
+struct Planner<'a> {
+    session: &'a Session,
+    opened: &'a Opened,
+    mode: Mode,
+    planning: &'a Planning,
+}
+
+impl Planner<'_> {
+    /// Looks, and plans with what the inventory says now.
+    async fn plan(&self, readings: Vec<Reading<dyn Provider>>) -> Planned {
+        let session = self.session;
+        let new_inventory = if self.planning.new_inventory {
+            NewInventory::Allow
+        } else {
+            NewInventory::Refuse
+        };
+        let snapshot = self.opened.ledger().snapshot().await;
+        let judging = session.judging(self.mode, new_inventory, self.planning, &snapshot);
+        let readings = run::read(&session.systems, readings).await;
+        let now = Timestamp::now();
+        let approved = run::judge(&session.wanted, &readings, &snapshot, &judging, now);
+        Planned {
+            readings,
+            approved,
+            judging,
+            snapshot,
+        }
+    }
+
+    /// Makes the inventories of a plan this run's alone, and plans again as long as others wrote to them meanwhile.
+    async fn claimed(&self, mut planned: Planned) -> Result<Planned, Stop> {
+        loop {
+            let claim = self.opened.claim(planned.concerned());
+            let claimed = tokio::select! {
+                claimed = claim => claimed?,
+                () = self.session.systems.interrupt.cancelled() => {
+                    return Err(Stop::failed("interrupted; nothing was written"));
+                }
+            };
+            if claimed == Claimed::AsLoaded {
+                return Ok(planned);
+            }
+            planned = self.plan(planned.readings).await;
+        }
+    }
+}
 
 /// Asks whether to go ahead, and looks again after the "yes": what was shown is what is done, or nothing is.
 async fn confirm(
-    session: &Session,
+    planner: &Planner<'_>,
     outputs: &Outputs,
-    (readings, approved): Planned,
-    (ledger, judging): (&dyn Ledger, &Judging),
+    planned: Planned,
     text: &render::text::Options,
 ) -> Result<Planned, Stop> {
+    let digest = planned.approved.digest().clone();
     // Nobody answers for a plan that went into a file.
     if !outputs.is_text() || !io::stdout().is_terminal() {
-        output::note(&render::text::plan(&approved, text));
+        output::note(&render::text::plan(&planned.approved, text));
     }
-    if !confirmed(&session.systems.interrupt).await? {
+    if !confirmed(&planner.session.systems.interrupt).await? {
         return Err(Stop::failed("not confirmed; nothing was written"));
     }
-    let again = plan(session, readings, ledger, judging).await;
-    if again.1.digest() != approved.digest() {
+    let claimed = planner.claimed(planned).await?;
+    let again = planner.plan(claimed.readings).await;
+    if *again.approved.digest() != digest {
         return Err(Stop::stale(
-            "the live state moved since the plan was shown; nothing was written",
+            "the live state or the inventory moved since the plan was shown; nothing was written",
         )
         .help("run it again and look at the new plan"));
     }
@@ -172,19 +265,6 @@ fn interrupt_on_signal(interrupt: Interrupt) {
         signal::terminated().await;
         std::process::exit(130);
     });
-}
-
-async fn plan(
-    session: &Session,
-    readings: Vec<Reading<dyn Provider>>,
-    ledger: &dyn Ledger,
-    judging: &Judging,
-) -> Planned {
-    let readings = run::read(&session.systems, readings).await;
-    let snapshot = ledger.snapshot().await;
-    let now = Timestamp::now();
-    let approved = run::judge(&session.wanted, &readings, &snapshot, judging, now);
-    (readings, approved)
 }
 
 /// Asks on the terminal, on a thread that may block. Ctrl-C is a no.
@@ -277,7 +357,7 @@ async fn finish(
     let mut closing = render::text::report(&report, invalid, text);
     if matches!(result, RunResult::Applied | RunResult::Partial) {
         closing.push_str("Inventory: ");
-        closing.push_str(&session.inventory_path.display().to_string());
+        closing.push_str(&session.place.to_string());
         closing.push('\n');
     }
     if let Some(embedded) = &session.embedded {

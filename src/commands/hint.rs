@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::cli::{Inputs, InventoryLocation, Planning, Reach};
+use crate::cli::{FromCluster, Inputs, InventoryLocation, Planning, Reach};
 use crate::render::Commands;
 
 /// What to say of going on: everything that decides what the run is about, with another verb or none of the flags of
@@ -37,6 +37,12 @@ pub(super) fn command(verb: &str, reach: &Reach) -> String {
         target,
         credentials,
         inventory,
+        cluster:
+            FromCluster {
+                from_cluster,
+                default_namespace,
+                prune_selector,
+            },
         sandbox,
     } = reach;
     let mut parts = vec![format!("scopeward {verb}")];
@@ -62,7 +68,17 @@ pub(super) fn command(verb: &str, reach: &Reach) -> String {
     if let Some(inventory) = inventory {
         flag("--inventory", inventory);
     }
-    for (given, name) in [(strict, "--strict"), (sandbox, "--sandbox")] {
+    if let Some(namespace) = default_namespace {
+        flag("--default-namespace", namespace);
+    }
+    if let Some(selector) = prune_selector {
+        flag("--prune-selector", &selector.to_string());
+    }
+    for (given, name) in [
+        (from_cluster, "--from-cluster"),
+        (strict, "--strict"),
+        (sandbox, "--sandbox"),
+    ] {
         if *given {
             parts.push(name.to_owned());
         }

@@ -1,10 +1,10 @@
-//! `inventory`: what is ours, for people; and another name for a repository that moved.
+//! `inventory`: what is ours, for people; another name for a repository that moved; and a claim taken away from a dead run.
 
 use std::fmt::Write as _;
 
-use super::{Exit, Stop, hint, ledger, output};
+use super::ledger::{self, Place};
+use super::{Exit, Stop, hint, output};
 use crate::cli::{self, Inventory};
-use crate::inventory::Snapshot;
 use crate::model::{ManifestRef, Origin, Owned, Record};
 use crate::render::{count, visible};
 
@@ -12,15 +12,13 @@ pub(super) async fn run(command: Inventory) -> Result<Exit, Stop> {
     match command {
         Inventory::Show(location) => show(&location).await,
         Inventory::RenameRepository(args) => rename_repository(&args).await,
+        Inventory::ForceUnlock(args) => force_unlock(&args).await,
     }
 }
 
 async fn show(location: &cli::InventoryLocation) -> Result<Exit, Stop> {
-    let path = ledger::inventory_path(location).await?;
-    let read = path.clone();
-    let snapshot = tokio::task::spawn_blocking(move || Snapshot::read(&read)).await;
-    let snapshot = snapshot.map_err(|error| Stop::failed(error.to_string()))?;
-    let snapshot = snapshot.map_err(|error| ledger::inventory_stop(&error))?;
+    let place = Place::of(location).await?;
+    let snapshot = place.read().await?;
     let mut out = String::new();
     let mut objects = 0;
     for (identity, target, owned) in snapshot.identities() {
@@ -36,7 +34,7 @@ async fn show(location: &cli::InventoryLocation) -> Result<Exit, Stop> {
     output::print(&format!(
         "Managed: {}. Inventory: {}\n",
         count(objects, "object"),
-        visible(&path.display().to_string())
+        visible(&place.to_string())
     ))?;
     Ok(Exit::Done)
 }
@@ -96,15 +94,18 @@ pub(super) fn of(manifest: &ManifestRef) -> String {
 }
 
 async fn rename_repository(args: &cli::RenameRepository) -> Result<Exit, Stop> {
-    let path = ledger::inventory_path(&args.location).await?;
-    let ledger = ledger::open(&path, &uuid::Uuid::new_v4().to_string()).await?;
+    let place = Place::of(&args.location).await?;
+    let run_id = uuid::Uuid::new_v4().to_string();
+    let opened = place.open(&run_id, args.waiting).await?;
     let record = Record::RenameRepository {
         old: args.old.clone(),
         new: args.new.clone(),
         below: String::new(),
     };
-    let renamed = ledger::rename(ledger.as_ref(), &record).await?;
-    ledger::close(ledger).await?;
+    let renamed = ledger::rename(&opened, &record).await;
+    let closed = opened.close().await;
+    let renamed = renamed?;
+    closed?;
     if renamed.is_empty() {
         let show = hint::inventory_command("show", &args.location);
         return Err(Stop::failed(format!(
@@ -123,7 +124,28 @@ async fn rename_repository(args: &cli::RenameRepository) -> Result<Exit, Stop> {
         "{} is {} from here on. Inventory: {}\n",
         args.old,
         args.new,
-        visible(&path.display().to_string())
+        visible(&place.to_string())
+    ))?;
+    Ok(Exit::Done)
+}
+
+async fn force_unlock(args: &cli::ForceUnlock) -> Result<Exit, Stop> {
+    let place = Place::of(&args.location).await?;
+    let unlocked = place.force_unlock(&args.run).await?;
+    if unlocked.is_empty() {
+        return Err(Stop::failed(format!(
+            "the run {} holds nothing of the inventory {}",
+            visible(&args.run),
+            visible(&place.to_string())
+        )));
+    }
+    for identity in &unlocked {
+        let line = format!("unlocked   {identity}");
+        output::print(&format!("{}\n", visible(&line)))?;
+    }
+    output::print(&format!(
+        "The run {} holds nothing any more. If it is alive after all, it may write to these systems for up to 45 s from now.\n",
+        visible(&args.run)
     ))?;
     Ok(Exit::Done)
 }

@@ -7,7 +7,6 @@ use super::session::Session;
 use super::{Exit, Stop, hint, ledger, output};
 use crate::apply::has_errors;
 use crate::cli::{self, Format};
-use crate::inventory::Snapshot;
 use crate::plan::{Mode, NewInventory};
 use crate::render;
 use crate::run;
@@ -19,11 +18,8 @@ pub(super) async fn run(args: cli::Plan) -> Result<Exit, Stop> {
     let planning = &args.planning;
     let outputs = Outputs::open(&planning.output).await?;
     let session = Session::start(&planning.reach).await?;
-    let path = session.inventory_path.clone();
-    let snapshot = tokio::task::spawn_blocking(move || Snapshot::read(&path)).await;
-    let snapshot = snapshot.map_err(|error| Stop::failed(error.to_string()))?;
-    let snapshot = snapshot.map_err(|error| ledger::inventory_stop(&error))?;
-    let snapshot = ledger::with_renamed_roots(&session.loaded, snapshot);
+    let snapshot = session.place.read().await?;
+    let snapshot = ledger::with_renamed_roots(&session.loaded, &session.place, snapshot);
 
     let readings = session.systems.observers(&session.wanted);
     let readings = run::read(&session.systems, readings).await;

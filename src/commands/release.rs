@@ -1,8 +1,12 @@
 //! `release`: what the inventory holds for a manifest is not ours any more; the live object stays as it is.
 
-use super::{Exit, Stop, hint, inventory, ledger, output};
+use std::collections::BTreeSet;
+
+use super::ledger::{self, Opened, Place};
+use super::{Exit, Stop, hint, inventory, output};
 use crate::cli::{self, Only};
 use crate::inventory::Snapshot;
+use crate::inventory::remote::Claimed;
 use crate::model::{LiveIdentity, ManifestRef, ScopeName, TargetId};
 use crate::plan::adopt::{Release, release};
 use crate::render::{count, visible};
@@ -12,46 +16,17 @@ type Chosen<'a> = (&'a LiveIdentity, &'a TargetId, Release<'a>);
 
 pub(super) async fn run(args: cli::Release) -> Result<Exit, Stop> {
     let location = &args.location;
-    let path = ledger::inventory_path(location).await?;
-    let ledger = ledger::open(&path, &uuid::Uuid::new_v4().to_string()).await?;
-    let snapshot = ledger.snapshot().await;
-    let is_on = |target: &TargetId| {
-        let named = |name: &String| target.name == *name || target.to_string() == *name;
-        args.target.is_empty() || args.target.iter().any(named)
-    };
-    let chosen: Vec<Vec<Chosen<'_>>> = args
-        .only
-        .iter()
-        .map(|only| chosen(&snapshot, only, &is_on))
-        .collect();
-    let ambiguous = args
-        .only
-        .iter()
-        .zip(&chosen)
-        .find_map(|(only, chosen)| several(only, chosen));
-    if let Some(stop) = ambiguous {
-        ledger::close(ledger).await?;
-        return Err(stop);
-    }
-    let mut released = 0;
-    let mut unknown: Vec<String> = Vec::new();
-    for (only, chosen) in args.only.iter().zip(chosen) {
-        if chosen.is_empty() {
-            unknown.push(only.to_string());
-        }
-        for (identity, target, Release { label, records, .. }) in chosen {
-            let recorded = ledger.record(identity, target, records).await;
-            recorded.map_err(|error| Stop::failed(super::sentence(&error)))?;
-            let line = format!("released   {label} on {target}; the live object stays");
-            output::print(&format!("{}\n", visible(&line)))?;
-            released += 1;
-        }
-    }
-    ledger::close(ledger).await?;
+    let place = Place::of(location).await?;
+    let run_id = uuid::Uuid::new_v4().to_string();
+    let opened = place.open(&run_id, args.waiting).await?;
+    let let_go = let_go(&args, &opened).await;
+    let closed = opened.close().await;
+    let (released, unknown) = let_go?;
+    closed?;
     output::print(&format!(
         "Released: {}. Inventory: {}\n",
         count(released, "object"),
-        visible(&path.display().to_string())
+        visible(&place.to_string())
     ))?;
     if unknown.is_empty() {
         return Ok(Exit::Done);
@@ -63,6 +38,54 @@ pub(super) async fn run(args: cli::Release) -> Result<Exit, Stop> {
     };
     let show = hint::inventory_command("show", location);
     Err(stop.help(format!("`{show}` lists what it holds")))
+}
+
+/// Takes what is meant out of the inventory; gives how many objects that were, and the `--only` that mean none.
+async fn let_go(args: &cli::Release, opened: &Opened) -> Result<(u64, Vec<String>), Stop> {
+    let is_on = |target: &TargetId| {
+        let named = |name: &String| target.name == *name || target.to_string() == *name;
+        args.target.is_empty() || args.target.iter().any(named)
+    };
+    let mut snapshot = opened.ledger().snapshot().await;
+    let chosen = loop {
+        let chosen = all_chosen(args, &snapshot, &is_on)?;
+        let each = chosen.iter().flatten();
+        let concerned: BTreeSet<_> = each.map(|(identity, ..)| *identity).collect();
+        if opened.claim(concerned).await? == Claimed::AsLoaded {
+            break chosen;
+        }
+        drop(chosen);
+        snapshot = opened.ledger().snapshot().await;
+    };
+    let mut released = 0;
+    let mut unknown: Vec<String> = Vec::new();
+    for (only, chosen) in args.only.iter().zip(chosen) {
+        if chosen.is_empty() {
+            unknown.push(only.to_string());
+        }
+        for (identity, target, Release { label, records, .. }) in chosen {
+            let recorded = opened.ledger().record(identity, target, records).await;
+            recorded.map_err(|error| ledger::inventory_stop(&error))?;
+            let line = format!("released   {label} on {target}; the live object stays");
+            output::print(&format!("{}\n", visible(&line)))?;
+            released += 1;
+        }
+    }
+    Ok((released, unknown))
+}
+
+/// What each `--only` means, unless one means several manifests.
+fn all_chosen<'a>(
+    args: &cli::Release,
+    snapshot: &'a Snapshot,
+    is_on: &dyn Fn(&TargetId) -> bool,
+) -> Result<Vec<Vec<Chosen<'a>>>, Stop> {
+    let each = args.only.iter();
+    each.map(|only| {
+        let chosen = chosen(snapshot, only, is_on);
+        several(only, &chosen).map_or(Ok(chosen), Err)
+    })
+    .collect()
 }
 
 /// What an `--only` means among what the inventory holds.

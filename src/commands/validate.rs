@@ -17,7 +17,7 @@ pub(super) async fn run(args: cli::Validate) -> Result<Exit, Stop> {
         return Err(Stop::usage("`validate` writes text and json"));
     }
     let outputs = Outputs::open(&args.output).await?;
-    let loaded = session::load(&args.inputs, BTreeSet::new())?;
+    let loaded = session::load(&args.inputs, None, BTreeSet::new())?;
     let of = |severity| {
         loaded
             .diagnostics

@@ -2,17 +2,22 @@
 //!
 //! What is invalid here holds what it contributed itself, by its recorded source, and stops nobody else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::document::{self, Body, ReadDocument};
+use super::document::{self, Body, Document, ReadDocument};
 use super::schema::Checker;
-use super::{Namespaces, Options, crd, resolve};
+use super::{ClusterState, Namespaces, Options, crd, resolve};
 use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::model::{Desired, Source, SourceFile, TargetId};
+
+mod merge;
+
+pub(super) use merge::{Merged, Own, lay_over};
 
 /// What the objects of a cluster come to.
 #[derive(Debug, Default)]
@@ -81,28 +86,19 @@ pub fn assemble<'o>(
         now,
         repository: None,
         overlays: Vec::new(),
-        namespaces: Some(namespaces),
+        cluster: Some(ClusterState {
+            namespaces,
+            ..ClusterState::default()
+        }),
         recorded: [].into(),
     };
-    let checker = Checker::default();
-    let mut found = Vec::new();
-    let mut documents = Vec::new();
-    let mut broken = Vec::new();
-    let mut assembled = Assembled::default();
-    for object in objects {
-        let Some(source) = source(object) else {
-            continue;
-        };
-        assembled.objects.insert(source.file.clone(), Usable::Yes);
-        // A document's own, since their number is bounded for each document by itself.
-        let mut own = Vec::new();
-        match document::read(manifest(object), source, &checker, &options, &mut own) {
-            ReadDocument::Manifest(document) => documents.push(*document),
-            ReadDocument::Broken(source) => broken.push(source),
-            ReadDocument::Secret(..) | ReadDocument::Skipped => {}
-        }
-        found.append(&mut own);
-    }
+    let Objects {
+        documents,
+        broken,
+        mut found,
+        files,
+    } = Objects::read(objects, &Checker::default(), &options);
+    let mut intervals = BTreeMap::new();
     for document in &documents {
         if let Body::Target(spec) = &document.body {
             let id = TargetId {
@@ -110,30 +106,80 @@ pub fn assemble<'o>(
                 name: document.source.name.clone(),
             };
             let seconds = super::target::seconds(&spec.interval);
-            assembled.intervals.insert(id, Duration::from_secs(seconds));
+            intervals.insert(id, Duration::from_secs(seconds));
         }
     }
-    let namespaces = options.namespaces.as_ref();
+    let namespaces = options.namespaces();
     let resolved = resolve::resolve(documents, &broken, true, namespaces, &mut found);
-    assembled.desired = resolved.desired;
-    for source in resolved.unused {
-        assembled.objects.insert(source.file, Usable::LeftOut);
+    Assembled {
+        desired: resolved.desired,
+        objects: usable(files, resolved.unused, &found),
+        intervals,
+    }
+}
+
+/// Objects of a cluster as documents.
+#[derive(Default)]
+struct Objects {
+    documents: Vec<Document>,
+    /// Those that were left out.
+    broken: Vec<Source>,
+    found: Vec<Diagnostic>,
+    /// All of them.
+    files: BTreeSet<SourceFile>,
+}
+
+impl Objects {
+    fn read<'o>(
+        objects: impl IntoIterator<Item = &'o Value>,
+        checker: &Checker,
+        options: &Options,
+    ) -> Self {
+        let mut all = Self::default();
+        for object in objects {
+            let Some(source) = source(object) else {
+                continue;
+            };
+            all.files.insert(source.file.clone());
+            // A document's own, since their number is bounded for each document by itself.
+            let mut own = Vec::new();
+            match document::read(manifest(object), source, checker, options, &mut own) {
+                ReadDocument::Manifest(document) => all.documents.push(*document),
+                ReadDocument::Broken(source) => all.broken.push(source),
+                ReadDocument::Secret(..) | ReadDocument::Skipped => {}
+            }
+            all.found.append(&mut own);
+        }
+        all
+    }
+}
+
+/// What can be used of these, once it is known what was not used and what was found.
+fn usable(
+    files: BTreeSet<SourceFile>,
+    unused: Vec<Source>,
+    found: &[Diagnostic],
+) -> BTreeMap<SourceFile, Usable> {
+    let mut usable: BTreeMap<SourceFile, Usable> =
+        files.into_iter().map(|file| (file, Usable::Yes)).collect();
+    for source in unused {
+        usable.insert(source.file, Usable::LeftOut);
     }
     for (file, fault) in faults(found) {
-        assembled.objects.insert(file, Usable::No(fault));
+        usable.insert(file, Usable::No(fault));
     }
-    assembled
+    usable
 }
 
 /// What is wrong with each object: the first error of the strongest kind, and how many more there are.
-fn faults(found: Vec<Diagnostic>) -> BTreeMap<SourceFile, Unusable> {
-    let mut by_file: BTreeMap<SourceFile, Vec<Diagnostic>> = BTreeMap::new();
-    for error in found.into_iter().filter(Diagnostic::is_error) {
+fn faults(found: &[Diagnostic]) -> BTreeMap<SourceFile, Unusable> {
+    let mut by_file: BTreeMap<SourceFile, Vec<&Diagnostic>> = BTreeMap::new();
+    for error in found.iter().filter(|finding| finding.is_error()) {
         if let Some(file) = error.file.clone() {
             by_file.entry(file).or_default().push(error);
         }
     }
-    let fault = |(file, errors): (SourceFile, Vec<Diagnostic>)| {
+    let fault = |(file, errors): (SourceFile, Vec<&Diagnostic>)| {
         let first = errors.iter().min_by_key(|error| Fault::of(error.code))?;
         let at = first.place.as_ref().map(|place| place.pointer.clone());
         let at = at.filter(|pointer| !pointer.is_empty());
@@ -150,7 +196,7 @@ fn faults(found: Vec<Diagnostic>) -> BTreeMap<SourceFile, Unusable> {
             message.push_str(help);
         }
         if errors.len() > 1 {
-            message.push_str(&format!(" (and {} more)", errors.len() - 1));
+            let _ = write!(message, " (and {} more)", errors.len() - 1);
         }
         Some((
             file,
@@ -202,7 +248,7 @@ fn manifest(object: &Value) -> Value {
 mod tests {
     use super::*;
 
-    fn object(kind: &str, namespace: &str, name: &str, spec: Value) -> Value {
+    fn object(kind: &str, namespace: &str, name: &str, spec: &Value) -> Value {
         json!({
             "apiVersion": crd::API_VERSION,
             "kind": kind,
@@ -212,19 +258,19 @@ mod tests {
         })
     }
 
-    fn target(allowed: Value) -> Value {
+    fn target(allowed: &Value) -> Value {
         let spec = json!({
             "wso2": { "url": "https://wso2.example.com", "api": "ScopeRegistration" },
             "credentialsRef": { "name": "wso2" },
             "allowedNamespaces": allowed,
             "allowedBindings": { "from": "All" },
         });
-        object("Target", "iam", "wso2", spec)
+        object("Target", "iam", "wso2", &spec)
     }
 
     fn scope(namespace: &str, name: &str) -> Value {
         let spec = json!({ "targetRefs": [{ "name": "wso2", "namespace": "iam" }], "name": name });
-        object("Scope", namespace, name, spec)
+        object("Scope", namespace, name, &spec)
     }
 
     fn of(objects: &[Value]) -> Assembled {
@@ -245,14 +291,14 @@ mod tests {
 
     #[test]
     fn an_object_is_known_by_its_place_in_the_cluster_and_nothing_else_of_it() {
-        let all = of(&[target(json!({ "from": "Same" })), scope("iam", "a")]);
+        let all = of(&[target(&json!({ "from": "Same" })), scope("iam", "a")]);
         let scopes = &all.desired.targets[0].scopes;
         let source = &scopes.values().next().expect("a scope").source;
         assert_eq!(source.file.as_str(), "k8s/iam/Scope/a");
         assert!(source.file.is_in_cluster());
         assert_eq!(
             all.intervals.values().next(),
-            Some(&Duration::from_secs(600))
+            Some(&Duration::from_mins(10))
         );
     }
 
@@ -262,10 +308,10 @@ mod tests {
         bad["spec"]["targetRefs"] = json!("wso2");
         let binding = |scope: &str| {
             let spec = json!({ "scopeRef": { "name": scope }, "roles": ["r"] });
-            object("ScopeBinding", "iam", scope, spec)
+            object("ScopeBinding", "iam", scope, &spec)
         };
         let all = of(&[
-            target(json!({ "from": "Same" })),
+            target(&json!({ "from": "Same" })),
             scope("iam", "good"),
             bad,
             binding("bad"),
@@ -291,7 +337,7 @@ mod tests {
         let rule =
             json!({ "from": "Selector", "selector": { "matchLabels": { "team": "sales" } } });
         let all = of(&[
-            target(rule),
+            target(&rule),
             scope("shop", "a"),
             scope("lab", "b"),
             scope("else", "c"),
@@ -308,7 +354,7 @@ mod tests {
 
     #[test]
     fn what_hangs_on_a_target_that_cannot_be_used_is_left_out_and_not_gone() {
-        let mut broken = target(json!({ "from": "Same" }));
+        let mut broken = target(&json!({ "from": "Same" }));
         broken["spec"]["wso2"]["url"] = json!("ftp://wso2.example.com");
         let all = of(&[broken, scope("iam", "a")]);
         assert!(all.desired.targets.is_empty());

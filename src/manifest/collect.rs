@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use super::cluster::{self, Own};
 use super::coverage::Ground;
 use super::document::{self, Body, Document, ReadDocument};
 use super::schema::Checker;
@@ -128,12 +129,21 @@ pub(super) fn read(
         read.file(file, text, options);
     }
     let count = read.documents.len() + read.broken.len();
+    let laid = options.cluster.as_ref().map(|state| {
+        let mut own = Own {
+            documents: &mut read.documents,
+            broken: &mut read.broken,
+            found: &mut read.diagnostics,
+            is_complete: read.complete,
+        };
+        cluster::lay_over(state, &mut own, &read.checker, options)
+    });
     let named = credentials_of(&read.documents);
     let mut secrets = read.secrets(&named);
     secrets.extend(
         foreign
             .iter()
-            .flat_map(|(file, text)| secrets_of(file, text, &named)),
+            .flat_map(|(file, text)| secrets_of(file, text, &named, options)),
     );
     let skipped = foreign_files(foreign, &secrets, options);
     read.complete &= !skipped.as_ref().is_some_and(Diagnostic::is_error);
@@ -151,16 +161,22 @@ pub(super) fn read(
         documents,
         &broken,
         complete,
-        options.namespaces.as_ref(),
+        options.namespaces(),
         &mut diagnostics,
     );
     let declared = Declared::of(&resolved.desired);
+    let merged = laid.map(|laid| laid.merge(resolved.unused, &mut diagnostics));
+    let complete = match merged {
+        // What is invalid there holds what it contributed, and nothing else.
+        Some(_) => complete && !diagnostics.iter().any(Diagnostic::is_error),
+        None => resolved.complete,
+    };
     locate_all(&mut diagnostics, texts);
     let mut loaded = Loaded {
         desired: resolved.desired,
         diagnostics,
         secrets,
-        complete: resolved.complete,
+        complete,
         filtered: options.selector.is_some(),
         selected: resolved.selected,
         files: texts.len(),
@@ -173,6 +189,7 @@ pub(super) fn read(
         texts: Texts::default(),
         outside: BTreeSet::new(),
         declared,
+        cluster: merged,
         now: options.now,
     };
     loaded.sort();
@@ -229,7 +246,7 @@ impl Read {
         };
         // A document's own, since their number is bounded for each document by itself.
         let mut found = Vec::new();
-        let source = document::start(chunk, file);
+        let source = document::start(chunk, file, options);
         match document::read(value, source, &self.checker, options, &mut found) {
             ReadDocument::Secret(source, document) => {
                 return self.secrets.push(PossibleSecret {
@@ -297,7 +314,12 @@ fn credentials_of(documents: &[Document]) -> Named {
 }
 
 /// The Secrets of a file that has nothing else of ours, as far as a Target names them.
-fn secrets_of(file: &SourceFile, text: &str, wanted: &Named) -> Vec<SecretDocument> {
+fn secrets_of(
+    file: &SourceFile,
+    text: &str,
+    wanted: &Named,
+    options: &Options,
+) -> Vec<SecretDocument> {
     if wanted.is_empty() || !text.contains("Secret") {
         return Vec::new();
     }
@@ -307,7 +329,7 @@ fn secrets_of(file: &SourceFile, text: &str, wanted: &Named) -> Vec<SecretDocume
     }
     let secrets = chunks.into_iter().filter_map(|chunk| {
         let value = yaml::parse(chunk, file).ok()?;
-        document::secret(&value, chunk, file, &mut Vec::new())
+        document::secret(&value, chunk, file, options, &mut Vec::new())
     });
     secrets
         .filter(|secret| wanted.contains(&named(secret)))

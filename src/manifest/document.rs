@@ -178,6 +178,7 @@ pub(super) fn secret(
     value: &Value,
     chunk: Chunk<'_>,
     file: &SourceFile,
+    options: &Options,
     found: &mut Vec<Diagnostic>,
 ) -> Option<SecretDocument> {
     let members = value.as_object()?;
@@ -185,20 +186,20 @@ pub(super) fn secret(
     if text("apiVersion") != Some("v1") || text("kind") != Some("Secret") {
         return None;
     }
-    let mut source = start(chunk, file);
+    let mut source = start(chunk, file, options);
     name(members, &mut source);
     check_metadata(members.get("metadata"), &source, found);
     secret::read(value, &source, found).filter(|_| found.is_empty())
 }
 
 /// Where a document is, before anything of it is known.
-pub(super) fn start(chunk: Chunk<'_>, file: &SourceFile) -> Source {
+pub(super) fn start(chunk: Chunk<'_>, file: &SourceFile, options: &Options) -> Source {
     Source {
         file: file.clone(),
         document: chunk.index,
         line: chunk.line,
         kind: String::new(),
-        namespace: "default".to_owned(),
+        namespace: options.default_namespace().to_owned(),
         name: String::new(),
     }
 }

@@ -138,6 +138,7 @@ impl Reason {
             | SkipReason::OtherSource
             | SkipReason::Moved
             | SkipReason::Selection
+            | SkipReason::UnknownRepository
             | SkipReason::UnreadTarget
             | SkipReason::NotAllowed
             | SkipReason::DeletionDelayed
@@ -759,6 +760,7 @@ fn skip_words(reason: SkipReason) -> &'static str {
         SkipReason::Unmanaged => "nobody declares it",
         SkipReason::Moved => "another manifest declares it",
         SkipReason::Selection => "the run is narrowed",
+        SkipReason::UnknownRepository => "the repository has no name that other machines know",
         SkipReason::UnreadTarget => "another Target may be this place",
     }
 }

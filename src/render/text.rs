@@ -282,6 +282,9 @@ pub(crate) fn skip_words(reason: SkipReason) -> &'static str {
             "not removed, since the namespace of its Target is being deleted"
         }
         SkipReason::Selection => "not removed, since the run is narrowed",
+        SkipReason::UnknownRepository => {
+            "not removed, since the repository has no name that other machines know"
+        }
         SkipReason::UnreadTarget => {
             "not removed, since another Target may be this place and was not read"
         }

@@ -209,7 +209,7 @@ fn validated(object: &Value) -> Vec<String> {
         now: jiff::Timestamp::UNIX_EPOCH,
         repository: None,
         overlays: Vec::new(),
-        namespaces: None,
+        cluster: None,
         recorded: [].into(),
     };
     let loaded = manifest::read(&texts, &options);

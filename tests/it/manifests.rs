@@ -23,7 +23,7 @@ fn options() -> Options {
         now: "2026-01-10T12:00:00Z".parse().expect("a time"),
         repository: None,
         overlays: Vec::new(),
-        namespaces: None,
+        cluster: None,
         recorded: std::collections::BTreeSet::new(),
     }
 }

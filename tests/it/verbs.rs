@@ -330,7 +330,6 @@ fn what_is_not_supported_yet_says_so() {
     for line in [
         "show plan.json",
         "import onelogin",
-        "operator",
         "plan . --out plan.json",
         "apply --plan plan.json",
         "generate completions",
@@ -342,7 +341,7 @@ fn what_is_not_supported_yet_says_so() {
         "plan . -o junit",
         "plan . -o html",
         "plan . --inventory s3://bucket/key",
-        "plan . --inventory configmap:iam/inventory",
+        "plan . --inventory gs://bucket/key",
         "validate . -o markdown",
     ] {
         let args: Vec<&str> = line.split(' ').collect();
@@ -365,6 +364,12 @@ fn a_command_line_that_cannot_be_understood_is_64() {
         "plan nowhere",
         "plan . --target nowhere",
         "plan . --approve-plan sha256:12",
+        "plan . --inventory cluster:",
+        "plan . --default-namespace iam",
+        "plan . --prune-selector app=shop",
+        "plan - --from-cluster --prune-selector app=shop",
+        "sync . --yes --wait-for-lock soon",
+        "inventory force-unlock 1",
         "plan . -o",
         "plan . -o yaml",
         "plan . -o json=",

@@ -316,7 +316,7 @@ async fn a_claim_is_renewed_as_long_as_it_is_held_and_goes_stale_with_its_holder
     first.claim(&identity(), SECOND).await.unwrap();
     let began = tokio::time::Instant::now();
     let failed = second.claim(&identity(), 300 * SECOND).await.unwrap_err();
-    assert!(failed.to_string().contains("force-unlock 1"), "{failed}");
+    assert!(failed.to_string().contains("run 1)"), "{failed}");
     assert!(began.elapsed() >= 300 * SECOND);
     assert!(first.fence(&identity()).may_start());
     drop(first);

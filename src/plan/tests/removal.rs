@@ -68,6 +68,7 @@ fn a_run_that_may_not_remove_removes_no_object_and_no_entry() {
     for (block, word) in [
         (SkipReason::IncompleteManifests, "incomplete_manifests"),
         (SkipReason::Selection, "selection"),
+        (SkipReason::UnknownRepository, "unknown_repository"),
         (SkipReason::NamespaceTerminating, "namespace_terminating"),
     ] {
         assert_eq!(

@@ -22,6 +22,7 @@ use crate::inventory::memory::{Keeps, MemoryStore};
 use crate::inventory::{Fence, Ledger as _, Snapshot};
 use crate::manifest::{self, Loaded};
 use crate::model::{Live, ScopeName, System};
+use crate::plan::digest::Digest;
 use crate::plan::guard::{Approvals, ApprovedPlan, OnThreshold};
 use crate::plan::{Mode, NewInventory};
 use crate::provider::memory::Memory;
@@ -319,7 +320,7 @@ impl Life {
             now: Timestamp::now(),
             repository: None,
             overlays: Vec::new(),
-            namespaces: None,
+            cluster: None,
             recorded: snapshot
                 .recorded()
                 .flat_map(|(_, owned)| owned.files())
@@ -332,7 +333,7 @@ impl Life {
             .iter()
             .map(|d| d.message.clone())
             .collect();
-        let report = carry_out(loaded, &self.memory, &self.store);
+        let (_, report) = carry_out(loaded, &self.memory, &self.store);
         self.story
             .push(format!("run over {paths:?}: {report}, {found:?}"));
         Some(!report.is_empty())
@@ -450,8 +451,12 @@ impl Life {
     }
 }
 
-/// Judges, approves and carries out; what was done, in words.
-fn carry_out(mut loaded: Loaded, memory: &Memory, store: &MemoryStore) -> String {
+/// Judges, approves and carries out: the plan's digest, and what was done, in words.
+pub(super) fn carry_out(
+    mut loaded: Loaded,
+    memory: &Memory,
+    store: &MemoryStore,
+) -> (Digest, String) {
     let wanted = Wanted::new(&mut loaded, &[], Realm::Live).unwrap();
     let systems = Systems {
         credentials: CredentialStore::new(None, std::iter::empty(), Vec::new()),
@@ -480,10 +485,8 @@ fn carry_out(mut loaded: Loaded, memory: &Memory, store: &MemoryStore) -> String
     };
     let started_at = Timestamp::now();
     let judge = |judging: &Judging| judge(&wanted, &readings, &snapshot, judging, started_at);
-    judging
-        .approvals
-        .digests
-        .push(judge(&judging).digest().clone());
+    let digest = judge(&judging).digest().clone();
+    judging.approvals.digests.push(digest.clone());
     let approved: ApprovedPlan = judge(&judging);
     let execution = Execution {
         run_id: "a run".to_owned(),
@@ -521,7 +524,7 @@ fn carry_out(mut loaded: Loaded, memory: &Memory, store: &MemoryStore) -> String
             .unwrap();
         }
     }
-    said
+    (digest, said)
 }
 
 /// The value of what never waits.
