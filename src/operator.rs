@@ -6,7 +6,7 @@
 //!            status <--publish-- status (pure) <-- reconcile: run::{read, judge, execute}
 //! ```
 //!
-//! It adds where manifests come from (watches), where ownership is kept (a ledger in ConfigMaps), who may write (lease and
+//! It adds where manifests come from (watches), where ownership is kept (a ledger in `ConfigMap`s), who may write (lease and
 //! claim), when (the queue) and how it tells (status, events, metrics). What is planned, stopped and written is the engine's.
 
 use std::net::SocketAddr;

@@ -155,10 +155,9 @@ impl Store {
     }
 
     fn apply(&self, object: Object) {
-        let before = self.with(|held| {
-            let key = object.key.clone();
-            held.objects.insert(key, Arc::new(object.clone()))
-        });
+        let object = Arc::new(object);
+        let key = object.key.clone();
+        let before = self.with(|held| held.objects.insert(key, Arc::clone(&object)));
         // What the operator says of it is no news.
         let is_news = before.is_none_or(|before| {
             before.stamp != object.stamp || before.value["spec"] != object.value["spec"]

@@ -186,6 +186,14 @@ impl Opened {
                 Ok(Claimed::Newer) => all = Claimed::Newer,
                 Err(error) => return Err(inventory_stop(&error)),
             }
+            let notes = ledger.notes(identity).await;
+            let notes = notes.map_err(|error| inventory_stop(&error))?;
+            if let Some(reason) = notes.distrust {
+                return Err(Stop::failed(format!(
+                    "the operator does not trust the inventory of {identity} ({reason}); nothing was written"
+                ))
+                .help("write the digest of the Target's status.pendingPlan into its spec.approvedPlan"));
+            }
         }
         Ok(all)
     }

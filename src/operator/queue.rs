@@ -313,11 +313,11 @@ async fn follow(context: Arc<Context>, target: TargetId, end: CancellationToken)
 }
 
 /// The most that a slow reading keeps the next one away.
-const MOST_BETWEEN: Duration = Duration::from_secs(60);
+const MOST_BETWEEN: Duration = Duration::from_mins(1);
 
 /// How long until a Target is looked at again: its interval, a tenth more or less, so that a cluster's Targets spread.
 fn interval(world: &World, target: &TargetId) -> Duration {
     let interval = world.intervals.get(target).copied();
-    let interval = interval.unwrap_or(Duration::from_secs(600));
+    let interval = interval.unwrap_or(Duration::from_mins(10));
     interval.mul_f64(rand::rng().random_range(0.9..1.1))
 }

@@ -37,7 +37,7 @@ const REQUESTED_AT: &str = "scopeward.dev/reconcile-requested-at";
 /// The first pause after a system was not reached.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 /// The pause before what is not there yet is looked for again.
 const SHORTLY: Duration = Duration::from_secs(2);
 
@@ -167,6 +167,8 @@ struct Standing {
     frozen: Populations,
     notes: OperatorNotes,
     snapshot: Snapshot,
+    /// The moment that is planned for.
+    now: Timestamp,
 }
 
 /// What may run, and what that rests on.
@@ -185,7 +187,7 @@ struct Judged {
 /// How much one run does: what comes in meanwhile waits no longer than that.
 const SLICE: Slice = Slice {
     max_changes: 500,
-    max_time: Duration::from_secs(60),
+    max_time: Duration::from_mins(1),
 };
 
 impl Reconciler {
@@ -327,11 +329,9 @@ impl Reconciler {
             Picture::Suspended => return Err(Short::suspended()),
         };
         let standing = self.standing(world, object, &identity).await?;
-        let now = Timestamp::now();
-        let judged = self.judge(world, wanted, &readings, standing, now).await;
-        let done = self
-            .carry_out(world, &systems, &readings, judged, now)
-            .await?;
+        let judged = self.judge(world, wanted, &readings, standing).await;
+        let way = (&systems, readings.as_slice());
+        let done = self.carry_out(world, way, judged).await?;
         self.connection = readings.pop();
         Ok(done)
     }

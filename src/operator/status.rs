@@ -124,13 +124,12 @@ impl Reason {
             SkipReason::Drift => Self::Drifted,
             SkipReason::DependencyFailed | SkipReason::RenameBlocked => Self::DependencyFailed,
             SkipReason::Stale => Self::Moved,
-            SkipReason::Interrupted => Self::InProgress,
+            SkipReason::Interrupted | SkipReason::NextSlice => Self::InProgress,
             SkipReason::Refused => Self::ApprovalRequired,
             SkipReason::IncompleteManifests | SkipReason::IncompleteContributors => {
                 Self::IncompleteContributors
             }
             SkipReason::ObserveIncomplete => Self::ObserveIncomplete,
-            SkipReason::NextSlice => Self::InProgress,
             SkipReason::Duplicate | SkipReason::Inherited => Self::Failed,
             SkipReason::Unmanaged
             | SkipReason::Matched
@@ -490,12 +489,11 @@ impl Ran<'_> {
         }
         for outcome in self.report.into_iter().flat_map(|report| &report.outcomes) {
             match outcome {
-                Outcome::Done { .. } => {}
+                // The refusals above say more of what is refused.
+                Outcome::Done { .. } | Outcome::Skipped(SkipReason::Refused) => {}
                 Outcome::Failed(failure) | Outcome::Unknown(failure) => {
                     all.push((Reason::of_failure(failure), failure_words(failure)));
                 }
-                // The refusals above say more.
-                Outcome::Skipped(SkipReason::Refused) => {}
                 Outcome::Skipped(reason) => {
                     all.push((Reason::of_skip(*reason), skip_words(*reason).to_owned()));
                 }

@@ -111,7 +111,7 @@ impl Reconciler {
                 let share = rand::rng().random_range(0.0..1.0);
                 Some(FIRST_PAUSE + longest.min(LONGEST_PAUSE).mul_f64(share))
             }
-            Reason::RateLimited => Some(Duration::from_secs(60)),
+            Reason::RateLimited => Some(Duration::from_mins(1)),
             _ => None,
         };
         Short {

@@ -3,6 +3,7 @@
 use super::{Done, Judged, Reconciler, SLICE, Short, Standing};
 use crate::apply::Outcome;
 use crate::apply::Progress;
+use crate::apply::TargetReport;
 use crate::cluster::objects::Key;
 use crate::cluster::objects::Object;
 use crate::inventory::InventoryError;
@@ -15,6 +16,7 @@ use crate::model::Coverage;
 use crate::model::InCluster;
 use crate::model::LiveIdentity;
 use crate::model::NotRead;
+use crate::model::Populations;
 use crate::model::Record;
 use crate::model::SourceFile;
 use crate::operator::World;
@@ -27,7 +29,7 @@ use crate::plan::PlannedChange;
 use crate::plan::SkipReason;
 use crate::plan::TargetPlan;
 use crate::plan::approvals;
-use crate::plan::digest::Digest;
+use crate::plan::digest::{ChangeHash, Digest};
 use crate::plan::guard::Approvals;
 use crate::plan::guard::ApprovedChange;
 use crate::plan::guard::OnThreshold;
@@ -89,6 +91,7 @@ impl Reconciler {
             frozen: inventory::frozen(&notes),
             notes,
             snapshot,
+            now: Timestamp::now(),
         })
     }
 
@@ -99,8 +102,8 @@ impl Reconciler {
         mut wanted: Wanted,
         readings: &[Reading<dyn Provider>],
         mut standing: Standing,
-        now: Timestamp,
     ) -> Judged {
+        let now = standing.now;
         let mut judging = Judging {
             mode: Mode::Sync,
             paths: Vec::new(),
@@ -176,10 +179,8 @@ impl Reconciler {
     pub(super) async fn carry_out(
         &mut self,
         world: &World,
-        systems: &Systems,
-        readings: &[Reading<dyn Provider>],
+        (systems, readings): (&Systems, &[Reading<dyn Provider>]),
         judged: Judged,
-        now: Timestamp,
     ) -> Result<Done, Short> {
         let Judged {
             wanted,
@@ -191,7 +192,7 @@ impl Reconciler {
             stale,
             bar,
         } = judged;
-        let identity = standing.identity.clone();
+        let (identity, now) = (standing.identity.clone(), standing.now);
         let target = &approved.targets()[0];
         let digest = target.digest().to_string();
         let is_to_learn = target.may_record() && !target.plan().records.is_empty();
@@ -232,50 +233,66 @@ impl Reconciler {
         } else {
             (approved, None)
         };
-        let kept = async {
-            if let (Some(word), Some(report)) = (&word, &report) {
-                let made = hashes.into_iter().zip(&report.outcomes);
-                let made = made.filter(|(_, outcome)| matches!(outcome, Outcome::Done { .. }));
-                let made = made.map(|(hash, _)| hash).collect();
-                standing.log.made(word, &made, now);
-                inventory::keep(&mut notes, own, &standing.log, &frozen);
-                let keep = |known: &mut OperatorNotes| *known = notes;
-                ledger.update_notes(&identity, keep).await?;
-            }
-            let owned = ledger.owned(&identity).await?;
-            ledger.release(&identity).await?;
-            let generation = ledger.generation(&identity).await?;
-            Ok((owned, generation))
+        let made = report.as_ref().map(|report| made(hashes, report));
+        let word = word.filter(|_| made.is_some());
+        let kept = Kept {
+            word,
+            made: made.unwrap_or_default(),
+            notes,
+            frozen,
         };
-        let (generation, trouble) = match kept.await {
-            Ok((owned, generation)) => {
-                self.owned = owned;
-                (generation, None)
-            }
-            // What was done is told all the same.
-            Err(error) => (None, Some(Short::of_inventory(error))),
-        };
+        let (generation, trouble) = self.keep(&mut standing, kept).await;
         let failed = report.as_ref().and_then(|report| report.error.as_ref());
         if trouble.is_some() || failed.is_some_and(|error| error.reason == "inventory") {
             self.is_loaded = false;
         }
-        let waiting = pending.as_ref().map(TargetPlan::digest);
-        let since = waiting.and_then(|digest| {
-            let waiting = approvals::named(&standing.log.pending, &digest);
-            waiting.map(|plan| plan.since)
-        });
         Ok(Done {
             approved,
             report,
             digest,
+            since: pending_since(&standing, pending.as_ref()),
             pending,
-            since,
             stale,
             bar,
             distrust: standing.distrust,
             trouble,
             witness: generation.map(|generation| inventory::witness(&identity, generation)),
         })
+    }
+
+    /// Keeps what became of a slice, and gives the inventory back. What cannot be kept is told, as what was done is.
+    async fn keep(&mut self, standing: &mut Standing, kept: Kept) -> (Option<u64>, Option<Short>) {
+        let Some((_, ledger)) = &self.ledger else {
+            return (None, None);
+        };
+        let Kept {
+            word,
+            made,
+            mut notes,
+            frozen,
+        } = kept;
+        let identity = &standing.identity;
+        let own = (&self.target, self.context.cluster_uid.as_str());
+        let log = &mut standing.log;
+        let keeping = async {
+            if let Some(word) = &word {
+                log.made(word, &made, standing.now);
+                inventory::keep(&mut notes, own, log, &frozen);
+                let keep = |known: &mut OperatorNotes| *known = notes;
+                ledger.update_notes(identity, keep).await?;
+            }
+            let owned = ledger.owned(identity).await?;
+            ledger.release(identity).await?;
+            let generation = ledger.generation(identity).await?;
+            Ok::<_, InventoryError>((owned, generation))
+        };
+        match keeping.await {
+            Ok((owned, generation)) => {
+                self.owned = owned;
+                (generation, None)
+            }
+            Err(error) => (None, Some(Short::of_inventory(error))),
+        }
     }
 
     /// Why a change is not to be sent any more, if what it rests on in the cluster has moved since.
@@ -334,4 +351,27 @@ pub(super) fn in_cluster(world: &World, file: &SourceFile) -> InCluster {
         Some(Usable::No(_) | Usable::LeftOut) => InCluster::NotRead(NotRead::Invalid),
         None => InCluster::GoneSince(since),
     }
+}
+
+/// What is to be kept of a slice.
+struct Kept {
+    /// What the manifest approves.
+    word: Option<Digest>,
+    /// The changes that were made.
+    made: BTreeSet<ChangeHash>,
+    notes: OperatorNotes,
+    frozen: Populations,
+}
+
+/// The changes that were made, by their hashes.
+fn made(hashes: Vec<ChangeHash>, report: &TargetReport) -> BTreeSet<ChangeHash> {
+    let outcomes = hashes.into_iter().zip(&report.outcomes);
+    let done = outcomes.filter(|(_, outcome)| matches!(outcome, Outcome::Done { .. }));
+    done.map(|(hash, _)| hash).collect()
+}
+
+/// Since when a plan waits.
+fn pending_since(standing: &Standing, pending: Option<&TargetPlan>) -> Option<Timestamp> {
+    let known = approvals::named(&standing.log.pending, &pending?.digest());
+    known.map(|plan| plan.since)
 }
