@@ -203,6 +203,8 @@ impl Planner<'_> {
         loop {
             let claim = self.opened.claim(planned.concerned());
             let claimed = tokio::select! {
+                // What needs no waiting is not cut short.
+                biased;
                 claimed = claim => claimed?,
                 () = self.session.systems.interrupt.cancelled() => {
                     return Err(Stop::failed("interrupted; nothing was written"));

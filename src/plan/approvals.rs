@@ -22,6 +22,9 @@ use super::guard::Approvals;
 /// How many plans that wait for a word are remembered.
 const PENDING: usize = 5;
 
+/// How many changes of such plans are remembered in all, so that what they take stays far below what a blob may hold.
+const MOST_CHANGES: usize = 8_000;
+
 /// How long an approval lasts.
 const LASTS: SignedDuration = SignedDuration::from_hours(24);
 
@@ -121,13 +124,27 @@ impl ApprovalLog {
             // The one that is shown is the last to be forgotten.
             let known = self.pending.remove(known);
             self.pending.push(known);
-            return;
+            return self.bound(approved);
         }
         self.pending.push(plan);
         let mut surplus = self.pending.len().saturating_sub(PENDING);
         self.pending.retain(|plan| {
             let goes = surplus > 0 && approved != Some(&plan.digest);
             surplus -= usize::from(goes);
+            !goes
+        });
+        self.bound(approved);
+    }
+
+    /// Forgets the oldest plans where all of them have more changes than are kept in one place, but neither the latest nor
+    /// the one that the manifest names.
+    fn bound(&mut self, approved: Option<&Digest>) {
+        let mut total: usize = self.pending.iter().map(|plan| plan.hashes.len()).sum();
+        let latest = self.pending.last().map(|plan| plan.digest.clone());
+        self.pending.retain(|plan| {
+            let stays = Some(&plan.digest) == latest.as_ref() || Some(&plan.digest) == approved;
+            let goes = total > MOST_CHANGES && !stays;
+            total -= if goes { plan.hashes.len() } else { 0 };
             !goes
         });
     }

@@ -254,3 +254,36 @@ fn a_write_elsewhere_leaves_an_approval_as_it_is() {
     let approvals = log.approvals(&plan.digest(), &world.plan(), now()).unwrap();
     assert_eq!(runs(&judged(&world, &approvals).targets()[0]), ["create b"]);
 }
+
+#[test]
+fn plans_that_wait_take_no_more_room_than_one_large_one() {
+    let world = manual(World::onelogin()).wants("a");
+    let text = serde_json::to_string(&world.plan().change_hashes()[0]).unwrap();
+    let hash = |n: usize| -> ChangeHash {
+        let digits = text.trim_end_matches('"');
+        let other = format!("{}{n:06}\"", &digits[..digits.len() - 6]);
+        serde_json::from_str(&other).unwrap()
+    };
+    let waiting = |name: &str, count: usize| PendingPlan {
+        digest: manual(World::onelogin()).wants(name).plan().digest(),
+        since: hours(0),
+        hashes: (0..count).map(hash).collect(),
+    };
+    let mut log = ApprovalLog {
+        pending: vec![
+            waiting("w", 3_000),
+            waiting("x", 5_000),
+            waiting("y", 4_000),
+        ],
+        ..ApprovalLog::default()
+    };
+    let named = log.pending[0].digest.clone();
+    log.wait(&world.plan(), Some(&named), hours(1));
+    let kept: Vec<usize> = log.pending.iter().map(|plan| plan.hashes.len()).collect();
+    assert_eq!(kept, [3_000, 4_000, 1]);
+    // The latest and the one that the manifest names stay whatever they take.
+    log.pending.push(waiting("z", 9_000));
+    log.wait(&world.plan(), Some(&named), hours(2));
+    let kept: Vec<usize> = log.pending.iter().map(|plan| plan.hashes.len()).collect();
+    assert_eq!(kept, [3_000, 1]);
+}
