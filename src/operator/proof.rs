@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 
 use super::{Context, World};
 use crate::cluster::ClusterError;
 use crate::cluster::objects::{Key, Kind, Stamp, stamps};
+use crate::manifest::crd;
 use crate::model::TargetId;
 use crate::plan::SkipReason;
 
@@ -30,8 +32,27 @@ pub(super) async fn bar(context: &Context, world: &World, target: &TargetId) -> 
             }
             Err(error) => return Some(unseen(&error)),
         }
+        // Last: a list that was had while the definition stood was had before its objects were taken away.
+        match is_defined(context, kind).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(target: "reconcile", kind = kind.name(), "the definition is gone or being deleted, and its objects with it: nothing is removed");
+                return Some(SkipReason::ObserveIncomplete);
+            }
+            Err(error) => return Some(unseen(&error)),
+        }
     }
     None
+}
+
+/// Whether the definition of a kind is there to stay: one that is being deleted takes its objects with it, and still
+/// answers with a list that is whole and shorter each time.
+async fn is_defined(context: &Context, kind: Kind) -> Result<bool, ClusterError> {
+    let definitions = Api::<CustomResourceDefinition>::all(context.client.clone());
+    let name = format!("{}.{}", kind.resource().plural, crd::GROUP);
+    let found = definitions.get_metadata_opt(&name).await;
+    let found = found.map_err(ClusterError::call(format!("read the definition {name}")))?;
+    Ok(found.is_some_and(|found| found.metadata.deletion_timestamp.is_none()))
 }
 
 fn unseen(error: &ClusterError) -> SkipReason {

@@ -12,6 +12,20 @@ fn head(space: &Space<'_>) -> String {
     name.expect("a ledger").to_owned()
 }
 
+/// A namespace beside that of a test, with one Scope.
+async fn with_one_scope<'a>(cluster: &'a Cluster, name: &str) -> Space<'a> {
+    let space = Space::new(&cluster.server, name, "").await;
+    space.scopes(&["x"]);
+    space.wait("scope/x", "Synced");
+    space
+}
+
+/// Waits until a removal is made that began to wait after everything before: what was to be removed is gone by then.
+async fn makes_a_removal(other: &Space<'_>) {
+    other.delete("scope/x");
+    other.systems.comes_to("wso2", &[]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_status_removes_nothing_of_a_neighbour() {
     let cluster = Cluster::shared().await;
@@ -59,9 +73,9 @@ async fn a_target_that_is_deleted_leaves_everything_live() {
     space
         .comes_to_reason("scope/a", "Synced", "ReferenceNotFound")
         .await;
+    let other = with_one_scope(&cluster, "leaving-not").await;
     space.delete("scope/a");
-    // Another run over another target comes and goes meanwhile.
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    makes_a_removal(&other).await;
     assert_eq!(space.systems.names("wso2").await, ["a", "b"]);
     // Back again, what nobody declares any more goes, by the ledger that was kept.
     space.target("");
@@ -74,6 +88,7 @@ async fn a_namespace_that_is_emptied_removes_nothing_and_does_not_hang() {
     let space = Space::new(&cluster.server, "emptied", "").await;
     space.scopes(&["a", "b"]);
     space.systems.comes_to("wso2", &["a", "b"]).await;
+    let other = with_one_scope(&cluster, "emptied-not").await;
     space
         .server
         .kubectl(&["delete", "namespace", "emptied", "--wait=false"]);
@@ -94,7 +109,7 @@ async fn a_namespace_that_is_emptied_removes_nothing_and_does_not_hang() {
         }
     })
     .await;
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    makes_a_removal(&other).await;
     assert_eq!(space.systems.names("wso2").await, ["a", "b"]);
 }
 
@@ -280,19 +295,46 @@ fn encode(value: &Value) -> String {
     base64::engine::general_purpose::STANDARD.encode(value.to_string())
 }
 
+/// A Target whose thresholds stop nothing: what is shown holds by itself.
+const NO_THRESHOLDS: &str =
+    "safety: { maxRemovals: 1000, maxRemovalPercent: 100, minPopulation: 1 }";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_whose_definition_is_deleted_removes_nothing() {
     let cluster = Cluster::start().await;
-    let space = Space::new(&cluster.server, "undefined", "").await;
+    let space = Space::new(&cluster.server, "undefined", NO_THRESHOLDS).await;
     space.scopes(&["a", "b"]);
     space.systems.comes_to("wso2", &["a", "b"]).await;
     space.wait("target/wso2", "Synced");
+    let crd = "crd/scopes.scopeward.dev";
+    // It is being deleted for as long as somebody holds it, and answers with an empty list meanwhile.
+    let finalizers = |held: bool| {
+        let held = if held {
+            json!(["test.local/held"])
+        } else {
+            json!([])
+        };
+        let patch = json!({ "metadata": { "finalizers": held } }).to_string();
+        let arguments = ["patch", crd, "--type=merge", "-p", &patch];
+        cluster.server.kubectl(&arguments);
+    };
+    finalizers(true);
+    cluster.server.kubectl(&["delete", crd, "--wait=false"]);
+    let is_barred = async |times: usize| {
+        eventually("the removal that is stopped", async || {
+            let log = cluster.operator.log();
+            let seen = log.matches("nothing is removed").count();
+            if seen >= times { Ok(seen) } else { Err(log) }
+        })
+        .await
+    };
+    let seen = is_barred(1).await;
+    assert_eq!(space.systems.names("wso2").await, ["a", "b"]);
+    finalizers(false);
     cluster
         .server
-        .kubectl(&["delete", "crd", "scopes.scopeward.dev", "--wait=true"]);
-    space.run_now().await;
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
-    space.run_now().await;
+        .kubectl(&["wait", "--for=delete", crd, "--timeout=30s"]);
+    is_barred(seen + 2).await;
     assert_eq!(space.systems.names("wso2").await, ["a", "b"]);
 }
 
