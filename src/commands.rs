@@ -1,4 +1,5 @@
-//! One file a verb, and what they share: how a run is set up (`session`), shown (`output`) and ended (the exit codes).
+//! One file a verb, and what they share: what a run is given (`inputs`), how it is set up (`session`), shown
+//! (`output`) and ended (the exit codes).
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ mod apply;
 mod embedded;
 mod generate;
 mod hint;
+mod inputs;
 mod inventory;
 mod ledger;
 mod operator;

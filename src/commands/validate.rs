@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::output::Outputs;
-use super::{Exit, Stop, output, session};
+use super::{Exit, Stop, inputs, output};
 use crate::cli::{self, Format};
 use crate::diagnostic::Severity;
 use crate::render::{self, count};
@@ -17,7 +17,7 @@ pub(super) async fn run(args: cli::Validate) -> Result<Exit, Stop> {
         return Err(Stop::usage("`validate` writes text and json"));
     }
     let outputs = Outputs::open(&args.output).await?;
-    let loaded = session::load(&args.inputs, None, BTreeSet::new())?;
+    let loaded = inputs::load(&args.inputs, None, BTreeSet::new())?;
     let of = |severity| {
         loaded
             .diagnostics
