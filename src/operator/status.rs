@@ -534,6 +534,25 @@ impl Ran<'_> {
     }
 }
 
+/// What would be removed of a suspended Target, as far as its inventory was known before.
+pub(super) fn suspended(owned: &Owned, is_gone: impl Fn(&SourceFile) -> bool) -> Option<Withheld> {
+    let scopes = owned.scopes.iter();
+    let scopes = scopes.map(|(name, entry)| ("Scope", name.to_string(), &entry.source.file));
+    let apps = owned.apps.iter();
+    let apps = apps.map(|(app, entry)| ("AppScopeSet", app.to_string(), &entry.source.file));
+    let gone = scopes.chain(apps).filter(|(.., file)| is_gone(file));
+    let items: Vec<WithheldItem> = gone
+        .map(|(kind, name, _)| WithheldItem {
+            object: cut(format!("{kind} {name}"), 512),
+            reason: Reason::Suspended.word().to_owned(),
+            message: "its manifest is gone, and spec.suspend keeps it: bring the manifest back, or take `suspend` away".to_owned(),
+        })
+        .collect();
+    let count = items.len() as u64;
+    let items = items.into_iter().take(SHOWN).collect();
+    (count > 0).then_some(Withheld { count, items })
+}
+
 /// The status of an object, from its states on its Targets.
 pub(super) fn object(
     states: &BTreeMap<TargetId, State>,

@@ -7,8 +7,11 @@
 //! `make cluster` runs them. A test that stops or breaks something has an API server of its own; the others share one, each
 //! in a namespace of its own.
 
+mod approval;
 mod crds;
+mod deletions;
 mod flows;
 mod safety;
+mod scale;
 mod server;
 mod support;

@@ -32,7 +32,9 @@ impl Operator {
         let folder = tempfile::tempdir().expect("a folder");
         let port = crate::server::free_port();
         let log = folder.path().join("operator.log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_scopeward"));
+        let program = std::env::var_os("SCOPEWARD");
+        let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_scopeward").into());
+        let mut command = Command::new(program);
         command
             .args(["operator", "--namespace", "scopeward", "--allow-loopback"])
             .args(["--deletion-delay", "2s", "--listen"])
@@ -197,6 +199,17 @@ impl Systems {
         self.control("requests").await["writes"]
             .as_u64()
             .expect("a number")
+    }
+
+    /// The requests that were sent, in the order in which they arrived.
+    pub(crate) async fn log(&self) -> Vec<Value> {
+        let url = format!("{}/__sandbox/log", self.url);
+        let answer = self.client.get(url).send().await.expect("an answer");
+        let text = answer.text().await.expect("JSON lines");
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).expect("a request"))
+            .collect()
     }
 
     /// How many requests were sent.

@@ -1,5 +1,6 @@
 //! What a run is told as: statuses, events, metrics.
 
+use super::judge::in_cluster;
 use super::{Done, REQUESTED_AT, Reconciler, SHORTLY, Short};
 use crate::apply::Outcome;
 use crate::apply::TargetReport;
@@ -8,6 +9,7 @@ use crate::cluster::objects::Object;
 use crate::manifest::crd::LastRun;
 use crate::manifest::crd::PendingPlan;
 use crate::manifest::crd::TargetStatus;
+use crate::model::InCluster;
 use crate::model::Owned;
 use crate::model::TargetId;
 use crate::operator::Context;
@@ -157,8 +159,18 @@ impl Reconciler {
             is_drifted: false,
             ready: "it is suspended",
         };
+        let withheld = match short.reason {
+            Reason::Suspended if self.owned.known => status::suspended(&self.owned, |file| {
+                matches!(
+                    in_cluster(world, &self.target, file),
+                    InCluster::GoneSince(_)
+                )
+            }),
+            _ => before.withheld.clone(),
+        };
         let next = TargetStatus {
             last_handled_reconcile_at: object.annotation(REQUESTED_AT).map(str::to_owned),
+            withheld,
             ..before
         };
         let next = status::target(&verdict, &next, object.generation, now);

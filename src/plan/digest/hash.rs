@@ -2,7 +2,8 @@
 //!
 //! It covers the change itself, what it rests on, who gains and loses by it, what the inventory would say of it, and which
 //! rules stand against it with which limits. It covers neither the inventory's count of writes nor any other change: drift
-//! elsewhere, and a sibling that was made meanwhile, leave it as it is.
+//! elsewhere, and a sibling that was made meanwhile, leave it as it is. Nor does it cover which inventory that is: the hashes
+//! are kept in the very inventory, and one that only starts has no name yet.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{CoveredApp, CoveredRecord, CoveredScope, is_hex, sha256};
-use crate::model::{Consumers, Intent, Lineage, LiveIdentity, Origin};
+use crate::model::{Consumers, Intent, LiveIdentity, Origin};
 use crate::plan::access::Access;
 use crate::plan::change::Change;
 use crate::plan::rule::Rule;
@@ -28,7 +29,6 @@ pub struct ChangeHash(String);
 struct Covered<'a> {
     mode: Mode,
     live_identity: Option<&'a LiveIdentity>,
-    lineage: Option<&'a Lineage>,
     change: &'a Change,
     facts: BTreeSet<&'a String>,
     access: &'a Access,
@@ -60,7 +60,6 @@ impl ChangeHash {
         Self(sha256(&Covered {
             mode: plan.mode,
             live_identity: plan.identity.as_ref(),
-            lineage: plan.lineage.as_ref(),
             change,
             facts: own_facts(plan, planned),
             access,
