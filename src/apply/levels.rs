@@ -11,7 +11,7 @@ use super::make::{Made, Prepared};
 use super::{Outcome, SoFar, TargetRun, inventory_failure};
 use crate::inventory::InventoryError;
 use crate::plan::SkipReason;
-use crate::plan::change::Level;
+use crate::plan::change::{Change, Level};
 use crate::plan::guard::ApprovedChange;
 
 /// How long a chunk of prepared changes is sent before the answers so far are kept.
@@ -21,17 +21,18 @@ const NEXT_SLICE: Outcome = Outcome::Skipped(SkipReason::NextSlice);
 impl TargetRun<'_> {
     /// Makes the changes that may run.
     pub(super) async fn levels(&self, so_far: &mut SoFar) {
-        let mut by_level: BTreeMap<Level, Vec<usize>> = BTreeMap::new();
+        let can_wait = self.can_wait();
+        let mut by_level: BTreeMap<(bool, Level), Vec<usize>> = BTreeMap::new();
         for (index, planned) in self.plan().changes.iter().enumerate() {
             match self.approved.why_withheld(index) {
                 Some(reason) => drop(so_far.outcomes.insert(index, Outcome::Skipped(reason))),
                 None => by_level
-                    .entry(planned.change.level())
+                    .entry((can_wait[index], planned.change.level()))
                     .or_default()
                     .push(index),
             }
         }
-        for (level, indexes) in by_level {
+        for ((_, level), indexes) in by_level {
             if self.is_over(so_far) {
                 return;
             }
@@ -44,6 +45,31 @@ impl TargetRun<'_> {
             let indexes = self.look(so_far, level, indexes).await;
             self.level(so_far, &indexes).await;
         }
+    }
+
+    /// Which changes wait for the others where a run is cut into slices: what is made and what goes may be much, and an edit
+    /// of what is there does not wait for all of it. What such an edit needs goes first with it.
+    fn can_wait(&self) -> Vec<bool> {
+        let changes = &self.plan().changes;
+        let is_edit = |change: &Change| match change {
+            Change::UpdateScope { .. }
+            | Change::RenameScope { .. }
+            | Change::ReplaceAppScopes { .. } => true,
+            Change::CreateScope { .. }
+            | Change::DeleteScope { .. }
+            | Change::AttachApp { .. }
+            | Change::DetachApp { .. } => false,
+        };
+        let mut can_wait = vec![self.work.slice.is_some(); changes.len()];
+        let edits = changes.iter().enumerate();
+        let edits = edits.filter(|(_, planned)| is_edit(&planned.change));
+        let mut first: Vec<usize> = edits.map(|(index, _)| index).collect();
+        while let Some(index) = first.pop() {
+            if std::mem::take(&mut can_wait[index]) {
+                first.extend(&changes[index].depends_on);
+            }
+        }
+        can_wait
     }
 
     async fn level(&self, so_far: &mut SoFar, indexes: &[usize]) {

@@ -44,7 +44,6 @@ fn what_is_not_wanted_any_more_is_not_sent_and_leaves_nothing_behind() {
 
 #[test]
 fn what_is_over_a_slice_is_left_to_the_next_run() {
-    // One of them is of a later level, which is not even looked at.
     let world = World::of(System::Wso2Publisher)
         .made("d")
         .wants("a")
@@ -62,6 +61,9 @@ fn what_is_over_a_slice_is_left_to_the_next_run() {
         let over = |outcome: &&Outcome| **outcome == skipped(SkipReason::NextSlice);
         assert_eq!(report.outcomes.iter().filter(over).count(), 2);
         assert_eq!((report.writes, report.converged), (2, Some(true)));
+        // What is there already does not wait for all that is new.
+        let edited = &stage.live.scopes[&name("d")];
+        assert_eq!(edited.state.description.as_deref(), Some("new"));
         stage.run_to_the_end(&world);
         assert_eq!(stage.live.scopes.len(), 4);
     }
