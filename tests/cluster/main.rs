@@ -9,6 +9,8 @@
 
 mod crds;
 mod flows;
+mod health;
+mod kstatus;
 mod safety;
 mod server;
 mod support;

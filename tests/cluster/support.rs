@@ -1,10 +1,12 @@
 //! A namespace with live systems behind it, and an operator over the cluster.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use scopeward_sandbox::{Options, Sandbox, World};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -27,19 +29,25 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// Starts one in the namespace `scopeward`, with what a kubeconfig allows it.
-    pub(crate) fn start(kubeconfig: &std::path::Path, arguments: &[&str]) -> Self {
+    /// Starts one in the namespace `scopeward`, with what a kubeconfig allows it, over Targets on this machine.
+    pub(crate) fn start(kubeconfig: &Path, arguments: &[&str]) -> Self {
+        let arguments = [&["--allow-loopback"], arguments].concat();
+        Self::logging(kubeconfig, &arguments, "info,reconcile=debug")
+    }
+
+    /// The same with no more than these arguments, and with another log.
+    pub(crate) fn logging(kubeconfig: &Path, arguments: &[&str], logged: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = crate::server::free_port();
         let log = folder.path().join("operator.log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_scopeward"));
         command
-            .args(["operator", "--namespace", "scopeward", "--allow-loopback"])
+            .args(["operator", "--namespace", "scopeward"])
             .args(["--deletion-delay", "2s", "--listen"])
             .arg(format!("127.0.0.1:{port}"))
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)
-            .env("SCOPEWARD_LOG", "info,reconcile=debug");
+            .env("SCOPEWARD_LOG", logged);
         let mut operator = Self {
             process: None,
             command,
@@ -199,11 +207,35 @@ impl Systems {
             .expect("a number")
     }
 
+    /// The bodies of the requests of a method.
+    pub(crate) async fn bodies(&self, method: &str) -> Vec<String> {
+        let url = format!("{}/__sandbox/log", self.url);
+        let answer = self.client.get(url).send().await.expect("an answer");
+        let lines = answer.text().await.expect("a text");
+        let entries = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let of_it = entries.filter(|entry| entry["method"] == method);
+        let bodies = of_it.filter_map(|entry| entry["body"].as_str().map(str::to_owned));
+        bodies.collect()
+    }
+
     /// How many requests were sent.
     pub(crate) async fn requests(&self) -> u64 {
         self.control("requests").await["total"]
             .as_u64()
             .expect("a number")
+    }
+
+    /// Has requests go wrong from now on, as the sandbox's rules say; none ends that.
+    pub(crate) async fn faults(&self, rules: Value) {
+        let url = format!("{}/__sandbox/faults", self.url);
+        let body = json!({ "rules": rules });
+        let answer = self.client.put(url).json(&body).send().await;
+        let answer = answer.expect("an answer");
+        let status = answer.status();
+        let said = answer.text().await.unwrap_or_default();
+        assert!(status.is_success(), "{status}: {said}");
     }
 
     /// Somebody else's change of the system `wso2`.
@@ -313,6 +345,21 @@ impl<'a> Space<'a> {
         self.server.apply(&all);
     }
 
+    /// Creates Scopes on a Target, many at once.
+    pub(crate) async fn create_scopes(&self, target: &str, names: impl Iterator<Item = String>) {
+        let kind = GroupVersionKind::gvk("scopeward.dev", "v1alpha1", "Scope");
+        let resource = ApiResource::from_gvk(&kind);
+        let client = self.server.client().await;
+        let api: Api<DynamicObject> = Api::namespaced_with(client, &self.name, &resource);
+        let created = futures::stream::iter(names).for_each_concurrent(32, async |name| {
+            let spec = json!({ "targetRefs": [{ "name": target }], "description": "One of many" });
+            let object = DynamicObject::new(&name, &resource).data(json!({ "spec": spec }));
+            let made = api.create(&PostParams::default(), &object).await;
+            made.unwrap_or_else(|error| panic!("{name}: {error}"));
+        });
+        created.await;
+    }
+
     /// Takes an object away.
     pub(crate) fn delete(&self, object: &str) {
         self.server
@@ -334,13 +381,15 @@ impl<'a> Space<'a> {
             .kubectl(&["get", "-n", &self.name, object, "-o", "yaml"])
     }
 
+    /// An object.
+    pub(crate) fn object(&self, object: &str) -> Value {
+        let arguments = ["get", "-n", &self.name, object, "-o", "json"];
+        serde_json::from_str(&self.server.kubectl(&arguments)).expect("JSON")
+    }
+
     /// An object's status.
     pub(crate) fn status(&self, object: &str) -> Value {
-        let text = self
-            .server
-            .kubectl(&["get", "-n", &self.name, object, "-o", "json"]);
-        let value: Value = serde_json::from_str(&text).expect("JSON");
-        value["status"].clone()
+        self.object(object)["status"].clone()
     }
 
     /// The reason of a condition.
@@ -391,17 +440,24 @@ impl<'a> Space<'a> {
 }
 
 /// Waits until something holds, and says what was seen last where it does not.
-pub(crate) async fn eventually<T>(
-    what: &str,
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    match within(PATIENCE, look).await {
+        Ok(found) => found,
+        Err(seen) => panic!("{what}: {seen}"),
+    }
+}
+
+/// Waits until something holds, but no longer than that, and gives what was seen last where it does not.
+pub(crate) async fn within<T>(
+    limit: Duration,
     mut look: impl AsyncFnMut() -> Result<T, String>,
-) -> T {
-    let deadline = Instant::now() + PATIENCE;
+) -> Result<T, String> {
+    let deadline = Instant::now() + limit;
     loop {
-        let seen = match look().await {
-            Ok(found) => return found,
-            Err(seen) => seen,
-        };
-        assert!(Instant::now() < deadline, "{what}: {seen}");
+        match look().await {
+            Err(_) if Instant::now() < deadline => {}
+            seen => return seen,
+        }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
