@@ -8,6 +8,7 @@
 //! in a namespace of its own.
 
 mod crds;
+mod events;
 mod flows;
 mod health;
 mod kstatus;
