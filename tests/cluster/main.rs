@@ -12,6 +12,7 @@ mod events;
 mod flows;
 mod health;
 mod kstatus;
+mod rights;
 mod safety;
 mod server;
 mod support;
