@@ -1,10 +1,12 @@
 //! Every object says how it is so that kubectl, Flux and Argo CD understand it without knowing its kind.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::health::health;
 use crate::safety::NO_THRESHOLDS;
-use crate::support::{Cluster, Space, eventually};
+use crate::support::{Cluster, Space, eventually, within};
 
 /// How an object is, in the words of kstatus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +106,8 @@ fn the_generic_rules_are_those_of_kstatus() {
 
 /// Waits until an object is judged so, and until Argo CD has this word for it.
 async fn comes_to(space: &Space<'_>, object: &str, wanted: Kstatus, word: &str) {
-    eventually(&format!("{object} {wanted:?} {word}"), async || {
+    // What is not there yet is waited for, for a minute.
+    let seen = within(Duration::from_secs(90), async || {
         let seen = space.object(object);
         let judged = (kstatus(&seen), health(&seen));
         if judged.0 == wanted && judged.1.0 == word {
@@ -114,6 +117,9 @@ async fn comes_to(space: &Space<'_>, object: &str, wanted: Kstatus, word: &str) 
         }
     })
     .await;
+    if let Err(seen) = seen {
+        panic!("{object} {wanted:?} {word}: {seen}");
+    }
 }
 
 /// A ScopeBinding for a Scope of its own namespace.
@@ -181,6 +187,10 @@ async fn what_needs_a_person_is_failed() {
     space.scopes(&["a"]);
     server.apply(&binding("words", "nowhere"));
     server.apply(&app("words", "nowhere"));
+    // What they name may come with the next manifest.
+    for object in ["scope/orders", "scopebinding/nowhere", "appscopeset/shop"] {
+        comes_to(&space, object, Kstatus::InProgress, "Progressing").await;
+    }
     for (object, reason) in [
         ("target/wso2", "ApprovalRequired"),
         ("scope/a", "ApprovalRequired"),
