@@ -1,21 +1,25 @@
 //! The operator works with the rights that the chart gives it, and with none of them less.
 //!
 //! A scenario makes the operator do all that it does. It runs once for each verb that the operator's ServiceAccount holds,
-//! with that verb taken away, and has to break. Several run side by side on one API server, each over Targets of its own
-//! shard.
+//! with that verb taken away, and has to break. Several run side by side, each on an API server of its own: an operator
+//! says of every object what it takes for wrong with it.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::server::Server;
 use crate::support::{Operator, Space, Systems, within};
 
 /// How many scenarios run side by side.
-const LANES: u32 = 3;
+const LANES: usize = 3;
 /// How long each step of one may take: some times what it takes.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What tells which replica writes.
+const LEASE: &str = "lease/scopeward";
 
 /// Where a right holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,37 +161,16 @@ fn account(name: &str, rights: &[&Right]) -> Value {
     json!({ "apiVersion": "v1", "kind": "List", "items": items })
 }
 
-/// Whether a Target is one of a lane's: the operator's own hash (FNV-1a) of its UID.
-fn is_of(lane: u32, uid: &str) -> bool {
-    let hash = uid.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    hash % u64::from(LANES) == u64::from(lane)
-}
-
 /// One run of the scenario.
 struct Case<'a> {
     space: Space<'a>,
     operator: Operator,
-    lane: u32,
 }
 
 impl Case<'_> {
     /// The namespace that has the binding.
     fn other(&self) -> String {
         format!("{}-other", self.space.name)
-    }
-
-    /// Makes a Target anew until it is one of this lane's.
-    fn target(&self, object: &str, make: impl Fn()) {
-        loop {
-            make();
-            let uid = self.space.object(object)["metadata"]["uid"].clone();
-            if is_of(self.lane, uid.as_str().expect("a UID")) {
-                return;
-            }
-            self.space.delete(object);
-        }
     }
 
     /// Waits until an object of a namespace is as declared.
@@ -231,8 +214,8 @@ impl Case<'_> {
             "allowedBindings: {{ from: Selector, selector: {{ matchLabels: {{ team: {name} }} }} }}"
         );
         space.secret("ws02Secret");
-        self.target("target/wso2", || space.target(&allowed));
-        self.target("target/onelogin", || space.one_login());
+        space.target(&allowed);
+        space.one_login();
         let other = self.other();
         let mut all = format!(
             "apiVersion: scopeward.dev/v1alpha1\nkind: Scope\nmetadata: {{ name: orders, namespace: {name} }}\n\
@@ -352,9 +335,8 @@ impl Case<'_> {
     }
 
     async fn keeps_its_lease(&self) -> Result<(), String> {
-        let lease = format!("lease/{}", self.lease());
         within(LIMIT, async || {
-            let arguments = ["get", "-n", "scopeward", &lease, "-o", "json"];
+            let arguments = ["get", "-n", "scopeward", LEASE, "-o", "json"];
             let text = self.space.server.kubectl_may_fail(&arguments)?;
             let seen: Value = serde_json::from_str(&text).expect("JSON");
             if seen["spec"]["renewTime"] == seen["spec"]["acquireTime"] {
@@ -366,23 +348,11 @@ impl Case<'_> {
         .await
     }
 
-    fn lease(&self) -> String {
-        format!("scopeward-{}-of-{LANES}", self.lane)
-    }
-
-    /// Leaves nothing that the next one in this lane would follow.
+    /// Leaves nothing that the next one on this API server would follow.
     fn end(mut self) {
         self.operator.kill();
         let server = self.space.server;
-        let lease = self.lease();
-        server.kubectl(&[
-            "delete",
-            "lease",
-            "-n",
-            "scopeward",
-            &lease,
-            "--ignore-not-found",
-        ]);
+        server.kubectl(&["delete", "-n", "scopeward", LEASE, "--ignore-not-found"]);
         let other = self.other();
         for namespace in [&self.space.name, &other] {
             for kind in ["scopebindings,appscopesets,scopes", "targets"] {
@@ -392,10 +362,17 @@ impl Case<'_> {
     }
 }
 
+/// The last lines of a log, but for what was written.
+fn tail(log: &str) -> String {
+    let lines = log.lines().rev().filter(|line| !line.contains("\"audit\""));
+    let lines: Vec<&str> = lines.take(20).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
 /// Runs the scenario with all rights but one, and says what is wrong with that right, if so.
 async fn fault(
     server: &Server,
-    (number, lane): (usize, u32),
+    number: usize,
     granted: &[Right],
     missing: Option<&Right>,
 ) -> Option<String> {
@@ -408,66 +385,60 @@ async fn fault(
     server.apply(&account(&name, &held).to_string());
     let token = server.token_of("scopeward", &name);
     let kubeconfig = server.kubeconfig(&name, &server.url(), &server.authority(), &token);
-    let shard = format!("{lane}/{LANES}");
     let case = Case {
-        operator: Operator::start(&kubeconfig, &["--shard", &shard]),
+        operator: Operator::start(&kubeconfig, &[]),
         space: Space {
             server,
             name: name.clone(),
             systems: Systems::start("").await,
         },
-        lane,
     };
     let ended = case.run().await;
     let log = case.operator.log();
     case.end();
     match (missing, ended) {
         (None, Ok(())) => None,
-        (None, Err(why)) => Some(format!("with all rights: {why}\n{log}")),
+        (None, Err(why)) => Some(format!("with all rights: {why}\n{}", tail(&log))),
         (Some(right), Ok(())) => Some(format!("nothing needs {right}")),
         (Some(right), Err(why)) => {
             let asked = server.asked("scopeward", &name);
             // Whatever else breaks it proves nothing.
             let is_it = asked.iter().any(|entry| right.is_missed_by(entry));
-            (!is_it).then(|| format!("{right} was never refused, and yet: {why}\n{log}"))
+            (!is_it).then(|| format!("{right} was never refused, and yet: {why}\n{}", tail(&log)))
         }
     }
 }
 
 /// Runs the scenario with all rights, and with all but each of those that are chosen.
 async fn try_each(is_chosen: fn(&Right) -> bool) {
-    let server = Server::start().await;
-    server.kubectl(&["create", "namespace", "scopeward"]);
-    let granted = granted(&server);
+    let servers: Vec<Server> = join_all((0..LANES).map(|_| Server::start())).await;
+    for server in &servers {
+        server.kubectl(&["create", "namespace", "scopeward"]);
+    }
+    let granted = granted(&servers[0]);
     let chosen = granted.iter().filter(|right| is_chosen(right));
-    let cases = [None].into_iter().chain(chosen.map(Some));
-    let cases: Vec<_> = cases.enumerate().collect();
-    assert!(cases.len() > 3, "{granted:#?}");
-    let cases = Mutex::new(cases.into_iter());
+    let cases: Vec<_> = [None].into_iter().chain(chosen.map(Some)).collect();
+    assert!(cases.len() > LANES, "{granted:#?}");
+    let cases = Mutex::new(cases.into_iter().enumerate());
     let runtime = tokio::runtime::Handle::current();
-    let lane = |lane: u32| {
+    let lane = |server: &Server| {
         let mut faults = Vec::new();
         loop {
             let next = cases.lock().expect("no panic").next();
             let Some((number, missing)) = next else {
                 return faults;
             };
-            let place = (number, lane);
-            faults.extend(runtime.block_on(fault(&server, place, &granted, missing)));
+            faults.extend(runtime.block_on(fault(server, number, &granted, missing)));
         }
     };
+    // A thread each, since kubectl is waited for.
     let faults: Vec<String> = tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
-            let lanes: Vec<_> = (0..LANES)
-                .map(|n| {
-                    let lane = &lane;
-                    scope.spawn(move || lane(n))
-                })
-                .collect();
-            let ended = lanes
-                .into_iter()
-                .flat_map(|lane| lane.join().expect("no panic"));
-            ended.collect()
+            let lane = &lane;
+            let begin = |server| scope.spawn(move || lane(server));
+            let lanes: Vec<_> = servers.iter().map(begin).collect();
+            let ended = lanes.into_iter().map(|lane| lane.join().expect("no panic"));
+            ended.flatten().collect()
         })
     });
     assert!(faults.is_empty(), "{}", faults.join("\n"));
