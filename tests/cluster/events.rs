@@ -8,7 +8,7 @@ use crate::safety::NO_THRESHOLDS;
 use crate::support::{Cluster, Space, eventually, same};
 
 /// How many Scopes there are: less than a run sends at most.
-const MANY: usize = 400;
+const MANY: usize = 200;
 
 /// The events of a namespace: for each its name, its reason, and how often it was told.
 fn events(space: &Space<'_>) -> Vec<(String, String, i64)> {
@@ -47,7 +47,7 @@ fn names() -> impl Iterator<Item = String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_that_wait_for_a_word_are_ten_events_a_run_and_none_at_rest() {
-    let cluster = Cluster::shared().await;
+    let cluster = Cluster::start().await;
     let space = Space::new(&cluster.server, "waiting", "approval: Manual").await;
     space.create_scopes("wso2", names()).await;
     space.run_now().await;
@@ -96,7 +96,7 @@ async fn many_that_wait_for_a_word_are_ten_events_a_run_and_none_at_rest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_that_a_system_refuses_are_ten_events_a_run_and_all_of_them_are_tried() {
-    let cluster = Cluster::shared().await;
+    let cluster = Cluster::start().await;
     let space = Space::new(&cluster.server, "refusing", "interval: 1h").await;
     let refused =
         json!([{ "system": "wso2", "write": true, "fault": { "status": { "code": 400 } } }]);

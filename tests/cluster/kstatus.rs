@@ -233,7 +233,7 @@ async fn a_new_generation_is_in_progress_until_live_is_as_it_says() {
     for roles in [
         vec!["sales"],
         vec!["sales", "support"],
-        vec!["audit", "sales", "support"],
+        vec!["sales", "support", "audit"],
     ] {
         let edited = space.scope("a", &format!("bindings: {}", json!(roles)));
         for object in space.server.applied(&edited) {

@@ -58,9 +58,12 @@ impl Scraped {
 
     /// Scrapes an operator.
     async fn of(operator: &Operator) -> Self {
-        let (status, text) = operator.get("/metrics").await.expect("an answer");
-        assert_eq!(status, 200);
-        Self::read(&text)
+        eventually("an answer", async || {
+            let (status, text) = operator.get("/metrics").await?;
+            assert_eq!(status, 200);
+            Ok(Self::read(&text))
+        })
+        .await
     }
 
     /// Each family by the name that queries and people have for it, with its type and the labels of its samples.
