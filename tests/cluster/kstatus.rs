@@ -122,7 +122,7 @@ async fn comes_to(space: &Space<'_>, object: &str, wanted: Kstatus, word: &str) 
     }
 }
 
-/// A ScopeBinding for a Scope of its own namespace.
+/// A `ScopeBinding` for a Scope of its own namespace.
 fn binding(namespace: &str, scope: &str) -> String {
     format!(
         "---\napiVersion: scopeward.dev/v1alpha1\nkind: ScopeBinding\nmetadata: {{ name: {scope}, namespace: {namespace} }}\n\
@@ -130,7 +130,7 @@ fn binding(namespace: &str, scope: &str) -> String {
     )
 }
 
-/// An AppScopeSet on a Target, with a Scope of that Target for it.
+/// An `AppScopeSet` on a Target, with a Scope of that Target for it.
 fn app(namespace: &str, target: &str) -> String {
     format!(
         "---\napiVersion: scopeward.dev/v1alpha1\nkind: Scope\nmetadata: {{ name: orders, namespace: {namespace} }}\n\

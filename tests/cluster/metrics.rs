@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::server::rendered;
 use crate::support::{Cluster, Operator, Space, eventually};
 
-/// One sample of a text in the OpenMetrics format.
+/// One sample of a text in the `OpenMetrics` format.
 #[derive(Debug)]
 struct Sample {
     name: String,

@@ -1,6 +1,6 @@
 //! The operator works with the rights that the chart gives it, and with none of them less.
 //!
-//! A scenario makes the operator do all that it does. It runs once for each verb that the operator's ServiceAccount holds,
+//! A scenario makes the operator do all that it does. It runs once for each verb that the operator's `ServiceAccount` holds,
 //! with that verb taken away, and has to break. Several run side by side, each on an API server of its own: an operator
 //! says of every object what it takes for wrong with it.
 
@@ -125,7 +125,7 @@ fn granted(server: &Server) -> Vec<Right> {
     all
 }
 
-/// A ServiceAccount that holds these rights, its credentials being those of one namespace.
+/// A `ServiceAccount` that holds these rights, its credentials being those of one namespace.
 fn account(name: &str, rights: &[&Right]) -> Value {
     const GROUP: &str = "rbac.authorization.k8s.io";
     let subject = json!([{ "kind": "ServiceAccount", "name": name, "namespace": "scopeward" }]);

@@ -90,7 +90,7 @@ pub(crate) fn rendered(value: Option<&str>) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// What its audit log holds: what ServiceAccounts ask, and what becomes of it.
+/// What its audit log holds: what `ServiceAccount`s ask, and what becomes of it.
 const AUDITED: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\n\
                        rules: [{ level: Metadata, userGroups: [\"system:serviceaccounts\"] }, { level: None }]\n";
 
@@ -202,7 +202,7 @@ impl Server {
 
     /// Waits until it takes requests.
     pub(crate) async fn is_ready(&self) {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
+        let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
         loop {
             let asked = self.kubectl_may_fail(&["get", "--raw", "/readyz"]);
             if asked.is_ok() {
@@ -322,7 +322,7 @@ impl Server {
         objects.flat_map(items).collect()
     }
 
-    /// Applies what the chart renders of the kinds that give rights, and of the ServiceAccount; `namespace` is one whose
+    /// Applies what the chart renders of the kinds that give rights, and of the `ServiceAccount`; `namespace` is one whose
     /// Secrets are to be read.
     pub(crate) fn rights(&self, namespace: Option<&str>) {
         let value = namespace.map(|name| format!("credentials.namespaces[0].name={name}"));
@@ -342,7 +342,7 @@ impl Server {
         self.apply(&documents.join("\n---\n"));
     }
 
-    /// What a ServiceAccount has asked so far and what came of it, as the audit log has it.
+    /// What a `ServiceAccount` has asked so far and what came of it, as the audit log has it.
     pub(crate) fn asked(&self, namespace: &str, account: &str) -> Vec<Value> {
         let log = fs::read_to_string(self.path("audit.log")).unwrap_or_default();
         let user = format!("system:serviceaccount:{namespace}:{account}");
@@ -353,7 +353,7 @@ impl Server {
             .collect()
     }
 
-    /// A token of a ServiceAccount, for an hour.
+    /// A token of a `ServiceAccount`, for an hour.
     pub(crate) fn token_of(&self, namespace: &str, account: &str) -> String {
         let token = self.kubectl(&["create", "token", account, "-n", namespace, "--duration=1h"]);
         token.trim().to_owned()

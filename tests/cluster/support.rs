@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::server::{Process, Server};
 
 /// How long a condition is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The operator as a process.
 pub(crate) struct Operator {
@@ -106,7 +106,7 @@ impl Cluster {
     }
 }
 
-/// The kubeconfig of the chart's own ServiceAccount, with the rights that the chart gives it.
+/// The kubeconfig of the chart's own `ServiceAccount`, with the rights that the chart gives it.
 pub(crate) fn operators_kubeconfig(server: &Server) -> PathBuf {
     server.rights(None);
     let token = server.token_of("scopeward", "scopeward");
@@ -123,7 +123,7 @@ pub(crate) struct Systems {
 /// What exists at first, with further members of the WSO2 server.
 fn world(wso2: &str) -> String {
     format!(
-        r#"
+        r"
 systems:
   - name: wso2
     wso2: {{ users: [{{ username: admin, password: ws02Secret }}], {wso2} }}
@@ -133,7 +133,7 @@ systems:
       authorizationServers:
         - {{ id: 7, name: Orders, audiences: [x], scopes: [], clients: [{{ appId: 1, name: Shop, scopes: [] }}] }}
       apps: [{{ id: 1, name: Shop }}]
-"#
+"
     )
 }
 
