@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
+use crate::safety::NO_THRESHOLDS;
 use crate::server::Server;
 use crate::support::{Operator, Space, Systems, within};
 
@@ -211,7 +212,7 @@ impl Case<'_> {
         // Whatever is made from here on is seen by a watch alone.
         let name = &space.name;
         let allowed = format!(
-            "allowedBindings: {{ from: Selector, selector: {{ matchLabels: {{ team: {name} }} }} }}"
+            "allowedBindings: {{ from: Selector, selector: {{ matchLabels: {{ team: {name} }} }} }}, {NO_THRESHOLDS}"
         );
         space.secret("ws02Secret");
         space.target(&allowed);
@@ -269,10 +270,13 @@ impl Case<'_> {
 
     async fn updates(&self) -> Result<(), String> {
         let space = &self.space;
-        for role in ["audit", "finance"] {
+        for (roles, role) in [
+            ("sales, audit", "audit"),
+            ("sales, audit, finance", "finance"),
+        ] {
             space
                 .server
-                .apply(&space.scope("reads", &format!("bindings: [{role}]")));
+                .apply(&space.scope("reads", &format!("bindings: [{roles}]")));
             within(LIMIT, async || {
                 let live = space.systems.state("wso2").await.to_string();
                 if live.contains(role) {
