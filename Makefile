@@ -1,6 +1,6 @@
 # The verbs. `make` lists them; each is one line that can be typed by hand as well.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint generate cluster cluster-demo cluster-tools bench
+.PHONY: help run test lint generate cluster cluster-rights cluster-demo cluster-tools bench
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ generate: ## write crds/ and its copies in the chart, schemas/ and docs/checks.m
 
 cluster: ## the operator against a real API server, whose programs are built from Go modules once
 	cargo test --locked --test cluster -- --test-threads=3
+
+cluster-rights: ## take each right that the chart gives the operator away, one at a time: it has to be missed; minutes
+	cargo test --locked --test cluster -- --ignored needs_every_right
 
 cluster-demo: ## the example of examples/operator on an API server of this machine, without a container engine
 	cargo build --locked

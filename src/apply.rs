@@ -115,7 +115,7 @@ pub struct Work<'a> {
     /// Asked just before a change is sent: why it is not to be sent any more, if that is so.
     pub still_wanted: &'a StillWanted<'a>,
     /// How much is done at most; what is over is left to the next run.
-    pub slice: Option<Slice>,
+    pub slice: Option<Slice<'a>>,
 }
 
 /// Says why a change is not to be sent any more, if that is so.
@@ -128,11 +128,13 @@ pub fn always_wanted(_: &PlannedChange) -> Option<SkipReason> {
 
 /// How much a run does on a target at most, so that what comes in meanwhile need not wait for long.
 #[derive(Debug, Clone, Copy)]
-pub struct Slice {
+pub struct Slice<'a> {
     /// How many changes are sent.
     pub max_changes: usize,
     /// How long changes are sent.
     pub max_time: Duration,
+    /// What failed in the slices before this one: it is not sent again before the others had their turn.
+    pub failed: &'a BTreeMap<ChangeHash, Failure>,
 }
 
 /// What is shared by all targets of a run.
@@ -230,7 +232,7 @@ impl TargetRun<'_> {
 
     /// Whether the run has done its share.
     fn slice_is_over(&self, so_far: &SoFar) -> bool {
-        let is_full = |slice: Slice| so_far.taken >= slice.max_changes;
+        let is_full = |slice: Slice<'_>| so_far.taken >= slice.max_changes;
         self.work.slice.is_some_and(is_full) || self.slice_time_is_over()
     }
 

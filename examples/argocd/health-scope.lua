@@ -37,6 +37,11 @@ if is("Ready", "True") then
   return as("Healthy", "Ready")
 end
 if is("Ready", "False") then
+  -- Somebody paused it, on the Target or with a hold.
+  local reason = conditions["Ready"].reason
+  if reason == "Suspended" or reason == "Policy" or reason == "Held" then
+    return as("Suspended", "Ready")
+  end
   return as("Degraded", "Ready")
 end
 return health

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::make::{Made, Prepared};
 use super::{Outcome, SoFar, TargetRun, inventory_failure};
 use crate::inventory::InventoryError;
-use crate::plan::SkipReason;
 use crate::plan::change::{Change, Level};
 use crate::plan::guard::ApprovedChange;
+use crate::plan::{Failure, SkipReason};
 
 /// How long a chunk of prepared changes is sent before the answers so far are kept.
 const CHUNK_TIME: Duration = Duration::from_secs(5);
@@ -22,10 +22,17 @@ impl TargetRun<'_> {
     /// Makes the changes that may run.
     pub(super) async fn levels(&self, so_far: &mut SoFar) {
         let can_wait = self.can_wait();
+        let failed = self.failed_before();
         let mut by_level: BTreeMap<(bool, Level), Vec<usize>> = BTreeMap::new();
         for (index, planned) in self.plan().changes.iter().enumerate() {
-            match self.approved.why_withheld(index) {
-                Some(reason) => drop(so_far.outcomes.insert(index, Outcome::Skipped(reason))),
+            let outcome = match self.approved.why_withheld(index) {
+                Some(reason) => Some(Outcome::Skipped(reason)),
+                None => failed
+                    .get(&index)
+                    .map(|why| Outcome::Failed((*why).clone())),
+            };
+            match outcome {
+                Some(outcome) => drop(so_far.outcomes.insert(index, outcome)),
                 None => by_level
                     .entry((can_wait[index], planned.change.level()))
                     .or_default()
@@ -45,6 +52,18 @@ impl TargetRun<'_> {
             let indexes = self.look(so_far, level, indexes).await;
             self.level(so_far, &indexes).await;
         }
+    }
+
+    /// What failed in the slices before this one, by index.
+    fn failed_before(&self) -> BTreeMap<usize, &Failure> {
+        let failed = self.work.slice.map(|slice| slice.failed);
+        let Some(failed) = failed.filter(|failed| !failed.is_empty()) else {
+            return BTreeMap::new();
+        };
+        let hashes = self.plan().change_hashes().into_iter().enumerate();
+        hashes
+            .filter_map(|(index, hash)| Some((index, failed.get(&hash)?)))
+            .collect()
     }
 
     /// Which changes wait for the others where a run is cut into slices: what is made and what goes may be much, and an edit

@@ -11,6 +11,7 @@ use crate::apply::{Outcome, TargetReport};
 use crate::cluster::objects::{Key, Object};
 use crate::cluster::watch::Store;
 use crate::manifest::crd;
+use crate::plan::ObjectRef;
 use crate::plan::change::Change;
 use crate::plan::guard::ApprovedTarget;
 
@@ -24,6 +25,9 @@ const LONGEST: usize = 250;
 pub(super) struct Told {
     /// The object; `None` is the Target.
     pub(super) about: Option<Key>,
+    /// What was live, where no object of the cluster stands for it any more: without it the recorder takes the events of
+    /// several for one that repeats, and keeps the first one's text.
+    pub(super) related: Option<ObjectRef>,
     /// One word: `Created`, `Updated`, ...
     pub(super) reason: &'static str,
     /// A sentence.
@@ -66,6 +70,7 @@ pub(super) fn of_run(
         };
         *made.entry(reason).or_default() += 1;
         told.push(Told {
+            related: about.is_none().then(|| planned.object.clone()),
             about,
             reason,
             note: cut(note, LONGEST),
@@ -82,6 +87,7 @@ pub(super) fn of_run(
         *made.entry(reason).or_default() += 1;
         told.push(Told {
             about: Some(key.clone()),
+            related: None,
             reason,
             note: cut(state.message.clone().unwrap_or_default(), LONGEST),
             is_warning: reason != "DriftDetected",
@@ -95,6 +101,7 @@ pub(super) fn of_run(
             .collect();
         told.push(Told {
             about: None,
+            related: None,
             reason: "RunEnded",
             note: cut(counts.join(", "), LONGEST),
             is_warning: made.contains_key("Failed"),
@@ -159,7 +166,11 @@ impl Events {
                 reason: told.reason.to_owned(),
                 note: Some(told.note),
                 action: "Reconcile".to_owned(),
-                secondary: None,
+                secondary: told.related.map(|related| ObjectReference {
+                    kind: Some(<&str>::from(related.kind).to_owned()),
+                    name: Some(related.name),
+                    ..ObjectReference::default()
+                }),
             };
             if let Err(error) = self.recorder.publish(&event, &reference(object)).await {
                 tracing::debug!(target: "events", %error, "an event was not written");

@@ -297,11 +297,10 @@ pub(super) fn said_before<T: DeserializeOwned + Default>(object: &Object) -> T {
     read.and_then(Result::ok).unwrap_or_default()
 }
 
-/// Since when a Target says that it is as declared, if it does.
-pub(super) fn synced_since(target: &Object) -> Option<Timestamp> {
+/// Since when a Target says that it is as declared, or that it is not any more: it was until then.
+pub(super) fn synced_at(target: &Object) -> Option<Timestamp> {
     let status: TargetStatus = said_before(target);
     let mut conditions = status.conditions.iter();
     let synced = conditions.find(|condition| condition.type_ == "Synced")?;
-    let is_synced = synced.status == "True";
-    is_synced.then(|| synced.last_transition_time.parse().ok())?
+    synced.last_transition_time.parse().ok()
 }

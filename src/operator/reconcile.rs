@@ -18,7 +18,7 @@ pub(in crate::operator) use tell::forget;
 
 use super::status::{Reason, State};
 use super::{Context, World, admission, publish};
-use crate::apply::{Slice, TargetReport};
+use crate::apply::TargetReport;
 use crate::cluster::objects::{Key, Kind, Object, Stamp};
 use crate::inventory::remote::{OperatorNotes, RemoteLedger};
 use crate::inventory::{InventoryError, Snapshot};
@@ -26,9 +26,9 @@ use crate::manifest::cluster::Usable;
 use crate::manifest::crd::InventoryWitness;
 use crate::model::{DesiredTarget, InCluster, LiveIdentity, Owned, Populations, TargetId};
 use crate::plan::approvals::ApprovalLog;
-use crate::plan::digest::Digest;
+use crate::plan::digest::{ChangeHash, Digest};
 use crate::plan::guard::ApprovedPlan;
-use crate::plan::{SkipReason, TargetPlan};
+use crate::plan::{Failure, SkipReason, TargetPlan};
 use crate::provider::{Provider, Tally};
 use crate::run::{self, Judging, Picture, Reading, Wanted};
 
@@ -85,6 +85,10 @@ pub(super) struct Reconciler {
     tally: Tally,
     /// How long the last reading took.
     read_took: Duration,
+    /// What failed in the slices so far: 500 changes that the system refuses do not keep the others from their turn.
+    failed: BTreeMap<ChangeHash, Failure>,
+    /// Whether the next run goes on with what this one had no room for.
+    goes_on: bool,
 }
 
 /// The keys of a credential and of its authorities.
@@ -188,11 +192,8 @@ struct Judged {
     bar: Option<SkipReason>,
 }
 
-/// How much one run does: what comes in meanwhile waits no longer than that.
-const SLICE: Slice = Slice {
-    max_changes: 500,
-    max_time: Duration::from_mins(1),
-};
+/// How many changes one run sends, and for how long: what comes in meanwhile waits no longer than that.
+const SLICE: (usize, Duration) = (500, Duration::from_mins(1));
 
 impl Reconciler {
     /// Runs over this Target, until `end`.
@@ -210,6 +211,8 @@ impl Reconciler {
             unreached: 0,
             tally: Tally::default(),
             read_took: Duration::ZERO,
+            failed: BTreeMap::new(),
+            goes_on: false,
         }
     }
 
@@ -259,8 +262,11 @@ impl Reconciler {
     pub(super) async fn run(&mut self, world: &World, trigger: Trigger) -> Option<Duration> {
         let begun = Instant::now();
         self.seen = Some(self.see(world));
+        if !std::mem::take(&mut self.goes_on) {
+            self.failed.clear();
+        }
         let object = self.object(world)?;
-        if let Some(at) = publish::synced_since(&object) {
+        if let Some(at) = publish::synced_at(&object) {
             self.context.metrics.succeeded_before(&self.target, at);
         }
         tracing::debug!(target: "reconcile", target_name = %self.target, ?trigger, world = world.number, "a run begins");
@@ -273,6 +279,7 @@ impl Reconciler {
         match ended {
             Ok(done) => {
                 self.unreached = 0;
+                self.goes_on = done.goes_on();
                 // What this run recorded is no news to the next one.
                 self.seen = Some(self.see(world));
                 self.tell(world, &object, &done, took).await

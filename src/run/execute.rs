@@ -36,7 +36,7 @@ pub(crate) struct Execution<'a> {
     /// Asked just before a change is sent.
     pub(crate) still_wanted: &'a StillWanted<'a>,
     /// How much is done on each target at most.
-    pub(crate) slice: Option<Slice>,
+    pub(crate) slice: Option<Slice<'a>>,
 }
 
 /// Carries out an approved plan, and verifies it.

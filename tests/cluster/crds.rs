@@ -216,7 +216,7 @@ fn validated(object: &Value) -> Vec<String> {
     let errors = loaded
         .diagnostics
         .into_iter()
-        .filter(|found| found.is_error());
+        .filter(scopeward::diagnostic::Diagnostic::is_error);
     let errors = errors.filter(|found| found.file.as_ref() == Some(&file));
     errors.map(|found| found.message).collect()
 }

@@ -10,8 +10,15 @@
 mod approval;
 mod crds;
 mod deletions;
+mod events;
 mod flows;
+mod health;
+mod kstatus;
+mod metrics;
+mod restores;
+mod rights;
 mod safety;
 mod scale;
 mod server;
 mod support;
+mod tenancy;

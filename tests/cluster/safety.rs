@@ -296,7 +296,7 @@ fn encode(value: &Value) -> String {
 }
 
 /// A Target whose thresholds stop nothing: what is shown holds by itself.
-const NO_THRESHOLDS: &str =
+pub(crate) const NO_THRESHOLDS: &str =
     "safety: { maxRemovals: 1000, maxRemovalPercent: 100, minPopulation: 1 }";
 
 #[tokio::test(flavor = "multi_thread")]

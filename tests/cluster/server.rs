@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// The folder of the programs, built at first need.
@@ -76,6 +77,23 @@ pub(crate) struct Server {
     peer_port: u16,
 }
 
+/// What the chart renders for the namespace `scopeward`, with one value set.
+pub(crate) fn rendered(value: Option<&str>) -> String {
+    let mut helm = Command::new(tool("helm"));
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/scopeward");
+    helm.args(["template", "scopeward"]).arg(chart);
+    helm.args(["--namespace", "scopeward", "--set", "crds.install=false"]);
+    helm.args(value.into_iter().flat_map(|value| ["--set", value]));
+    let output = helm.output().expect("helm starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "helm: {said}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// What its audit log holds: what `ServiceAccount`s ask, and what becomes of it.
+const AUDITED: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\n\
+                       rules: [{ level: Metadata, userGroups: [\"system:serviceaccounts\"] }, { level: None }]\n";
+
 /// Its administrator's token.
 const ADMIN: &str = "admin-token-of-a-test";
 
@@ -93,6 +111,7 @@ impl Server {
         fs::write(folder.path().join("sa.pub"), key.public_key_pem()).expect("a file");
         let tokens = format!("{ADMIN},admin,admin-uid,\"system:masters\"\n");
         fs::write(folder.path().join("tokens.csv"), tokens).expect("a file");
+        fs::write(folder.path().join("audit.yaml"), AUDITED).expect("a file");
         let mut server = Self {
             folder,
             port: free_port(),
@@ -164,6 +183,10 @@ impl Server {
             &key,
         ]);
         server.arg("--token-auth-file").arg(self.path("tokens.csv"));
+        server
+            .arg("--audit-policy-file")
+            .arg(self.path("audit.yaml"));
+        server.arg("--audit-log-path").arg(self.path("audit.log"));
         server.args([
             "--authorization-mode",
             "RBAC",
@@ -179,7 +202,7 @@ impl Server {
 
     /// Waits until it takes requests.
     pub(crate) async fn is_ready(&self) {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
+        let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
         loop {
             let asked = self.kubectl_may_fail(&["get", "--raw", "/readyz"]);
             if asked.is_ok() {
@@ -286,21 +309,24 @@ impl Server {
         self.kubectl_may_fail(&all)
     }
 
-    /// Applies what the chart renders of the kinds that give rights, and of the ServiceAccount; `namespace` is one whose
+    /// Applies manifests, and gives the objects as they stand right after that.
+    pub(crate) fn applied(&self, text: &str) -> Vec<Value> {
+        let shown = self.apply_may_fail(text, &["-o", "json"]);
+        let shown = shown.unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let objects = serde_json::Deserializer::from_str(&shown).into_iter::<Value>();
+        let objects = objects.map(|object| object.expect("JSON"));
+        let items = |object: Value| match object["items"].as_array() {
+            Some(items) => items.clone(),
+            None => vec![object],
+        };
+        objects.flat_map(items).collect()
+    }
+
+    /// Applies what the chart renders of the kinds that give rights, and of the `ServiceAccount`; `namespace` is one whose
     /// Secrets are to be read.
     pub(crate) fn rights(&self, namespace: Option<&str>) {
-        let mut helm = Command::new(tool("helm"));
-        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/scopeward");
-        helm.args(["template", "scopeward"]).arg(chart);
-        helm.args(["--namespace", "scopeward", "--set", "crds.install=false"]);
-        if let Some(namespace) = namespace {
-            let value = format!("credentials.namespaces[0].name={namespace}");
-            helm.args(["--set", &value]);
-        }
-        let output = helm.output().expect("helm starts");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "helm: {said}");
-        let text = String::from_utf8(output.stdout).expect("text");
+        let value = namespace.map(|name| format!("credentials.namespaces[0].name={name}"));
+        let text = rendered(value.as_deref());
         let gives_rights = |document: &&str| {
             let is_of = |kind: &str| document.contains(&format!("\nkind: {kind}\n"));
             let kinds = [
@@ -316,7 +342,18 @@ impl Server {
         self.apply(&documents.join("\n---\n"));
     }
 
-    /// A token of a ServiceAccount, for an hour.
+    /// What a `ServiceAccount` has asked so far and what came of it, as the audit log has it.
+    pub(crate) fn asked(&self, namespace: &str, account: &str) -> Vec<Value> {
+        let log = fs::read_to_string(self.path("audit.log")).unwrap_or_default();
+        let user = format!("system:serviceaccount:{namespace}:{account}");
+        let lines = log.lines().map(serde_json::from_str::<Value>);
+        let entries = lines.filter_map(Result::ok);
+        entries
+            .filter(|entry| entry["user"]["username"] == user.as_str())
+            .collect()
+    }
+
+    /// A token of a `ServiceAccount`, for an hour.
     pub(crate) fn token_of(&self, namespace: &str, account: &str) -> String {
         let token = self.kubectl(&["create", "token", account, "-n", namespace, "--duration=1h"]);
         token.trim().to_owned()

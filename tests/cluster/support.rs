@@ -1,10 +1,12 @@
 //! A namespace with live systems behind it, and an operator over the cluster.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use scopeward_sandbox::{Options, Sandbox, World};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -14,7 +16,7 @@ use tokio::time::Instant;
 use crate::server::{Process, Server};
 
 /// How long a condition is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The operator as a process.
 pub(crate) struct Operator {
@@ -27,8 +29,14 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// Starts one in the namespace `scopeward`, with what a kubeconfig allows it.
-    pub(crate) fn start(kubeconfig: &std::path::Path, arguments: &[&str]) -> Self {
+    /// Starts one in the namespace `scopeward`, with what a kubeconfig allows it, over Targets on this machine.
+    pub(crate) fn start(kubeconfig: &Path, arguments: &[&str]) -> Self {
+        let arguments = [&["--allow-loopback"], arguments].concat();
+        Self::logging(kubeconfig, &arguments, "info,reconcile=debug")
+    }
+
+    /// The same with no more than these arguments, and with another log.
+    pub(crate) fn logging(kubeconfig: &Path, arguments: &[&str], logged: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = crate::server::free_port();
         let log = folder.path().join("operator.log");
@@ -36,12 +44,12 @@ impl Operator {
         let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_scopeward").into());
         let mut command = Command::new(program);
         command
-            .args(["operator", "--namespace", "scopeward", "--allow-loopback"])
+            .args(["operator", "--namespace", "scopeward"])
             .args(["--deletion-delay", "2s", "--listen"])
             .arg(format!("127.0.0.1:{port}"))
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)
-            .env("SCOPEWARD_LOG", "info,reconcile=debug");
+            .env("SCOPEWARD_LOG", logged);
         let mut operator = Self {
             process: None,
             command,
@@ -100,7 +108,7 @@ impl Cluster {
     }
 }
 
-/// The kubeconfig of the chart's own ServiceAccount, with the rights that the chart gives it.
+/// The kubeconfig of the chart's own `ServiceAccount`, with the rights that the chart gives it.
 pub(crate) fn operators_kubeconfig(server: &Server) -> PathBuf {
     server.rights(None);
     let token = server.token_of("scopeward", "scopeward");
@@ -117,7 +125,7 @@ pub(crate) struct Systems {
 /// What exists at first, with further members of the WSO2 server.
 fn world(wso2: &str) -> String {
     format!(
-        r#"
+        r"
 systems:
   - name: wso2
     wso2: {{ users: [{{ username: admin, password: ws02Secret }}], {wso2} }}
@@ -127,7 +135,7 @@ systems:
       authorizationServers:
         - {{ id: 7, name: Orders, audiences: [x], scopes: [], clients: [{{ appId: 1, name: Shop, scopes: [] }}] }}
       apps: [{{ id: 1, name: Shop }}]
-"#
+"
     )
 }
 
@@ -212,11 +220,30 @@ impl Systems {
             .collect()
     }
 
+    /// The bodies of the requests of a method.
+    pub(crate) async fn bodies(&self, method: &str) -> Vec<String> {
+        let log = self.log().await;
+        let of_it = log.iter().filter(|entry| entry["method"] == method);
+        let bodies = of_it.filter_map(|entry| entry["body"].as_str().map(str::to_owned));
+        bodies.collect()
+    }
+
     /// How many requests were sent.
     pub(crate) async fn requests(&self) -> u64 {
         self.control("requests").await["total"]
             .as_u64()
             .expect("a number")
+    }
+
+    /// Has requests go wrong from now on, as the sandbox's rules say; none ends that.
+    pub(crate) async fn faults(&self, rules: Value) {
+        let url = format!("{}/__sandbox/faults", self.url);
+        let body = json!({ "rules": rules });
+        let answer = self.client.put(url).json(&body).send().await;
+        let answer = answer.expect("an answer");
+        let status = answer.status();
+        let said = answer.text().await.unwrap_or_default();
+        assert!(status.is_success(), "{status}: {said}");
     }
 
     /// Somebody else's change of the system `wso2`.
@@ -326,6 +353,21 @@ impl<'a> Space<'a> {
         self.server.apply(&all);
     }
 
+    /// Creates Scopes on a Target, many at once.
+    pub(crate) async fn create_scopes(&self, target: &str, names: impl Iterator<Item = String>) {
+        let kind = GroupVersionKind::gvk("scopeward.dev", "v1alpha1", "Scope");
+        let resource = ApiResource::from_gvk(&kind);
+        let client = self.server.client().await;
+        let api: Api<DynamicObject> = Api::namespaced_with(client, &self.name, &resource);
+        let created = futures::stream::iter(names).for_each_concurrent(32, async |name| {
+            let spec = json!({ "targetRefs": [{ "name": target }], "description": "One of many" });
+            let object = DynamicObject::new(&name, &resource).data(json!({ "spec": spec }));
+            let made = api.create(&PostParams::default(), &object).await;
+            made.unwrap_or_else(|error| panic!("{name}: {error}"));
+        });
+        created.await;
+    }
+
     /// Takes an object away.
     pub(crate) fn delete(&self, object: &str) {
         self.server
@@ -347,13 +389,15 @@ impl<'a> Space<'a> {
             .kubectl(&["get", "-n", &self.name, object, "-o", "yaml"])
     }
 
+    /// An object.
+    pub(crate) fn object(&self, object: &str) -> Value {
+        let arguments = ["get", "-n", &self.name, object, "-o", "json"];
+        serde_json::from_str(&self.server.kubectl(&arguments)).expect("JSON")
+    }
+
     /// An object's status.
     pub(crate) fn status(&self, object: &str) -> Value {
-        let text = self
-            .server
-            .kubectl(&["get", "-n", &self.name, object, "-o", "json"]);
-        let value: Value = serde_json::from_str(&text).expect("JSON");
-        value["status"].clone()
+        self.object(object)["status"].clone()
     }
 
     /// The reason of a condition.
@@ -404,17 +448,24 @@ impl<'a> Space<'a> {
 }
 
 /// Waits until something holds, and says what was seen last where it does not.
-pub(crate) async fn eventually<T>(
-    what: &str,
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    match within(PATIENCE, look).await {
+        Ok(found) => found,
+        Err(seen) => panic!("{what}: {seen}"),
+    }
+}
+
+/// Waits until something holds, but no longer than that, and gives what was seen last where it does not.
+pub(crate) async fn within<T>(
+    limit: Duration,
     mut look: impl AsyncFnMut() -> Result<T, String>,
-) -> T {
-    let deadline = Instant::now() + PATIENCE;
+) -> Result<T, String> {
+    let deadline = Instant::now() + limit;
     loop {
-        let seen = match look().await {
-            Ok(found) => return found,
-            Err(seen) => seen,
-        };
-        assert!(Instant::now() < deadline, "{what}: {seen}");
+        match look().await {
+            Err(_) if Instant::now() < deadline => {}
+            seen => return seen,
+        }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

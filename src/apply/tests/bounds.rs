@@ -1,15 +1,19 @@
 //! What keeps a planned change from being sent: it is not wanted any more, the run has done its share, the right to write
 //! runs out.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::stage::Stage;
 use super::trouble::{Act, Moment, Script};
 use crate::apply::{Outcome, Slice, TargetReport};
 use crate::inventory::fence::{FenceKeeper, Moment as Point};
-use crate::model::System;
-use crate::plan::SkipReason;
+use crate::model::{ScopeName, System};
+use crate::plan::digest::ChangeHash;
 use crate::plan::tests::world::*;
+use crate::plan::{Failure, SkipReason};
+
+static NONE_FAILED: BTreeMap<ChangeHash, Failure> = BTreeMap::new();
 
 fn run(
     stage: &mut Stage,
@@ -56,6 +60,7 @@ fn what_is_over_a_slice_is_left_to_the_next_run() {
         stage.slice = Some(Slice {
             max_changes: 2,
             max_time: Duration::from_mins(1),
+            failed: &NONE_FAILED,
         });
         let report = run(&mut stage, &world, |_| Act::Go);
         let over = |outcome: &&Outcome| **outcome == skipped(SkipReason::NextSlice);
@@ -70,12 +75,43 @@ fn what_is_over_a_slice_is_left_to_the_next_run() {
 }
 
 #[test]
+fn what_failed_in_a_slice_before_lets_the_others_go_on() {
+    let world = World::onelogin().wants("a").wants("b").made("gone");
+    let mut stage = Stage::of(&world);
+    let plan = stage.world(&world).plan();
+    let hashes = plan.change_hashes().into_iter();
+    let of_a = hashes.zip(&plan.changes);
+    let of_a = of_a.filter(|(_, planned)| planned.object.name == "a");
+    let why = Failure {
+        reason: "refused",
+        status: None,
+        message: "no".to_owned(),
+        help: None,
+    };
+    // A test ends soon enough.
+    let failed = Box::leak(Box::new(
+        of_a.map(|(hash, _)| (hash, why.clone())).collect(),
+    ));
+    stage.slice = Some(Slice {
+        max_changes: 2,
+        max_time: Duration::from_mins(1),
+        failed,
+    });
+    let report = run(&mut stage, &world, |_| Act::Go);
+    assert_eq!(report.writes, 2);
+    assert!(matches!(&report.outcomes[0], Outcome::Failed(failure) if failure.message == "no"));
+    let live: Vec<&str> = stage.live.scopes.keys().map(ScopeName::as_str).collect();
+    assert_eq!(live, ["b"]);
+}
+
+#[test]
 fn a_slice_that_has_no_time_sends_nothing() {
     let world = World::onelogin().wants("a");
     let mut stage = Stage::of(&world);
     stage.slice = Some(Slice {
         max_changes: 2,
         max_time: Duration::ZERO,
+        failed: &NONE_FAILED,
     });
     let report = run(&mut stage, &world, |_| Act::Go);
     assert_eq!(report.outcomes, [skipped(SkipReason::NextSlice)]);

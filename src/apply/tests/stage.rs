@@ -54,7 +54,7 @@ pub(super) struct Stage {
     /// What is not to be sent any more.
     pub(super) still_wanted: Box<StillWanted<'static>>,
     /// How much it does.
-    pub(super) slice: Option<Slice>,
+    pub(super) slice: Option<Slice<'static>>,
     store: Store,
     world: World,
 }

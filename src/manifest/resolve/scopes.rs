@@ -55,8 +55,14 @@ impl<'a> Resolver<'a> {
                     continue;
                 }
                 let rule = &self.targets[target].spec.allowed_namespaces;
-                let is_permitted = self.permit(index, target, (rule, "allowedNamespaces"), &place)
-                    & self.permit_scope(index, target, name.as_str(), pointer);
+                let mut is_permitted =
+                    self.permit(index, target, (rule, "allowedNamespaces"), &place)
+                        & self.permit_scope(index, target, name.as_str(), pointer);
+                // Who may not have a name may not take it away from others either.
+                for (at, previous) in spec.previous_names.iter().enumerate() {
+                    let pointer = format!("/spec/previousNames/{at}");
+                    is_permitted &= self.permit_scope(index, target, previous, &pointer);
+                }
                 if self.check_scope(index, spec, (&name, pointer), (target, &place)) {
                     targets.push(target);
                     if is_permitted {

@@ -3,6 +3,7 @@
 use super::{Done, Judged, Reconciler, SLICE, Short, Standing};
 use crate::apply::Outcome;
 use crate::apply::Progress;
+use crate::apply::Slice;
 use crate::apply::TargetReport;
 use crate::cluster::objects::Key;
 use crate::cluster::objects::Object;
@@ -27,6 +28,7 @@ use crate::operator::World;
 use crate::operator::inventory;
 use crate::operator::proof;
 use crate::operator::publish;
+use crate::plan::Failure;
 use crate::plan::Mode;
 use crate::plan::NewInventory;
 use crate::plan::PlannedChange;
@@ -231,13 +233,20 @@ impl Reconciler {
                 progress: &Progress::default(),
                 fence: self.context.fence.clone(),
                 still_wanted: &still_wanted,
-                slice: Some(SLICE),
+                slice: Some(Slice {
+                    max_changes: SLICE.0,
+                    max_time: SLICE.1,
+                    failed: &self.failed,
+                }),
             };
             let mut report = run::execute(execution, &wanted, readings, &judging, approved).await;
             (report.approved, report.targets.pop())
         } else {
             (approved, None)
         };
+        if let Some(report) = &report {
+            self.failed.extend(failed(&hashes, report));
+        }
         let made = report.as_ref().map(|report| made(hashes, report));
         let word = word.filter(|_| made.is_some());
         let kept = Kept {
@@ -247,8 +256,8 @@ impl Reconciler {
             frozen,
         };
         let (generation, trouble) = self.keep(&mut standing, kept).await;
-        let failed = report.as_ref().and_then(|report| report.error.as_ref());
-        if trouble.is_some() || failed.is_some_and(|error| error.reason == "inventory") {
+        let broken = report.as_ref().and_then(|report| report.error.as_ref());
+        if trouble.is_some() || broken.is_some_and(|error| error.reason == "inventory") {
             self.is_loaded = false;
         }
         Ok(Done {
@@ -388,6 +397,16 @@ fn made(hashes: Vec<ChangeHash>, report: &TargetReport) -> BTreeSet<ChangeHash> 
     let outcomes = hashes.into_iter().zip(&report.outcomes);
     let done = outcomes.filter(|(_, outcome)| matches!(outcome, Outcome::Done { .. }));
     done.map(|(hash, _)| hash).collect()
+}
+
+/// The changes that the system did not take, by their hashes.
+fn failed(hashes: &[ChangeHash], report: &TargetReport) -> BTreeMap<ChangeHash, Failure> {
+    let outcomes = hashes.iter().zip(&report.outcomes);
+    let failed = outcomes.filter_map(|(hash, outcome)| match outcome {
+        Outcome::Failed(failure) => Some((hash.clone(), failure.clone())),
+        _ => None,
+    });
+    failed.collect()
 }
 
 /// Since when a plan waits.

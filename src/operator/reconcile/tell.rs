@@ -110,17 +110,7 @@ impl Reconciler {
             )
         );
         // Behind whatever stands there may be a slice that goes on, or a plan that what was written made another one.
-        let outcomes = done.report.iter().flat_map(|report| &report.outcomes);
-        let mut outcomes = outcomes.filter_map(|outcome| match outcome {
-            Outcome::Skipped(reason) => Some(*reason),
-            _ => None,
-        });
-        let goes_on = outcomes.any(|reason| {
-            matches!(
-                reason,
-                SkipReason::NextSlice | SkipReason::Stale | SkipReason::Interrupted
-            )
-        });
+        let goes_on = done.goes_on();
         let has_written = done.report.as_ref().is_some_and(|report| report.writes > 0);
         if is_transient || goes_on || (has_written && done.pending.is_some()) {
             Some(SHORTLY)
@@ -247,6 +237,21 @@ impl Reconciler {
 }
 
 impl Done {
+    /// Whether there was no room for all that may run.
+    pub(super) fn goes_on(&self) -> bool {
+        let outcomes = self.report.iter().flat_map(|report| &report.outcomes);
+        let mut skipped = outcomes.filter_map(|outcome| match outcome {
+            Outcome::Skipped(reason) => Some(*reason),
+            _ => None,
+        });
+        skipped.any(|reason| {
+            matches!(
+                reason,
+                SkipReason::NextSlice | SkipReason::Stale | SkipReason::Interrupted
+            )
+        })
+    }
+
     /// What keeps the Target from being as declared, beside what its plan says.
     fn shortfall(&self) -> Option<(Reason, String)> {
         if let Some(trouble) = &self.trouble {
