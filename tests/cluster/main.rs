@@ -9,6 +9,11 @@
 
 mod crds;
 mod flows;
+mod lease;
+mod ledger;
+mod outages;
+mod proxy;
 mod safety;
 mod server;
 mod support;
+mod watches;

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::server::Server;
-use crate::support::{Cluster, Operator, Space, eventually, operators_kubeconfig, same};
+use crate::support::{
+    Cluster, NO_THRESHOLDS, Operator, Space, eventually, operators_kubeconfig, same,
+};
 
 /// The only ledger's head of a namespace of a test.
 fn head(space: &Space<'_>) -> String {
@@ -294,10 +296,6 @@ fn encode(value: &Value) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(value.to_string())
 }
-
-/// A Target whose thresholds stop nothing: what is shown holds by itself.
-const NO_THRESHOLDS: &str =
-    "safety: { maxRemovals: 1000, maxRemovalPercent: 100, minPopulation: 1 }";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_whose_definition_is_deleted_removes_nothing() {

@@ -5,7 +5,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use scopeward_sandbox::{Options, Sandbox, World};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -15,6 +17,10 @@ use crate::server::{Process, Server};
 
 /// How long a condition is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A Target whose thresholds stop nothing: what is shown holds by itself.
+pub(crate) const NO_THRESHOLDS: &str =
+    "safety: { maxRemovals: 1000, maxRemovalPercent: 100, minPopulation: 1 }";
 
 /// The operator as a process.
 pub(crate) struct Operator {
@@ -61,6 +67,11 @@ impl Operator {
         self.process = None;
     }
 
+    /// Sends it a signal, such as `STOP` or `CONT`.
+    pub(crate) fn signal(&mut self, name: &str) {
+        self.process.as_mut().expect("it runs").signal(name);
+    }
+
     /// What it has logged since it was started last.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -72,6 +83,19 @@ impl Operator {
         let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
         Ok((status, answer.text().await.unwrap_or_default()))
+    }
+
+    /// A figure that it serves; 0 where there is none yet.
+    pub(crate) async fn figure(&self, series: &str) -> f64 {
+        let (_, text) = self.get("/metrics").await.expect("metrics");
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(series)?.trim().parse().ok());
+        value.unwrap_or_default()
+    }
+
+    /// Whether it writes.
+    pub(crate) async fn leads(&self) -> bool {
+        self.figure("scopeward_is_leader ").await > 0.0
     }
 }
 
@@ -103,6 +127,34 @@ pub(crate) fn operators_kubeconfig(server: &Server) -> PathBuf {
     server.rights(None);
     let token = server.token_of("scopeward", "scopeward");
     server.kubeconfig("operator", &server.url(), &server.authority(), &token)
+}
+
+/// A write that a system behind the operator was asked for.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Written {
+    /// When it was made.
+    pub(crate) time: Timestamp,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) body: Option<String>,
+    /// What was answered; `None` where the connection was cut.
+    pub(crate) status: Option<u16>,
+    #[serde(default)]
+    token: bool,
+}
+
+impl Written {
+    /// The scope that it made, if it did.
+    pub(crate) fn created(&self) -> Option<String> {
+        let is_done = self.status.is_some_and(|status| status < 300);
+        let body = self
+            .body
+            .as_ref()
+            .filter(|_| self.method == "POST" && is_done)?;
+        let body: Value = serde_json::from_str(body).ok()?;
+        let name = body["name"].as_str().or(body["value"].as_str());
+        name.map(str::to_owned)
+    }
 }
 
 /// Systems behind the operator, served by the test: `wso2` and `onelogin`.
@@ -190,6 +242,32 @@ impl Systems {
             same(&seen, wanted)
         })
         .await;
+    }
+
+    /// The writes that were sent, in the order in which they arrived.
+    pub(crate) async fn log_of_writes(&self) -> Vec<Written> {
+        let url = format!("{}/__sandbox/log", self.url);
+        let answer = self.client.get(url).send().await.expect("an answer");
+        let text = answer.text().await.expect("JSON lines");
+        let read = |line| serde_json::from_str(line).expect("a request");
+        let all = text.lines().map(read);
+        all.filter(|written: &Written| written.method != "GET" && !written.token)
+            .collect()
+    }
+
+    /// What goes wrong from here on.
+    pub(crate) async fn faults(&self, rules: Value) {
+        let url = format!("{}/__sandbox/faults", self.url);
+        let plan = json!({ "rules": rules });
+        let answer = self.client.put(url).json(&plan).send().await;
+        let status = answer.expect("an answer").status();
+        assert!(status.is_success(), "{status}: {plan}");
+    }
+
+    /// Every write is answered so much later from here on.
+    pub(crate) async fn slow(&self, milliseconds: u64) {
+        self.faults(json!([{ "write": true, "fault": { "latency": { "ms": milliseconds } } }]))
+            .await;
     }
 
     /// How many writes were sent.
@@ -390,12 +468,24 @@ impl<'a> Space<'a> {
     }
 }
 
+/// Tells what was measured, for `--nocapture`.
+#[expect(clippy::print_stdout, reason = "a test's own words are captured")]
+pub(crate) fn told(figures: &str) {
+    println!("{figures}");
+}
+
 /// Waits until something holds, and says what was seen last where it does not.
-pub(crate) async fn eventually<T>(
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    within(PATIENCE, what, look).await
+}
+
+/// The same with another patience.
+pub(crate) async fn within<T>(
+    patience: Duration,
     what: &str,
     mut look: impl AsyncFnMut() -> Result<T, String>,
 ) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         let seen = match look().await {
             Ok(found) => return found,
