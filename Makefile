@@ -1,6 +1,6 @@
 # The verbs. `make` lists them; each is one line that can be typed by hand as well.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint generate bench cluster-tools
+.PHONY: help run test lint generate cluster cluster-demo cluster-tools bench
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ generate: ## write crds/ and its copies in the chart, schemas/ and docs/checks.m
 
 cluster: ## the operator against a real API server, whose programs are built from Go modules once
 	cargo test --locked --test cluster -- --test-threads=3
+
+cluster-demo: ## the example of examples/operator on an API server of this machine, without a container engine
+	cargo build --locked
+	tests/cluster/demo
 
 bench: ## planning alone, and whole runs of the release binary against the sandbox
 	cargo bench --locked

@@ -5,7 +5,7 @@ pub mod codes;
 
 use serde::Serialize;
 
-use crate::model::{Source, SourceFile};
+use crate::model::{Source, SourceFile, TargetId};
 
 /// How much a diagnostic weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -59,6 +59,9 @@ pub struct Diagnostic {
     /// Where in the file, once located.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub span: Option<Span>,
+    /// The one Target that it is about, where its manifest goes on for its others.
+    #[serde(skip)]
+    pub on: Option<TargetId>,
 }
 
 /// A place in a document, named by its structure.
@@ -103,6 +106,7 @@ impl Diagnostic {
             help: None,
             file: None,
             span: None,
+            on: None,
         }
     }
 

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -76,7 +77,12 @@ pub struct ClusterState {
     pub default_namespace: Option<String>,
     /// Which objects count as deleted where no document is one of them.
     pub prune: Option<Selector>,
+    /// What the manifests hold on each Target already: of those that contradict each other there, the holder goes on.
+    pub holders: Holders,
 }
+
+/// What is ours on Targets, as an inventory says.
+pub type Holders = BTreeMap<TargetId, Arc<Owned>>;
 
 /// The labels of the namespaces of a cluster.
 pub type Namespaces = BTreeMap<String, BTreeMap<String, String>>;
@@ -416,11 +422,6 @@ impl Options {
     fn selects(&self, metadata: Option<&Value>) -> bool {
         let selector = self.selector.as_ref();
         selector.is_none_or(|selector| selector.chooses(metadata))
-    }
-
-    /// The namespaces' labels, in a cluster.
-    fn namespaces(&self) -> Option<&Namespaces> {
-        self.cluster.as_ref().map(|state| &state.namespaces)
     }
 
     /// The namespace of a document that names none.

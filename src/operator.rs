@@ -42,6 +42,7 @@ pub(crate) use queue::World;
 use events::Events;
 use metrics::Metrics;
 use publish::Board;
+use queue::Known;
 
 /// How the operator is run.
 #[derive(Clone)]
@@ -126,6 +127,8 @@ struct Context {
     /// Who plans: no more at once than there are cores.
     planning: Semaphore,
     board: Board,
+    /// What is ours, as far as runs have learned.
+    holders: Known,
     events: Events,
     metrics: Metrics,
     /// Names the cluster.
@@ -182,7 +185,8 @@ pub(crate) async fn run(settings: Settings, end: CancellationToken) -> Result<()
         }
     };
     let context = Arc::new(Context {
-        board: Board::new(client.clone(), store.clone()),
+        board: Board::new(client.clone(), store.clone(), settings.shard),
+        holders: Known::new(),
         events: Events::new(client.clone(), store.clone(), &settings.identity),
         client,
         settings,

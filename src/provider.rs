@@ -19,12 +19,14 @@ pub mod memory;
 mod oauth;
 mod onelogin;
 mod seen;
+mod tally;
 mod wso2;
 
 pub use connect::{Connect, Interrupt, Patience};
 pub use credential::{Credential, CredentialStore};
 pub use error::{Cause, Fate, ProviderError};
 pub(crate) use seen::are_known;
+pub use tally::{Counted, Tally};
 
 use http::Purpose;
 

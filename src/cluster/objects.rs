@@ -161,6 +161,11 @@ impl Stamp {
             is_going: metadata.deletion_timestamp.is_some(),
         }
     }
+
+    /// Whether it is being deleted.
+    pub(crate) fn is_going(&self) -> bool {
+        self.is_going
+    }
 }
 
 /// The most objects of one page.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -39,6 +40,7 @@ pub(super) fn load(
 pub(super) async fn cluster_of(
     args: &cli::FromCluster,
     paths: &[String],
+    place: &Place,
 ) -> Result<Option<ClusterState>, Stop> {
     if !args.from_cluster {
         return Ok(None);
@@ -56,6 +58,12 @@ pub(super) async fn cluster_of(
         objects: all.into_iter().map(|object| object.value).collect(),
         default_namespace: args.default_namespace.clone(),
         prune: args.prune_selector.clone(),
+        holders: place
+            .read()
+            .await?
+            .recorded()
+            .map(|(target, owned)| (target.clone(), Arc::new(owned.clone())))
+            .collect(),
     }))
 }
 

@@ -14,7 +14,7 @@ use crate::manifest::Loaded;
 use crate::model::{Coverage, DesiredTarget};
 use crate::plan::guard::{ApprovedPlan, OnThreshold};
 use crate::plan::{Mode, NewInventory};
-use crate::provider::{CredentialStore, Interrupt};
+use crate::provider::{CredentialStore, Interrupt, Tally};
 use crate::render;
 use crate::run::{self, Judging, Reading, Realm, Systems, Wanted};
 
@@ -38,7 +38,7 @@ impl Session {
         })
         .await?;
         let recorded = inputs::recorded(&paths, &place).await?;
-        let cluster = inputs::cluster_of(&reach.cluster, &paths).await?;
+        let cluster = inputs::cluster_of(&reach.cluster, &paths, &place).await?;
         let mut loaded = inputs::load(&reach.inputs, cluster, recorded)?;
         findings(&loaded.diagnostics);
         let realm = if reach.sandbox {
@@ -71,6 +71,7 @@ impl Session {
             credentials: credentials(reach, &mut loaded),
             stand_in: embedded.as_ref().map(Embedded::copies),
             interrupt: Interrupt::default(),
+            tally: Tally::default(),
         };
         Ok(Self {
             loaded,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::document::{self, Body, Document, ReadDocument};
 use super::schema::Checker;
-use super::{ClusterState, Namespaces, Options, crd, resolve};
+use super::{ClusterState, Holders, Namespaces, Options, crd, resolve};
 use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::model::{Desired, Source, SourceFile, TargetId};
 
@@ -39,6 +39,8 @@ pub enum Usable {
     No(Unusable),
     /// What it refers to is there and cannot be used.
     LeftOut,
+    /// It is, but for these Targets: what is wrong there, or nothing where that Target cannot be used.
+    Partly(BTreeMap<TargetId, Option<Unusable>>),
 }
 
 /// What is wrong with an object.
@@ -68,7 +70,10 @@ impl Fault {
         match code {
             codes::NAMESPACE_NOT_ALLOWED | codes::SCOPE_NOT_ALLOWED => Self::NotAllowed,
             codes::UNKNOWN_TARGET | codes::UNKNOWN_SCOPE => Self::ReferenceNotFound,
-            codes::SCOPE_DECLARED_TWICE | codes::APP_DECLARED_TWICE => Self::Conflict,
+            codes::SCOPE_DECLARED_TWICE
+            | codes::APP_DECLARED_TWICE
+            | codes::NAMES_DIFFER_IN_CASE
+            | codes::PREVIOUS_NAME_TAKEN => Self::Conflict,
             _ => Self::InvalidSpec,
         }
     }
@@ -78,6 +83,7 @@ impl Fault {
 pub fn assemble<'o>(
     objects: impl IntoIterator<Item = &'o Value>,
     namespaces: Namespaces,
+    holders: Holders,
     now: Timestamp,
 ) -> Assembled {
     let options = Options {
@@ -88,6 +94,7 @@ pub fn assemble<'o>(
         overlays: Vec::new(),
         cluster: Some(ClusterState {
             namespaces,
+            holders,
             ..ClusterState::default()
         }),
         recorded: [].into(),
@@ -109,11 +116,11 @@ pub fn assemble<'o>(
             intervals.insert(id, Duration::from_secs(seconds));
         }
     }
-    let namespaces = options.namespaces();
-    let resolved = resolve::resolve(documents, &broken, true, namespaces, &mut found);
+    let cluster = options.cluster.as_ref();
+    let resolved = resolve::resolve(documents, &broken, true, cluster, &mut found);
     Assembled {
         desired: resolved.desired,
-        objects: usable(files, resolved.unused, &found),
+        objects: usable(files, resolved.unused, resolved.apart, &found),
         intervals,
     }
 }
@@ -158,28 +165,55 @@ impl Objects {
 fn usable(
     files: BTreeSet<SourceFile>,
     unused: Vec<Source>,
+    apart: Vec<(SourceFile, TargetId)>,
     found: &[Diagnostic],
 ) -> BTreeMap<SourceFile, Usable> {
+    let mut by_target: BTreeMap<SourceFile, BTreeMap<TargetId, Option<Unusable>>> = BTreeMap::new();
+    for (file, target) in apart {
+        by_target.entry(file).or_default().insert(target, None);
+    }
+    let mut whole = BTreeMap::new();
+    for ((file, on), fault) in faults(found) {
+        match on {
+            Some(target) => {
+                let targets = by_target.entry(file).or_default();
+                targets.insert(target, Some(fault));
+            }
+            None => drop(whole.insert(file, fault)),
+        }
+    }
     let mut usable: BTreeMap<SourceFile, Usable> =
         files.into_iter().map(|file| (file, Usable::Yes)).collect();
     for source in unused {
-        usable.insert(source.file, Usable::LeftOut);
+        // Where it counts for nothing anywhere, what is wrong somewhere is what is wrong with it.
+        let targets = by_target.remove(&source.file);
+        let fault = targets.and_then(|targets| targets.into_values().flatten().next());
+        let fault = fault.map_or(Usable::LeftOut, Usable::No);
+        usable.insert(source.file, fault);
     }
-    for (file, fault) in faults(found) {
-        usable.insert(file, Usable::No(fault));
-    }
+    usable.extend(
+        by_target
+            .into_iter()
+            .map(|(file, targets)| (file, Usable::Partly(targets))),
+    );
+    usable.extend(
+        whole
+            .into_iter()
+            .map(|(file, fault)| (file, Usable::No(fault))),
+    );
     usable
 }
 
-/// What is wrong with each object: the first error of the strongest kind, and how many more there are.
-fn faults(found: &[Diagnostic]) -> BTreeMap<SourceFile, Unusable> {
-    let mut by_file: BTreeMap<SourceFile, Vec<&Diagnostic>> = BTreeMap::new();
+/// What is wrong with each object, as a whole or on one Target: the first error of the strongest kind, and how many more
+/// there are.
+fn faults(found: &[Diagnostic]) -> BTreeMap<(SourceFile, Option<TargetId>), Unusable> {
+    let mut all: BTreeMap<_, Vec<&Diagnostic>> = BTreeMap::new();
     for error in found.iter().filter(|finding| finding.is_error()) {
         if let Some(file) = error.file.clone() {
-            by_file.entry(file).or_default().push(error);
+            all.entry((file, error.on.clone())).or_default().push(error);
         }
     }
-    let fault = |(file, errors): (SourceFile, Vec<&Diagnostic>)| {
+    let fault = |(about, errors): (_, Vec<&Diagnostic>)| {
         let first = errors.iter().min_by_key(|error| Fault::of(error.code))?;
         let at = first.place.as_ref().map(|place| place.pointer.clone());
         let at = at.filter(|pointer| !pointer.is_empty());
@@ -198,15 +232,10 @@ fn faults(found: &[Diagnostic]) -> BTreeMap<SourceFile, Unusable> {
         if errors.len() > 1 {
             let _ = write!(message, " (and {} more)", errors.len() - 1);
         }
-        Some((
-            file,
-            Unusable {
-                fault: Fault::of(first.code),
-                message,
-            },
-        ))
+        let fault = Fault::of(first.code);
+        Some((about, Unusable { fault, message }))
     };
-    by_file.into_iter().filter_map(fault).collect()
+    all.into_iter().filter_map(fault).collect()
 }
 
 /// What an object is for ownership; `None` where it has no name, or is of no kind of ours.
@@ -246,7 +275,10 @@ fn manifest(object: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::model::Owned;
 
     fn object(kind: &str, namespace: &str, name: &str, spec: &Value) -> Value {
         json!({
@@ -274,12 +306,16 @@ mod tests {
     }
 
     fn of(objects: &[Value]) -> Assembled {
+        held(objects, Holders::new())
+    }
+
+    fn held(objects: &[Value], holders: Holders) -> Assembled {
         let namespaces = [("iam", "core"), ("shop", "sales"), ("lab", "none")];
         let namespaces = namespaces.map(|(name, team)| {
             let labels = BTreeMap::from([("team".to_owned(), team.to_owned())]);
             (name.to_owned(), labels)
         });
-        assemble(objects, namespaces.into(), Timestamp::UNIX_EPOCH)
+        assemble(objects, namespaces.into(), holders, Timestamp::UNIX_EPOCH)
     }
 
     fn fault(assembled: &Assembled, namespace: &str, kind: &str, name: &str) -> Option<Fault> {
@@ -360,5 +396,147 @@ mod tests {
         assert!(all.desired.targets.is_empty());
         let scope = &all.objects[&SourceFile::in_cluster("iam", "Scope", "a")];
         assert_eq!(*scope, Usable::LeftOut);
+    }
+
+    /// Another Target beside `iam/wso2`, which takes all namespaces.
+    fn other_target() -> Value {
+        let mut other = target(&json!({ "from": "All" }));
+        other["metadata"]["name"] = json!("other");
+        other["spec"]["wso2"]["url"] = json!("https://other.example.com");
+        other
+    }
+
+    fn on(name: &str) -> TargetId {
+        TargetId {
+            namespace: "iam".to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// What the manifest `iam/<holder>` holds on the Target `wso2`, under a name that it may have had another for.
+    fn holds(holder: &str, name: &str, before: Option<&str>) -> Holders {
+        let source = crate::model::ManifestRef::in_cluster("iam", "Scope", holder);
+        let entry = json!({
+            "origin": "created", "source": source, "renamedFrom": Vec::from_iter(before),
+        });
+        let entry = serde_json::from_value(entry).expect("an entry");
+        let owned = Owned {
+            scopes: [(crate::model::ScopeName::observed(name), entry)].into(),
+            ..Owned::default()
+        };
+        [(on("wso2"), Arc::new(owned))].into()
+    }
+
+    fn partly(assembled: &Assembled, namespace: &str, name: &str) -> Vec<(String, Option<Fault>)> {
+        match &assembled.objects[&SourceFile::in_cluster(namespace, "Scope", name)] {
+            Usable::Partly(targets) => targets
+                .iter()
+                .map(|(id, why)| (id.name.clone(), why.as_ref().map(|why| why.fault)))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn names_on(assembled: &Assembled, target: &str) -> Vec<String> {
+        let mut targets = assembled.desired.targets.iter();
+        let target = targets.find(|of| of.target.id == on(target));
+        let scopes = target.expect("a target").scopes.values();
+        let names = scopes.map(|scope| format!("{}={}", scope.source.file, scope.name.as_str()));
+        names.collect()
+    }
+
+    #[test]
+    fn a_name_that_two_declare_stays_with_its_holder_and_is_nobodys_where_nobody_has_it() {
+        let all = [target(&json!({ "from": "All" })), scope("iam", "a"), {
+            let mut rival = scope("shop", "rival");
+            rival["spec"]["name"] = json!("a");
+            rival
+        }];
+        let nobodys = of(&all);
+        assert_eq!(fault(&nobodys, "iam", "Scope", "a"), Some(Fault::Conflict));
+        assert_eq!(
+            fault(&nobodys, "shop", "Scope", "rival"),
+            Some(Fault::Conflict)
+        );
+        assert!(names_on(&nobodys, "wso2").is_empty());
+        let its = held(&all, holds("a", "a", None));
+        assert_eq!(names_on(&its, "wso2"), ["k8s/iam/Scope/a=a"]);
+        assert_eq!(fault(&its, "iam", "Scope", "a"), None);
+        assert_eq!(fault(&its, "shop", "Scope", "rival"), Some(Fault::Conflict));
+    }
+
+    #[test]
+    fn a_previous_name_that_somebody_else_declares_now_stops_no_scope_that_left_it() {
+        let mut renamed = scope("iam", "b");
+        renamed["spec"]["previousNames"] = json!(["a"]);
+        let all = [
+            target(&json!({ "from": "All" })),
+            renamed,
+            scope("shop", "a"),
+        ];
+        assert_eq!(fault(&of(&all), "iam", "Scope", "b"), Some(Fault::Conflict));
+        let done = held(&all, holds("b", "b", Some("a")));
+        assert_eq!(fault(&done, "iam", "Scope", "b"), None);
+        assert_eq!(names_on(&done, "wso2").len(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_on_one_target_holds_up_nothing_on_the_others() {
+        let mut missing = scope("iam", "missing");
+        missing["spec"]["targetRefs"] = json!([{ "name": "wso2" }, { "name": "gone" }]);
+        let mut refused = scope("shop", "refused");
+        refused["spec"]["targetRefs"] = json!([{ "name": "wso2", "namespace": "iam" }, { "name": "other", "namespace": "iam" }]);
+        let mut broken = target(&json!({ "from": "Same" }));
+        broken["metadata"]["name"] = json!("broken");
+        broken["spec"]["wso2"]["url"] = json!("ftp://wso2.example.com");
+        let mut left_out = scope("iam", "left-out");
+        left_out["spec"]["targetRefs"] = json!([{ "name": "wso2" }, { "name": "broken" }]);
+        let all = of(&[
+            target(&json!({ "from": "Same" })),
+            other_target(),
+            broken,
+            missing,
+            refused,
+            left_out,
+        ]);
+        let gone = Some(Fault::ReferenceNotFound);
+        assert_eq!(partly(&all, "iam", "missing"), [("gone".to_owned(), gone)]);
+        let refusal = Some(Fault::NotAllowed);
+        assert_eq!(
+            partly(&all, "shop", "refused"),
+            [("wso2".to_owned(), refusal)]
+        );
+        assert_eq!(
+            partly(&all, "iam", "left-out"),
+            [("broken".to_owned(), None)]
+        );
+        assert_eq!(names_on(&all, "other"), ["k8s/shop/Scope/refused=refused"]);
+        assert_eq!(names_on(&all, "wso2").len(), 2);
+    }
+
+    #[test]
+    fn a_binding_of_a_scope_that_is_not_on_a_target_counts_where_the_scope_is() {
+        let mut of_both = scope("iam", "a");
+        of_both["spec"]["targetRefs"] = json!([{ "name": "wso2" }, { "name": "other" }]);
+        let spec = json!({ "scopeRef": { "name": "a" }, "roles": ["r"] });
+        let binding = object("ScopeBinding", "iam", "a", &spec);
+        let mut rival = scope("iam", "rival");
+        rival["spec"]["name"] = json!("a");
+        let all = of(&[
+            target(&json!({ "from": "Same" })),
+            other_target(),
+            of_both,
+            binding,
+            rival,
+        ]);
+        assert_eq!(
+            partly(&all, "iam", "a"),
+            [("wso2".to_owned(), Some(Fault::Conflict))]
+        );
+        let other = &all.desired.targets[0];
+        assert_eq!(other.target.id, on("other"));
+        let roles = other.scopes.values().map(|scope| scope.roles.entries.len());
+        assert_eq!(roles.collect::<Vec<_>>(), [1]);
+        assert_eq!(names_on(&all, "wso2"), Vec::<String>::new());
     }
 }

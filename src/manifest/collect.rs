@@ -161,11 +161,11 @@ pub(super) fn read(
         documents,
         &broken,
         complete,
-        options.namespaces(),
+        options.cluster.as_ref(),
         &mut diagnostics,
     );
     let declared = Declared::of(&resolved.desired);
-    let merged = laid.map(|laid| laid.merge(resolved.unused, &mut diagnostics));
+    let merged = laid.map(|laid| laid.merge(resolved.unused, resolved.apart, &mut diagnostics));
     let complete = match merged {
         // What is invalid there holds what it contributed, and nothing else.
         Some(_) => complete && !diagnostics.iter().any(Diagnostic::is_error),

@@ -15,11 +15,11 @@ mod targets;
 
 use super::crd::{self, NamespaceRule, NamespacesFrom};
 use super::document::{Body, Document};
-use super::{Namespaces, suggest};
+use super::{ClusterState, suggest};
 use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::model::{
-    AppRef, DeletionPolicy, Desired, DesiredApp, DesiredRoles, DesiredScope, DesiredTarget,
-    RoleName, ScopeName, Source, SourceFile, Target,
+    AppRef, DeletionPolicy, Desired, DesiredApp, DesiredRoles, DesiredScope, DesiredTarget, Owned,
+    RoleName, ScopeName, Source, SourceFile, Target, TargetId,
 };
 
 /// What the documents come to.
@@ -31,6 +31,8 @@ pub(super) struct Resolved {
     pub(super) selected: usize,
     /// The documents of which nothing was used: those with an error, and those that depend on one.
     pub(super) unused: Vec<Source>,
+    /// In a cluster: the objects that count for nothing on one Target, and go on for their others.
+    pub(super) apart: Vec<(SourceFile, TargetId)>,
 }
 
 /// How many names "did you mean" may look at in one run, so that ten thousand dangling references do not look at ten
@@ -44,7 +46,7 @@ pub(super) fn resolve(
     mut documents: Vec<Document>,
     broken: &[Source],
     complete: bool,
-    namespaces: Option<&Namespaces>,
+    cluster: Option<&ClusterState>,
     found: &mut Vec<Diagnostic>,
 ) -> Resolved {
     documents.sort_by(|a, b| a.source.cmp(&b.source));
@@ -63,7 +65,8 @@ pub(super) fn resolve(
         names: Names::default(),
         unplaced: BTreeMap::new(),
         suggestions: SUGGESTION_BUDGET,
-        namespaces,
+        cluster,
+        apart: Vec::new(),
         found,
     };
     resolver.index_documents(broken);
@@ -74,18 +77,19 @@ pub(super) fn resolve(
     resolver.warn_of_open_scopes(&scopes, &bindings);
     resolver.note_unplaced_fields();
 
-    let complete = complete && !resolver.bad.contains(&true);
+    let complete = complete && !resolver.bad.contains(&true) && resolver.apart.is_empty();
     let wish = |document: &&Document| !matches!(document.body, Body::Target(_));
     let selected = documents.iter().filter(|document| document.chosen);
     let selected = selected.filter(wish).count();
     // In a cluster what is invalid holds what it contributed, by its recorded source, and nothing else.
-    let may_shrink = complete || namespaces.is_some();
+    let may_shrink = complete || cluster.is_some();
     let desired = resolver.desired(&scopes, &bindings, &apps, may_shrink);
     Resolved {
         desired,
         complete,
         selected,
         unused: resolver.unused(&scopes, &bindings, &apps, broken),
+        apart: resolver.apart,
     }
 }
 
@@ -154,8 +158,10 @@ struct Resolver<'a> {
     /// For a target and a field that it has no place for: the first manifest that has it, and how many do.
     unplaced: BTreeMap<(usize, &'static str), (usize, usize)>,
     suggestions: usize,
-    /// The namespaces' labels, in a cluster.
-    namespaces: Option<&'a Namespaces>,
+    /// What the cluster holds beside the documents, in one.
+    cluster: Option<&'a ClusterState>,
+    /// In a cluster: what counts for nothing on one target.
+    apart: Vec<(SourceFile, TargetId)>,
     found: &'a mut Vec<Diagnostic>,
 }
 
@@ -174,6 +180,34 @@ impl<'a> Resolver<'a> {
     fn report(&mut self, document: usize, pointer: &str, diagnostic: Diagnostic) {
         self.bad[document] |= diagnostic.is_error();
         self.push(diagnostic.at(&self.documents[document].source, pointer));
+    }
+
+    /// Reports an error that is about one target. In a cluster the document goes on for its others: whoever has a part in
+    /// one of them holds up nothing elsewhere.
+    fn report_on(
+        &mut self,
+        document: usize,
+        target: &TargetId,
+        pointer: &str,
+        mut diagnostic: Diagnostic,
+    ) {
+        let has_others = !matches!(self.documents[document].body, Body::App(_));
+        if self.cluster.is_none() || !has_others || !diagnostic.is_error() {
+            self.report(document, pointer, diagnostic);
+            return;
+        }
+        let source = &self.documents[document].source;
+        self.apart.push((source.file.clone(), target.clone()));
+        diagnostic.on = Some(target.clone());
+        self.push(diagnostic.at(source, pointer));
+    }
+
+    /// What is ours on a target, as far as that is known.
+    fn owned(&self, target: usize) -> Option<&'a Owned> {
+        let holders = &self.cluster?.holders;
+        holders
+            .get(&self.targets[target].target.id)
+            .map(AsRef::as_ref)
     }
 
     /// Takes a finding, unless there was one about the same value before.
@@ -271,7 +305,14 @@ impl<'a> Resolver<'a> {
             return Lookup::Found(*index);
         }
         let key = ("Target", namespace, name);
+        let id = TargetId {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
         if self.index.contains_key(&key) || self.broken.contains(&key) {
+            if self.cluster.is_some() {
+                self.apart.push((own.file.clone(), id));
+            }
             return Lookup::LeftOut;
         }
         let mut error = Diagnostic::error(
@@ -290,7 +331,7 @@ impl<'a> Resolver<'a> {
             error = error.help("pass the files of the Targets too");
         }
         self.names.targets = known;
-        self.report(document, pointer, error);
+        self.report_on(document, &id, pointer, error);
         Lookup::Missing
     }
 
@@ -309,8 +350,8 @@ impl<'a> Resolver<'a> {
             NamespacesFrom::All => true,
             NamespacesFrom::Same => *own == target.target.id.namespace,
             // Without a cluster the Target has an error of its own, and is not usable.
-            NamespacesFrom::Selector => self.namespaces.is_some_and(|namespaces| {
-                let labels = namespaces.get(own);
+            NamespacesFrom::Selector => self.cluster.is_some_and(|cluster| {
+                let labels = cluster.namespaces.get(own);
                 let mut wanted = rule.selector.iter().flat_map(|wanted| &wanted.match_labels);
                 labels
                     .is_some_and(|labels| wanted.all(|(key, value)| labels.get(key) == Some(value)))
@@ -326,7 +367,8 @@ impl<'a> Resolver<'a> {
             )
             .fact("declared", self.at(target.document))
             .help(format!("its owner can set `{field}: {{ from: All }}`"));
-            self.report(document, pointer, error);
+            let id = target.target.id.clone();
+            self.report_on(document, &id, pointer, error);
         }
         allowed
     }
@@ -353,7 +395,8 @@ impl<'a> Resolver<'a> {
                     allowed.join(", ")
                 },
             );
-            self.report(document, pointer, error);
+            let id = target.target.id.clone();
+            self.report_on(document, &id, pointer, error);
         }
         matches
     }
@@ -435,7 +478,7 @@ impl<'a> Resolver<'a> {
                         all = false;
                     }
                 }
-                roles.may_shrink &= all || self.namespaces.is_some();
+                roles.may_shrink &= all || self.cluster.is_some();
                 let scope = self.desired_scope(wish, roles);
                 targets[target].scopes.insert(wish.name.clone(), scope);
             }

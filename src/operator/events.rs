@@ -36,7 +36,7 @@ pub(super) struct Told {
 pub(super) fn of_run(
     approved: &ApprovedTarget,
     report: Option<&TargetReport>,
-    (before, after): (&BTreeMap<Key, State>, &BTreeMap<Key, State>),
+    (before, after): (&BTreeMap<Key, Reason>, &BTreeMap<Key, State>),
 ) -> Vec<Told> {
     let mut told = Vec::new();
     let mut made: BTreeMap<&'static str, usize> = BTreeMap::new();
@@ -54,6 +54,11 @@ pub(super) fn of_run(
                 false,
             ),
             Outcome::Failed(failure) | Outcome::Unknown(failure) => {
+                // One that fails again as it did is no news.
+                let was = about.as_ref().and_then(|key| before.get(key));
+                if was == Some(&Reason::of_failure(failure)) {
+                    continue;
+                }
                 let note = format!("{}: {}", planned.object.label, failure.message);
                 ("Failed", note, true)
             }
@@ -68,8 +73,7 @@ pub(super) fn of_run(
         });
     }
     for (key, state) in after {
-        let was = before.get(key).map(|state| state.reason);
-        if was == Some(state.reason) {
+        if before.get(key) == Some(&state.reason) {
             continue;
         }
         let Some(reason) = state_word(state.reason) else {

@@ -1,5 +1,6 @@
 //! What the operator counts, for Prometheus. Labels are words of ours and the Target, never a scope or an app.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::model::TargetId;
+use crate::model::{System, TargetId};
+use crate::provider::Counted;
 
 /// The labels of one Target.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,6 +52,14 @@ struct OfChange {
     result: String,
 }
 
+/// The labels of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRequest {
+    system: &'static str,
+    route: String,
+    class: &'static str,
+}
+
 /// The labels of a Target and a safety rule.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfRule {
@@ -68,7 +78,7 @@ pub(super) struct Metrics {
     planned: Family<OfAction, Gauge>,
     applied: Family<OfChange, Counter>,
     refusals: Family<OfRule, Counter>,
-    requests: Family<OfTarget, Counter>,
+    requests: Family<OfRequest, Counter>,
     rate_limited: Family<OfTarget, Counter>,
     owned: Family<OfTarget, Gauge>,
     withheld: Family<OfTarget, Gauge>,
@@ -139,12 +149,12 @@ impl Metrics {
             "Refusals of runs, by rule",
             self.refusals.clone(),
         );
-        registry.register("requests", "Requests to the system", self.requests.clone());
         registry.register(
-            "rate_limited",
-            "Runs that a system's limit ended",
-            self.rate_limited.clone(),
+            "requests",
+            "Requests to systems, by what they ask for and how they ended",
+            self.requests.clone(),
         );
+        registry.register("rate_limited", "Answers of 429", self.rate_limited.clone());
         registry.register(
             "owned_objects",
             "Objects that are managed",
@@ -214,11 +224,23 @@ impl Metrics {
         self.last_success.remove(&of(target));
     }
 
-    /// What was sent to a system.
-    pub(super) fn requested(&self, target: &TargetId, count: u64, was_limited: bool) {
-        self.requests.get_or_create(&of(target)).inc_by(count);
-        if was_limited {
-            self.rate_limited.get_or_create(&of(target)).inc();
+    /// What was sent to a Target's system.
+    pub(super) fn requested(
+        &self,
+        target: &TargetId,
+        system: System,
+        requests: &BTreeMap<Counted, u64>,
+    ) {
+        for (counted, n) in requests {
+            let labels = OfRequest {
+                system: system.into(),
+                route: format!("{} {}", counted.method, counted.resource),
+                class: counted.class,
+            };
+            self.requests.get_or_create(&labels).inc_by(*n);
+            if counted.class == "429" {
+                self.rate_limited.get_or_create(&of(target)).inc_by(*n);
+            }
         }
     }
 
@@ -302,7 +324,6 @@ impl Metrics {
         let labels = OfTarget { target: name };
         self.seconds.remove(&labels);
         self.last_success.remove(&labels);
-        self.requests.remove(&labels);
         self.rate_limited.remove(&labels);
         self.owned.remove(&labels);
         self.withheld.remove(&labels);

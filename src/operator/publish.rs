@@ -11,8 +11,9 @@ use kube::api::{Patch, PatchParams};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::status::{self, State};
-use crate::cluster::objects::{Key, Object};
+use super::Shard;
+use super::status::{self, Reason, State};
+use crate::cluster::objects::{Key, Kind, Object};
 use crate::cluster::watch::Store;
 use crate::manifest::crd::{self, ObjectStatus, TargetStatus};
 use crate::model::TargetId;
@@ -23,30 +24,55 @@ const MANAGER: &str = "scopeward-operator";
 const IN_FLIGHT: usize = 16;
 /// For how long a watch may be behind what was written.
 const LAG: Duration = Duration::from_secs(5);
+/// How often a write is tried where another shard is faster.
+const TRIES: u32 = 10;
+/// How long the watch is given to show what another shard wrote.
+const BETWEEN_TRIES: Duration = Duration::from_millis(300);
 
 /// What is to be said of every object.
 pub(super) struct Board {
     client: Client,
     store: Store,
+    /// The Targets that this process speaks of.
+    shard: Shard,
     said: Mutex<Said>,
+}
+
+/// What became of a write.
+#[derive(PartialEq, Eq)]
+enum Written {
+    /// It is made, or there is nothing more to do about it.
+    Settled,
+    /// What it rested on is not the latest.
+    Behind,
+}
+
+/// What is wrong with an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Faulty {
+    /// It counts for nothing.
+    Whole(State),
+    /// It counts for nothing on these.
+    On(BTreeMap<TargetId, State>),
 }
 
 #[derive(Default)]
 struct Said {
     /// What the runs found.
     states: BTreeMap<Key, BTreeMap<TargetId, State>>,
-    /// What is wrong with objects that no run uses.
-    faults: BTreeMap<Key, State>,
+    /// What is wrong with objects that no run uses, or that one Target does not use.
+    faults: BTreeMap<Key, Faulty>,
     /// What was written, and when.
     written: BTreeMap<Key, (Value, Instant)>,
 }
 
 impl Board {
     /// Nothing is said yet.
-    pub(super) fn new(client: Client, store: Store) -> Self {
+    pub(super) fn new(client: Client, store: Store, shard: Shard) -> Self {
         Self {
             client,
             store,
+            shard,
             said: Mutex::default(),
         }
     }
@@ -56,19 +82,37 @@ impl Board {
         look(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What the last run over a Target said of its objects.
-    pub(super) fn known(&self, target: &TargetId) -> BTreeMap<Key, State> {
+    /// Why each of these objects was as it was on a Target, as the last run over it said; as its status says where this
+    /// process said nothing yet.
+    pub(super) fn known<'k>(
+        &self,
+        target: &TargetId,
+        keys: impl Iterator<Item = &'k Key>,
+    ) -> BTreeMap<Key, Reason> {
+        let mut known = BTreeMap::new();
+        let mut unknown = Vec::new();
         self.said(|said| {
-            let of_target = said
-                .states
-                .iter()
-                .filter_map(|(key, by_target)| Some((key.clone(), by_target.get(target)?.clone())));
-            of_target.collect()
-        })
+            for key in keys {
+                let states = said.states.get(key);
+                match states.and_then(|by_target| by_target.get(target)) {
+                    Some(state) => drop(known.insert(key.clone(), state.reason)),
+                    None => unknown.push(key),
+                }
+            }
+        });
+        let written = unknown.into_iter().filter_map(|key| {
+            let status: ObjectStatus = said_before(&*self.store.get(key)?);
+            let mut states = status.targets.iter();
+            let state =
+                states.find(|of| of.namespace == target.namespace && of.name == target.name)?;
+            Some((key.clone(), state.state.parse().ok()?))
+        });
+        known.extend(written);
+        known
     }
 
     /// Takes what is wrong with objects, all of it.
-    pub(super) async fn faults(&self, faults: BTreeMap<Key, State>) {
+    pub(super) async fn faults(&self, faults: BTreeMap<Key, Faulty>) {
         let touched = self.said(|said| {
             let before = std::mem::replace(&mut said.faults, faults);
             let keys = before.keys().chain(said.faults.keys());
@@ -103,40 +147,87 @@ impl Board {
     }
 
     async fn write(&self, keys: BTreeSet<Key>) {
-        let now = Timestamp::now();
-        let writes = keys.into_iter().filter_map(|key| {
-            let object = self.store.get(&key)?;
-            let status = self.status_of(&object, now)?;
-            Some((object, serde_json::to_value(status).ok()?))
-        });
-        let writes = futures::stream::iter(writes.collect::<Vec<_>>());
+        let writes = futures::stream::iter(keys);
         writes
-            .for_each_concurrent(IN_FLIGHT, async |(object, status)| {
-                self.patch(&object, status).await;
-            })
+            .for_each_concurrent(IN_FLIGHT, async |key| self.write_one(&key).await)
             .await;
+    }
+
+    /// Writes what is to be said of an object, once more where another shard was first.
+    async fn write_one(&self, key: &Key) {
+        for _ in 0..TRIES {
+            let Some(object) = self.store.get(key) else {
+                return;
+            };
+            let Some(status) = self.status_of(&object, Timestamp::now()) else {
+                return;
+            };
+            let Ok(status) = serde_json::to_value(status) else {
+                return;
+            };
+            if self.patch(&object, status).await != Written::Behind {
+                return;
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
     }
 
     /// What is to be said of an object; `None` where that is what it says already.
     fn status_of(&self, object: &Object, now: Timestamp) -> Option<ObjectStatus> {
         let before: ObjectStatus = said_before(object);
-        let status = self.said(|said| {
-            let none = TargetId {
-                namespace: String::new(),
-                name: String::new(),
-            };
-            let states = match said.faults.get(&object.key) {
-                Some(fault) => BTreeMap::from([(none, fault.clone())]),
-                None => said.states.get(&object.key).cloned().unwrap_or_default(),
-            };
-            let is_fault = said.faults.contains_key(&object.key);
-            let mut status = status::object(&states, &before.conditions, object.generation, now);
-            if is_fault || states.is_empty() {
-                status.targets.clear();
+        let said = self.said(|said| {
+            let states = said.states.get(&object.key).cloned().unwrap_or_default();
+            match said.faults.get(&object.key).cloned() {
+                Some(Faulty::Whole(fault)) => Err(fault),
+                Some(Faulty::On(faults)) => Ok(states.into_iter().chain(faults).collect()),
+                None => Ok(states),
             }
-            (!states.is_empty()).then_some(status)
-        })?;
+        });
+        let status = match said {
+            Err(fault) => status::of_fault(fault, &before.conditions, now),
+            Ok(states) => {
+                let mut states: BTreeMap<TargetId, State> = states;
+                if states.is_empty() {
+                    return None;
+                }
+                for (target, state) in self.of_others(object, &before) {
+                    states.entry(target).or_insert(state);
+                }
+                status::object(&states, &before.conditions, object.generation, now)
+            }
+        };
         (status != before).then_some(status)
+    }
+
+    /// What other shards say of an object on their Targets.
+    fn of_others(
+        &self,
+        object: &Object,
+        before: &ObjectStatus,
+    ) -> impl Iterator<Item = (TargetId, State)> {
+        let declared = object.target_refs();
+        let generation = before.observed_generation.unwrap_or_default();
+        before.targets.iter().filter_map(move |said| {
+            let target = TargetId {
+                namespace: said.namespace.clone(),
+                name: said.name.clone(),
+            };
+            let key = Key {
+                kind: Kind::Target,
+                namespace: target.namespace.clone(),
+                name: target.name.clone(),
+            };
+            // A binding may name no Target: it is for those of its Scope.
+            let is_declared = declared.is_empty()
+                || declared
+                    .iter()
+                    .any(|(namespace, name)| *namespace == said.namespace && *name == said.name);
+            let is_anothers = self
+                .store
+                .get(&key)
+                .is_some_and(|target| !self.shard.has(&target.uid));
+            (is_declared && is_anothers).then(|| Some((target, State::read(said, generation)?)))?
+        })
     }
 
     /// Says something of a Target, unless it says so already.
@@ -144,25 +235,31 @@ impl Board {
         let before: TargetStatus = said_before(object);
         if *status != before {
             let status = serde_json::to_value(status).unwrap_or_default();
-            self.patch(object, status).await;
+            let _ = self.patch(object, status).await;
         }
     }
 
-    async fn patch(&self, object: &Object, status: Value) {
+    async fn patch(&self, object: &Object, status: Value) -> Written {
         let key = &object.key;
         let is_known = self.said(|said| {
             let written = said.written.get(key);
             written.is_some_and(|(before, at)| *before == status && at.elapsed() < LAG)
         });
         if is_known {
-            return;
+            return Written::Settled;
         }
-        let body = json!({
+        let mut body = json!({
             "apiVersion": crd::API_VERSION,
             "kind": key.kind.name(),
             "metadata": { "name": key.name, "namespace": key.namespace, "uid": object.uid },
             "status": status,
         });
+        let is_shared = self.shard.count > 1 && key.kind != Kind::Target;
+        if is_shared {
+            // It carries what other shards said: only as long as that is the latest.
+            body["metadata"]["resourceVersion"] =
+                object.value["metadata"]["resourceVersion"].clone();
+        }
         let api = key.kind.within(&self.client, &key.namespace);
         let params = PatchParams::apply(MANAGER).force();
         match api
@@ -172,12 +269,16 @@ impl Board {
             Ok(_) => self.said(|said| {
                 said.written.insert(key.clone(), (status, Instant::now()));
             }),
+            Err(error) if is_shared && crate::cluster::status(&error) == Some(409) => {
+                return Written::Behind;
+            }
             // It is gone, or another one took its name.
             Err(error) if matches!(crate::cluster::status(&error), Some(404 | 409)) => {}
             Err(error) => {
                 tracing::warn!(target: "status", kind = key.kind.name(), namespace = key.namespace, name = key.name, %error, "the status was not written");
             }
         }
+        Written::Settled
     }
 
     /// Forgets what is gone.

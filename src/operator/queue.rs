@@ -1,7 +1,7 @@
 //! When: what is wanted is put together anew as the cluster changes, and a task a Target runs when that concerns it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,13 +11,15 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::publish::Faulty;
 use super::reconcile::{Reconciler, Trigger};
 use super::status::{Reason, State};
 use super::{Context, reconcile};
-use crate::cluster::objects::{Key, Kind, Stamp};
+use crate::cluster::objects::{Key, Kind};
 use crate::cluster::watch::Picture;
-use crate::manifest::cluster::{Assembled, Usable, assemble as assemble_objects};
-use crate::model::{DesiredTarget, SourceFile, TargetId};
+use crate::manifest::Holders;
+use crate::manifest::cluster::{Assembled, Fault, Unusable, Usable, assemble as assemble_objects};
+use crate::model::{DesiredTarget, Owned, SourceFile, TargetId};
 
 /// How long it is quiet before changes are looked at.
 const QUIET: Duration = Duration::from_millis(250);
@@ -43,12 +45,15 @@ pub(crate) struct World {
     pub(super) number: u64,
 }
 
+/// By what the words of an object are known: labels and annotations of other tools come and go, and change nothing of them.
+type Said = (String, i64, bool);
+
 /// Since when objects say what they say, as far as this process has seen.
 #[derive(Debug, Clone)]
 pub(super) struct Since {
     /// When this process began to look: what happened before is as old as that.
     begun: Timestamp,
-    objects: BTreeMap<Key, (Option<Stamp>, Timestamp)>,
+    objects: BTreeMap<Key, (Option<Said>, Timestamp)>,
 }
 
 impl Default for Since {
@@ -60,27 +65,33 @@ impl Default for Since {
     }
 }
 
+/// How long an object waits for what it refers to before a person has to look: manifests of one commit come one by one.
+const ARRIVING: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 /// For how long it is remembered that an object is gone: then it is as old as the process.
 const REMEMBERED: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 
 impl Since {
     /// Takes what there is now.
     fn take(&mut self, picture: &Picture, now: Timestamp) {
-        for (key, (stamp, at)) in &mut self.objects {
-            if stamp.is_some() && !picture.objects.contains_key(key) {
-                (*stamp, *at) = (None, now);
+        for (key, (said, at)) in &mut self.objects {
+            if said.is_some() && !picture.objects.contains_key(key) {
+                (*said, *at) = (None, now);
             }
         }
         for (key, object) in &picture.objects {
-            let known = self.objects.get(key).and_then(|(stamp, _)| stamp.as_ref());
-            if known != Some(&object.stamp) {
-                let new = (Some(object.stamp.clone()), now);
-                self.objects.insert(key.clone(), new);
+            let says = (
+                object.uid.clone(),
+                object.generation,
+                object.stamp.is_going(),
+            );
+            let known = self.objects.get(key).and_then(|(said, _)| said.as_ref());
+            if known != Some(&says) {
+                self.objects.insert(key.clone(), (Some(says), now));
             }
         }
         let is_old = |at: &Timestamp| now.duration_since(*at) >= REMEMBERED;
         self.objects
-            .retain(|_, (stamp, at)| stamp.is_some() || !is_old(at));
+            .retain(|_, (said, at)| said.is_some() || !is_old(at));
     }
 
     /// Since when an object says what it says, or is gone.
@@ -90,10 +101,10 @@ impl Since {
 }
 
 impl World {
-    fn of(picture: Picture, since: Since, number: u64) -> Self {
+    fn of(picture: Picture, since: Since, holders: Holders, number: u64) -> Self {
         let values = picture.objects.values().map(|object| &object.value);
         let namespaces = picture.namespaces.clone();
-        let assembled = assemble_objects(values, namespaces, Timestamp::now());
+        let assembled = assemble_objects(values, namespaces, holders, Timestamp::now());
         let Assembled {
             desired,
             objects,
@@ -118,23 +129,59 @@ impl World {
         object.map(|object| object.generation).unwrap_or_default()
     }
 
+    /// Whether objects contradict each other.
+    fn has_conflicts(&self) -> bool {
+        let is_conflict = |unusable: &Unusable| unusable.fault == Fault::Conflict;
+        self.objects.values().any(|usable| match usable {
+            Usable::No(unusable) => is_conflict(unusable),
+            Usable::Partly(targets) => targets.values().flatten().any(is_conflict),
+            Usable::Yes | Usable::LeftOut => false,
+        })
+    }
+
     /// What is wrong with objects that no run uses.
-    fn faults(&self) -> BTreeMap<Key, State> {
+    fn faults(&self, now: Timestamp) -> BTreeMap<Key, Faulty> {
         let fault = |(file, usable): (&SourceFile, &Usable)| {
             let key = Key::of(file)?;
             let generation = self.generation(file);
-            let state = match usable {
-                Usable::Yes => return None,
-                Usable::No(unusable) => State::unusable(unusable, generation),
-                Usable::LeftOut => State::short(
+            let is_new = now.duration_since(self.since.of(&key)) < ARRIVING;
+            let state = |unusable: Option<&Unusable>| match unusable {
+                Some(unusable) => State::unusable(unusable, is_new, generation),
+                None => State::short(
                     Reason::ReferenceNotUsable,
                     "what it refers to cannot be used",
                     generation,
                 ),
             };
-            (key.kind != Kind::Target).then_some((key, state))
+            let faulty = match usable {
+                Usable::Yes => return None,
+                Usable::No(unusable) => Faulty::Whole(state(Some(unusable))),
+                Usable::LeftOut => Faulty::Whole(state(None)),
+                Usable::Partly(targets) => {
+                    let targets = targets.iter();
+                    let on = targets.map(|(id, why)| (id.clone(), state(why.as_ref())));
+                    Faulty::On(on.collect())
+                }
+            };
+            (key.kind != Kind::Target).then_some((key, faulty))
         };
         self.objects.iter().filter_map(fault).collect()
+    }
+
+    /// When the next reference that leads nowhere has been given its time, after `now`.
+    fn next_arrival(&self, now: Timestamp) -> Option<Duration> {
+        let is_missing = |unusable: &Unusable| unusable.fault == Fault::ReferenceNotFound;
+        let waits = self.objects.iter().filter(|(_, usable)| match usable {
+            Usable::No(unusable) => is_missing(unusable),
+            Usable::Partly(targets) => targets.values().flatten().any(is_missing),
+            Usable::Yes | Usable::LeftOut => false,
+        });
+        let left = waits.filter_map(|(file, _)| {
+            let since = self.since.of(&Key::of(file)?);
+            let left = ARRIVING - now.duration_since(since);
+            Duration::try_from(left).ok().filter(|left| !left.is_zero())
+        });
+        left.min()
     }
 
     /// The Secrets that the Targets name.
@@ -149,22 +196,66 @@ impl World {
     }
 }
 
+/// What is ours on each Target, as their runs have learned: who holds what decides between objects that contradict each
+/// other.
+pub(super) struct Known {
+    all: Mutex<Holders>,
+    changes: watch::Sender<u64>,
+}
+
+impl Known {
+    /// Nothing is known yet.
+    pub(super) fn new() -> Self {
+        Self {
+            all: Mutex::default(),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// Takes what is ours on a Target.
+    pub(super) fn learn(&self, target: &TargetId, owned: &Arc<Owned>) {
+        self.locked().insert(target.clone(), Arc::clone(owned));
+        self.changes.send_modify(|number| *number += 1);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Holders> {
+        // Nothing panics while it is held.
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Puts together what is wanted, as the cluster changes.
 pub(super) async fn assemble(context: Arc<Context>, worlds: watch::Sender<Arc<World>>) {
     let mut quiet = Box::pin(settled(context.store.changes()));
+    let mut learned = Box::pin(settled(context.holders.changes.subscribe()));
     let mut number = 0;
     let mut since = Since::default();
     let mut leadership = context.leadership.clone();
     let mut was_leader = false;
+    let mut arrival: Option<Instant> = None;
     loop {
+        let arrived = async {
+            match arrival {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             changes = &mut quiet => quiet = Box::pin(settled(changes)),
+            changes = &mut learned => {
+                learned = Box::pin(settled(changes));
+                // Who holds what matters where two say the same.
+                if !worlds.borrow().has_conflicts() {
+                    continue;
+                }
+            }
+            () = arrived => {}
             // Whoever writes from now on says what the one before had no time to say.
             changed = leadership.changed() => {
                 let is_leader = leadership.borrow_and_update().is_leader(Instant::now());
                 if changed.is_ok() && is_leader && !was_leader {
                     let world = Arc::clone(&worlds.borrow());
-                    context.board.faults(world.faults()).await;
+                    context.board.faults(world.faults(Timestamp::now())).await;
                 }
                 was_leader = is_leader;
                 continue;
@@ -175,21 +266,23 @@ pub(super) async fn assemble(context: Arc<Context>, worlds: watch::Sender<Arc<Wo
             continue;
         }
         number += 1;
+        let now = Timestamp::now();
         let picture = context.store.picture();
-        since.take(&picture, Timestamp::now());
-        let known = since.clone();
-        let world = tokio::task::spawn_blocking(move || World::of(picture, known, number)).await;
-        let world = match world {
+        since.take(&picture, now);
+        let (known, holders) = (since.clone(), context.holders.locked().clone());
+        let world = move || World::of(picture, known, holders, number);
+        let world = match tokio::task::spawn_blocking(world).await {
             Ok(world) => Arc::new(world),
             Err(error) => {
                 tracing::error!(target: "operator", %error, "what is wanted could not be put together: nothing changes");
                 continue;
             }
         };
+        arrival = world.next_arrival(now).map(|left| Instant::now() + left);
         context.secrets.watch_only(&world.secrets());
         worlds.send_replace(Arc::clone(&world));
         if context.leadership.borrow().is_leader(Instant::now()) {
-            context.board.faults(world.faults()).await;
+            context.board.faults(world.faults(now)).await;
         }
         context
             .board
@@ -271,8 +364,14 @@ async fn follow(context: Arc<Context>, target: TargetId, end: CancellationToken)
     let mut due = Instant::now();
     let mut next_reading = Instant::now();
     let mut compared = None;
+    let mut was_leader = false;
     loop {
         let is_leader = leadership.borrow_and_update().is_leader(Instant::now());
+        if was_leader && !is_leader {
+            // Whoever leads now counts it.
+            reconcile::forget(&context, &target);
+        }
+        was_leader = is_leader;
         let world = Arc::clone(&worlds.borrow_and_update());
         let seen = (world.number, *secrets.borrow_and_update());
         // The lease is renewed every two seconds: that alone is nothing new.
@@ -288,10 +387,9 @@ async fn follow(context: Arc<Context>, target: TargetId, end: CancellationToken)
                 } else {
                     Trigger::Interval
                 };
-                let begun = Instant::now();
                 let after = reconciler.run(&world, trigger).await;
-                let took = begun.elapsed();
-                next_reading = Instant::now() + BETWEEN_READINGS.max(took * 10).min(MOST_BETWEEN);
+                let pause = BETWEEN_READINGS.max(reconciler.read_took() * 10);
+                next_reading = Instant::now() + pause.min(MOST_BETWEEN);
                 due = Instant::now() + after.unwrap_or_else(|| interval(&world, &target));
                 continue;
             }

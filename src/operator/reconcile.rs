@@ -29,7 +29,7 @@ use crate::plan::approvals::ApprovalLog;
 use crate::plan::digest::Digest;
 use crate::plan::guard::ApprovedPlan;
 use crate::plan::{SkipReason, TargetPlan};
-use crate::provider::Provider;
+use crate::provider::{Provider, Tally};
 use crate::run::{self, Judging, Picture, Reading, Wanted};
 
 /// The annotation that asks for a run now.
@@ -78,9 +78,13 @@ pub(super) struct Reconciler {
     /// Whether it was read since.
     is_loaded: bool,
     /// What was ours when that was last known.
-    owned: Owned,
+    owned: Arc<Owned>,
     /// How often in a row the system was not reached.
     unreached: u32,
+    /// Counts the requests to the system.
+    tally: Tally,
+    /// How long the last reading took.
+    read_took: Duration,
 }
 
 /// The keys of a credential and of its authorities.
@@ -202,9 +206,16 @@ impl Reconciler {
             connection: None,
             ledger: None,
             is_loaded: false,
-            owned: Owned::default(),
+            owned: Arc::default(),
             unreached: 0,
+            tally: Tally::default(),
+            read_took: Duration::ZERO,
         }
+    }
+
+    /// How long the system took to show what it holds, when it was last read.
+    pub(super) fn read_took(&self) -> Duration {
+        self.read_took
     }
 
     /// Whether a world says something else to this Target than the last run rested on.
@@ -222,7 +233,7 @@ impl Reconciler {
             sources: self
                 .owned
                 .files()
-                .map(|file| judge::in_cluster(world, file))
+                .map(|file| judge::in_cluster(world, &self.target, file))
                 .collect(),
             secrets: world
                 .targets
@@ -258,6 +269,7 @@ impl Reconciler {
             Err(short) => Err(short),
         };
         let took = begun.elapsed();
+        self.count_requests(world);
         match ended {
             Ok(done) => {
                 self.unreached = 0;
@@ -283,13 +295,13 @@ impl Reconciler {
             Some(Usable::No(unusable)) => {
                 let State {
                     reason, message, ..
-                } = State::unusable(unusable, 0);
+                } = State::unusable(unusable, false, 0);
                 return Err(stop(reason, message.unwrap_or_default()));
             }
             Some(Usable::LeftOut) | None => {
                 return Err(stop(Reason::InvalidSpec, "it cannot be used".to_owned()));
             }
-            Some(Usable::Yes) => {}
+            Some(Usable::Yes | Usable::Partly(_)) => {}
         }
         let Some(desired) = world.targets.get(&self.target) else {
             return Err(stop(Reason::InvalidSpec, "it cannot be used".to_owned()));
@@ -318,7 +330,9 @@ impl Reconciler {
             gap: None,
         };
         let (systems, reading) = self.connect(&wanted, desired)?;
+        let begun = Instant::now();
         let mut readings = run::read(&systems, vec![reading]).await;
+        self.read_took = begun.elapsed();
         let identity = match &readings[0].picture {
             Picture::Live(live) => live.identity.clone(),
             Picture::Failed(error) => {

@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use strum::IntoStaticStr;
+use strum::{EnumString, IntoStaticStr};
 
 use crate::apply::{Outcome, TargetReport};
 use crate::manifest::cluster::{Fault, Unusable};
 use crate::manifest::crd::{
     Condition, Counts, ObjectState, ObjectStatus, TargetStatus, Withheld, WithheldItem,
 };
-use crate::model::{DesiredTarget, Owned, SourceFile, TargetId};
+use crate::model::{DesiredTarget, Owned, ScopeName, SourceFile, TargetId};
 use crate::plan::guard::ApprovedTarget;
 use crate::plan::rule::{Refusal, Rule, WayThrough};
 use crate::plan::{Failure, ObjectKind, ObjectRef, SkipReason};
@@ -26,7 +26,7 @@ pub(super) const LONGEST_OF_A_SERVER: usize = 256;
 const SHOWN: usize = 20;
 
 /// Why something is as it is, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, EnumString)]
 pub(super) enum Reason {
     /// It is as declared.
     Synced,
@@ -206,14 +206,28 @@ impl State {
     }
 
     /// An object that cannot be used.
-    pub(super) fn unusable(unusable: &Unusable, generation: i64) -> Self {
+    /// `is_new` says that what it refers to may still be on its way.
+    pub(super) fn unusable(unusable: &Unusable, is_new: bool, generation: i64) -> Self {
         let reason = match unusable.fault {
+            Fault::ReferenceNotFound if is_new => Reason::ReferenceNotUsable,
             Fault::InvalidSpec => Reason::InvalidSpec,
             Fault::NotAllowed => Reason::NotAllowed,
             Fault::Conflict => Reason::Conflict,
             Fault::ReferenceNotFound => Reason::ReferenceNotFound,
         };
         Self::short(reason, unusable.message.clone(), generation)
+    }
+
+    /// What another shard said of an object on one of its Targets; `None` where that cannot be read.
+    pub(super) fn read(said: &ObjectState, generation: i64) -> Option<Self> {
+        Some(Self {
+            reason: said.state.parse().ok()?,
+            message: said.message.clone(),
+            is_ready: said.ready,
+            live_name: said.live_name.clone(),
+            remote_id: said.remote_id.clone(),
+            generation,
+        })
     }
 
     fn say(&mut self, reason: Reason, message: String, is_ready: bool) {
@@ -280,6 +294,7 @@ impl Ran<'_> {
     /// Says what keeps each object from being as declared.
     fn tell(&self, states: &mut BTreeMap<SourceFile, State>) {
         let plan = self.approved.plan();
+        let apps = self.apps();
         for (index, planned) in plan.changes.iter().enumerate() {
             let Some(file) = planned.manifest.as_ref().map(|source| &source.file) else {
                 continue;
@@ -313,7 +328,7 @@ impl Ran<'_> {
         }
         for skip in &plan.skipped {
             let Some(state) = self
-                .file_of(&skip.object)
+                .file_of(&skip.object, &apps)
                 .and_then(|file| states.get_mut(file))
             else {
                 continue;
@@ -334,7 +349,7 @@ impl Ran<'_> {
         }
         for refusal in plan.refusals.iter().chain(self.approved.refusals()) {
             let object = refusal.object.as_ref();
-            let file = object.and_then(|object| self.file_of(object));
+            let file = object.and_then(|object| self.file_of(object, &apps));
             if let Some(state) = file.and_then(|file| states.get_mut(file)) {
                 state.say(
                     Reason::of_rule(refusal.rule),
@@ -381,20 +396,26 @@ impl Ran<'_> {
         states.extend(bindings);
     }
 
+    /// The apps that are declared, by how plans name them.
+    fn apps(&self) -> BTreeMap<String, &SourceFile> {
+        let apps = self.desired.apps.iter();
+        apps.map(|app| (app.app.to_string(), &app.source.file))
+            .collect()
+    }
+
     /// The declared object that a plan speaks of.
-    fn file_of(&self, object: &ObjectRef) -> Option<&SourceFile> {
+    fn file_of<'s>(
+        &'s self,
+        object: &ObjectRef,
+        apps: &BTreeMap<String, &'s SourceFile>,
+    ) -> Option<&'s SourceFile> {
         match object.kind {
             ObjectKind::Scope => {
-                let mut scopes = self.desired.scopes.values();
-                scopes
-                    .find(|scope| scope.name.as_str() == object.name)
-                    .map(|scope| &scope.source.file)
+                let name = ScopeName::observed(&object.name);
+                let scope = self.desired.scopes.get(&name)?;
+                Some(&scope.source.file)
             }
-            ObjectKind::AppScopeSet => {
-                let mut apps = self.desired.apps.iter();
-                apps.find(|app| app.app.to_string() == object.name)
-                    .map(|app| &app.source.file)
-            }
+            ObjectKind::AppScopeSet => apps.get(&object.name).copied(),
         }
     }
 
@@ -525,7 +546,7 @@ pub(super) fn object(
     let observed = observed.unwrap_or(generation);
     let reason = worst.map_or(Reason::Synced, |state| state.reason);
     let all = || match states.len() {
-        1 => "live is as declared".to_owned(),
+        1 => AS_DECLARED.to_owned(),
         n => format!("live is as declared on {n} targets"),
     };
     let message = worst.and_then(|state| state.message.clone());
@@ -535,6 +556,7 @@ pub(super) fn object(
         message: message.unwrap_or_else(all),
         is_ready,
         is_drifted: states.values().any(|state| state.reason == Reason::Drifted),
+        ready: AS_DECLARED,
     };
     ObjectStatus {
         observed_generation: Some(observed),
@@ -547,9 +569,23 @@ pub(super) fn object(
                 live_name: state.live_name.clone(),
                 remote_id: state.remote_id.clone(),
                 state: state.reason.word().to_owned(),
+                ready: state.is_ready,
                 message: state.message.clone(),
             })
             .collect(),
+    }
+}
+
+/// The status of an object that counts for nothing.
+pub(super) fn of_fault(fault: State, before: &[Condition], now: Timestamp) -> ObjectStatus {
+    let generation = fault.generation;
+    let nowhere = TargetId {
+        namespace: String::new(),
+        name: String::new(),
+    };
+    ObjectStatus {
+        targets: Vec::new(),
+        ..object(&[(nowhere, fault)].into(), before, generation, now)
     }
 }
 
@@ -559,7 +595,14 @@ pub(super) struct Verdict {
     pub(super) message: String,
     pub(super) is_ready: bool,
     pub(super) is_drifted: bool,
+    /// What `Ready` says where it is true.
+    pub(super) ready: &'static str,
 }
+
+/// What a Target that is ready says, whatever its objects are.
+pub(super) const REACHED: &str = "the system is reached, and the inventory is good";
+/// What an object that is ready says.
+const AS_DECLARED: &str = "live is as declared";
 
 impl Verdict {
     /// The conditions, each since it has its present status.
@@ -577,7 +620,7 @@ impl Verdict {
             self.reason
         };
         let ready_message = if self.is_ready {
-            "live is as declared".to_owned()
+            self.ready.to_owned()
         } else {
             self.message.clone()
         };

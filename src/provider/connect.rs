@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::tally::Tally;
+
 /// How a run connects.
 #[derive(Debug, Clone)]
 pub struct Connect {
@@ -17,6 +19,8 @@ pub struct Connect {
     pub interrupt: Interrupt,
     /// How long answers are waited for, and how often a request is sent again.
     pub patience: Patience,
+    /// Counts every request.
+    pub tally: Tally,
 }
 
 impl Default for Connect {
@@ -26,6 +30,7 @@ impl Default for Connect {
             user_agent: concat!("scopeward/", env!("CARGO_PKG_VERSION")).to_owned(),
             interrupt: Interrupt::default(),
             patience: Patience::default(),
+            tally: Tally::default(),
         }
     }
 }

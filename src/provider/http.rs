@@ -28,6 +28,7 @@ use super::Requests;
 use super::connect::{Connect, Patience};
 use super::credential::Credential;
 use super::error::{Cause, ProviderError};
+use super::tally::Tally;
 use crate::model::target::{Pace, Target};
 
 mod answer;
@@ -93,6 +94,7 @@ pub(crate) struct Http {
     clients: Clients,
     gate: Gate,
     patience: Patience,
+    tally: Tally,
     redactor: Arc<Redactor>,
     /// Whether the server could not be reached for as long as that was tried.
     unreachable: AtomicBool,
@@ -156,6 +158,7 @@ impl Http {
             clients,
             gate: Gate::new(pace, connect.interrupt.clone()),
             patience: connect.patience,
+            tally: connect.tally.clone(),
             redactor: Arc::new(redactor),
             unreachable: AtomicBool::new(false),
             total: AtomicU64::new(0),

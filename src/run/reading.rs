@@ -11,7 +11,7 @@ use crate::model::{AppRef, DesiredTarget, Live, LiveIdentity, TargetId};
 use crate::plan::targets::Sight;
 use crate::provider::{
     self, Connect, Credential, CredentialStore, Interest, Interrupt, Observe, Provider,
-    ProviderError,
+    ProviderError, Tally,
 };
 
 /// How a run reaches its targets.
@@ -23,6 +23,8 @@ pub(crate) struct Systems {
     pub(crate) stand_in: Option<BTreeMap<TargetId, (Url, Credential)>>,
     /// Ends the run: no request is started after it.
     pub(crate) interrupt: Interrupt,
+    /// Counts the requests.
+    pub(crate) tally: Tally,
 }
 
 /// A target of a run, how it is reached, and what was seen.
@@ -84,6 +86,7 @@ impl Systems {
     fn way(&self, desired: &DesiredTarget) -> Result<(Credential, Connect), ProviderError> {
         let connect = Connect {
             interrupt: self.interrupt.clone(),
+            tally: self.tally.clone(),
             ..Connect::default()
         };
         match &self.stand_in {

@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::manifest::document::Document;
 use crate::manifest::schema::Checker;
 use crate::manifest::{ClusterState, Options};
-use crate::model::{Coverage, Covered, NotRead, Source, SourceFile};
+use crate::model::{Coverage, Covered, NotRead, Source, SourceFile, TargetId};
 
 /// What was read of files.
 pub(in crate::manifest) struct Own<'r> {
@@ -110,9 +110,10 @@ impl Laid {
     pub(in crate::manifest) fn merge(
         self,
         unused: Vec<Source>,
+        apart: Vec<(SourceFile, TargetId)>,
         found: &mut [Diagnostic],
     ) -> Merged {
-        let mut objects = usable(self.files, unused, found);
+        let mut objects = usable(self.files, unused, apart, found);
         objects.extend(self.doubles.into_iter().map(|file| (file, Usable::LeftOut)));
         let merged = Merged {
             places: self.places,
@@ -160,7 +161,10 @@ impl Merged {
             Some(Usable::No(unusable)) if unusable.fault == Fault::NotAllowed => {
                 Covered::NotRead(NotRead::NotAllowed)
             }
-            Some(Usable::No(_) | Usable::LeftOut) => Covered::NotRead(NotRead::Invalid),
+            // What it says of one Target is told from what it says of another in the cluster alone: here it holds all.
+            Some(Usable::No(_) | Usable::LeftOut | Usable::Partly(_)) => {
+                Covered::NotRead(NotRead::Invalid)
+            }
         }
     }
 }
@@ -226,6 +230,7 @@ mod tests {
                 objects: objects.to_vec(),
                 default_namespace: Some("iam".to_owned()),
                 prune: Some("app=shop".parse().unwrap()),
+                ..ClusterState::default()
             }),
             recorded: BTreeSet::new(),
         };

@@ -37,6 +37,9 @@ pub struct ObjectState {
     pub remote_id: Option<String>,
     /// `Synced`, or the reason why it is not.
     pub state: String,
+    /// Whether it is there as declared, whatever waits to be removed.
+    #[serde(default)]
+    pub ready: bool,
     /// Why, as a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]

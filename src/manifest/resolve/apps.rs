@@ -181,6 +181,19 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Whether a set has its app already: in a cluster it goes on, whoever else declares it.
+    fn holds_app(&self, wish: &AppWish<'_>) -> bool {
+        let file = &self.documents[wish.document].source.file;
+        let Some(owned) = self.owned(wish.target) else {
+            return false;
+        };
+        // An app's keys stand behind the app without one.
+        let app = wish.app.keyless();
+        let keys = owned.apps.range(&app..);
+        keys.take_while(|(key, _)| key.keyless() == app)
+            .any(|(_, entry)| entry.source.file == *file)
+    }
+
     /// Finds apps that two manifests want to say everything of.
     fn check_apps(&mut self, wishes: &[AppWish<'a>]) {
         let mut same: BTreeMap<(usize, AppRef), Keys<'_, '_>> = BTreeMap::new();
@@ -214,6 +227,9 @@ impl<'a> Resolver<'a> {
                         .filter(|other| other.document != wish.document);
                     let others = listed(rivals, |other| self.at(other.document));
                     if others.is_empty() {
+                        continue;
+                    }
+                    if self.holds_app(wish) {
                         continue;
                     }
                     let message = format!("more than one AppScopeSet is for the app {}", wish.app);

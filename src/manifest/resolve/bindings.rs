@@ -36,7 +36,9 @@ impl<'a> Resolver<'a> {
                         "the Scope {known:?} is not on the Target {:?}",
                         reference.name
                     );
-                    self.error(index, &place, codes::OUTSIDE_SCOPE, message);
+                    let id = self.targets[target].target.id.clone();
+                    let error = Diagnostic::error(codes::OUTSIDE_SCOPE, message);
+                    self.report_on(index, &id, &place, error);
                 } else if targets.contains(&target) {
                     let message = format!(
                         "the Target {:?} stands twice, and counts once",
@@ -52,14 +54,18 @@ impl<'a> Resolver<'a> {
                 targets.clone_from(&wish.targets);
             }
             let mut checked = BTreeSet::new();
+            let mut permitted = Vec::with_capacity(targets.len());
             for &target in &targets {
                 let rule = &self.targets[target].spec.allowed_bindings;
-                self.permit(
+                let is_permitted = self.permit(
                     index,
                     target,
                     (rule, "allowedBindings"),
                     "/spec/scopeRef/name",
                 );
+                if is_permitted || self.cluster.is_none() {
+                    permitted.push(target);
+                }
                 let system = self.targets[target].target.system();
                 if !system.capabilities().roles {
                     self.unplaced(target, "roles", index);
@@ -71,7 +77,7 @@ impl<'a> Resolver<'a> {
                 document: index,
                 spec,
                 scope,
-                targets,
+                targets: permitted,
             });
         }
         wishes

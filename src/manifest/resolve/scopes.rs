@@ -8,7 +8,7 @@ use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::manifest::crd;
 use crate::manifest::document::Body;
 use crate::manifest::schema::quoted;
-use crate::model::{ScopeName, System};
+use crate::model::{ScopeName, SourceFile, System};
 
 impl<'a> Resolver<'a> {
     pub(super) fn read_scopes(&mut self) -> Vec<ScopeWish<'a>> {
@@ -72,7 +72,12 @@ impl<'a> Resolver<'a> {
                 permitted,
             });
         }
-        self.check_names(&wishes);
+        self.check_names(&mut wishes);
+        if self.cluster.is_some() {
+            for wish in &mut wishes {
+                wish.targets.clone_from(&wish.permitted);
+            }
+        }
         wishes
     }
 
@@ -163,105 +168,155 @@ impl<'a> Resolver<'a> {
     }
 
     /// Finds names of one target that contradict each other.
-    fn check_names(&mut self, wishes: &[ScopeWish<'a>]) {
+    fn check_names(&mut self, wishes: &mut [ScopeWish<'a>]) {
         for target in 0..self.targets.len() {
-            let id = self.targets[target].target.id.clone();
-            let is_here = |wish: &&ScopeWish<'_>| wish.permitted.contains(&target);
-            let mut here: Vec<&ScopeWish<'_>> = wishes.iter().filter(is_here).collect();
-            let mut successors: BTreeMap<&str, Vec<(&ScopeWish<'_>, usize)>> = BTreeMap::new();
-            for wish in &here {
-                for (at, previous) in wish.spec.previous_names.iter().enumerate() {
-                    let successors = successors.entry(previous).or_default();
-                    if successors
-                        .last()
-                        .is_none_or(|(last, _)| last.document != wish.document)
-                    {
-                        successors.push((wish, at));
-                    }
-                }
-            }
-            // Those of one name stay in the manifests' order.
-            here.sort_by(|a, b| a.name.cmp(&b.name));
-            let declared: BTreeMap<&str, &[&ScopeWish<'_>]> = here
-                .chunk_by(|a, b| a.name == b.name)
-                .map(|wishes| (wishes[0].name.as_str(), wishes))
+            let reported = self.apart.len();
+            self.check_names_on(target, wishes);
+            // In a cluster they go on elsewhere.
+            let apart: HashSet<SourceFile> = self.apart[reported..]
+                .iter()
+                .map(|(file, _)| file.clone())
                 .collect();
-            let mut spellings: Vec<(String, &str)> = declared
-                .keys()
-                .map(|name| (name.to_lowercase(), *name))
-                .collect();
-            spellings.sort_unstable();
-            for (name, wishes) in declared.iter().filter(|(_, wishes)| wishes.len() > 1) {
-                let documents: Vec<usize> = wishes.iter().map(|wish| wish.document).collect();
-                let message = format!("{} Scopes declare {name:?} on \"{id}\"", documents.len());
-                self.report_all(&documents, codes::SCOPE_DECLARED_TWICE, &message);
-            }
-            let one_spelling = spellings.chunk_by(|(a, _), (b, _)| a == b);
-            for names in one_spelling.filter(|names| names.len() > 1) {
-                let documents: Vec<usize> = names
-                    .iter()
-                    .flat_map(|(_, name)| declared[name].iter().map(|wish| wish.document))
-                    .collect();
-                let names = listed(names, |(_, name)| format!("{name:?}"));
-                let message = format!("the names {names} on \"{id}\" differ only in case");
-                self.report_all(&documents, codes::NAMES_DIFFER_IN_CASE, &message);
-            }
-            for (previous, successors) in &successors {
-                for &(wish, at) in successors {
-                    let document = wish.document;
-                    let pointer = format!("/spec/previousNames/{at}");
-                    if wish.name.as_str() == *previous {
-                        let message = format!(
-                            "{previous:?} is the scope's name, and cannot be a previous one too"
-                        );
-                        self.error(document, &pointer, codes::PREVIOUS_NAME_TAKEN, message);
-                    } else if successors.len() > 1 {
-                        let others = successors.iter().filter(|(o, _)| o.document != document);
-                        let others = listed(others, |(other, _)| self.at(other.document));
-                        let error = Diagnostic::error(
-                            codes::PREVIOUS_NAME_TAKEN,
-                            format!(
-                                "{} Scopes on \"{id}\" were named {previous:?} before",
-                                successors.len()
-                            ),
-                        );
-                        self.report(document, &pointer, error.fact("also", others));
-                    } else if let Some(holder) = declared
-                        .get(previous)
-                        .copied()
-                        .unwrap_or_default()
-                        .iter()
-                        // One that is itself renamed leaves the name: that is a chain or a swap.
-                        .find(|holder| holder.spec.previous_names.is_empty())
-                    {
-                        let error = Diagnostic::error(
-                            codes::PREVIOUS_NAME_TAKEN,
-                            format!("{previous:?} is declared by another Scope on \"{id}\""),
-                        )
-                        .fact("declared", self.at(holder.document))
-                        .help("take it from `previousNames`, or give that Scope its own previous name");
-                        self.report(document, &pointer, error);
+            if !apart.is_empty() {
+                for wish in wishes.iter_mut() {
+                    if apart.contains(&self.documents[wish.document].source.file) {
+                        wish.permitted.retain(|permitted| *permitted != target);
                     }
                 }
             }
         }
     }
 
-    /// One finding on the name of each of several Scopes.
-    fn report_all(&mut self, documents: &[usize], code: Code, message: &str) {
-        for &document in documents {
-            let Body::Scope(spec) = &self.documents[document].body else {
-                continue;
+    fn check_names_on(&mut self, target: usize, wishes: &[ScopeWish<'a>]) {
+        let id = self.targets[target].target.id.clone();
+        let is_here = |wish: &&ScopeWish<'_>| wish.permitted.contains(&target);
+        let mut here: Vec<&ScopeWish<'_>> = wishes.iter().filter(is_here).collect();
+        let mut successors: BTreeMap<&str, Vec<(&ScopeWish<'_>, usize)>> = BTreeMap::new();
+        for wish in &here {
+            for (at, previous) in wish.spec.previous_names.iter().enumerate() {
+                let successors = successors.entry(previous).or_default();
+                if successors
+                    .last()
+                    .is_none_or(|(last, _)| last.document != wish.document)
+                {
+                    successors.push((wish, at));
+                }
+            }
+        }
+        // Those of one name stay in the manifests' order.
+        here.sort_by(|a, b| a.name.cmp(&b.name));
+        let declared: BTreeMap<&str, &[&ScopeWish<'_>]> = here
+            .chunk_by(|a, b| a.name == b.name)
+            .map(|wishes| (wishes[0].name.as_str(), wishes))
+            .collect();
+        let mut spellings: Vec<(String, &str)> = declared
+            .keys()
+            .map(|name| (name.to_lowercase(), *name))
+            .collect();
+        spellings.sort_unstable();
+        for (name, wishes) in declared.iter().filter(|(_, wishes)| wishes.len() > 1) {
+            let message = format!("{} Scopes declare {name:?} on \"{id}\"", wishes.len());
+            self.report_all(target, wishes, (codes::SCOPE_DECLARED_TWICE, &message));
+        }
+        let one_spelling = spellings.chunk_by(|(a, _), (b, _)| a == b);
+        for names in one_spelling.filter(|names| names.len() > 1) {
+            let wishes = names.iter().flat_map(|(_, name)| declared[name]);
+            let wishes: Vec<&ScopeWish<'_>> = wishes.copied().collect();
+            let names = listed(names, |(_, name)| format!("{name:?}"));
+            let message = format!("the names {names} on \"{id}\" differ only in case");
+            self.report_all(target, &wishes, (codes::NAMES_DIFFER_IN_CASE, &message));
+        }
+        self.check_previous_names(target, &successors, &declared);
+    }
+
+    /// Finds previous names of one target that are somebody else's.
+    fn check_previous_names(
+        &mut self,
+        target: usize,
+        successors: &BTreeMap<&str, Vec<(&ScopeWish<'a>, usize)>>,
+        declared: &BTreeMap<&str, &[&ScopeWish<'a>]>,
+    ) {
+        let id = self.targets[target].target.id.clone();
+        let all = successors
+            .iter()
+            .flat_map(|(previous, all)| all.iter().map(move |of| (*previous, all, of)));
+        for (previous, successors, &(wish, at)) in all {
+            let document = wish.document;
+            let pointer = format!("/spec/previousNames/{at}");
+            if wish.name.as_str() == previous {
+                let message =
+                    format!("{previous:?} is the scope's name, and cannot be a previous one too");
+                self.error(document, &pointer, codes::PREVIOUS_NAME_TAKEN, message);
+            } else if self.holds(target, wish, previous) {
+                // It has the name, or had it: what others say of it is theirs to mend.
+            } else if successors.len() > 1 {
+                let others = successors.iter().filter(|(o, _)| o.document != document);
+                let others = listed(others, |(other, _)| self.at(other.document));
+                let error = Diagnostic::error(
+                    codes::PREVIOUS_NAME_TAKEN,
+                    format!(
+                        "{} Scopes on \"{id}\" were named {previous:?} before",
+                        successors.len()
+                    ),
+                );
+                self.report_on(document, &id, &pointer, error.fact("also", others));
+            } else if let Some(holder) = declared
+                .get(previous)
+                .copied()
+                .unwrap_or_default()
+                .iter()
+                // One that is itself renamed leaves the name: that is a chain or a swap.
+                .find(|holder| holder.spec.previous_names.is_empty())
+            {
+                let error = Diagnostic::error(
+                    codes::PREVIOUS_NAME_TAKEN,
+                    format!("{previous:?} is declared by another Scope on \"{id}\""),
+                )
+                .fact("declared", self.at(holder.document))
+                .help("take it from `previousNames`, or give that Scope its own previous name");
+                self.report_on(document, &id, &pointer, error);
+            }
+        }
+    }
+
+    /// Whether a Scope has a name on a target already, or had it: in a cluster it goes on, whoever else declares that name.
+    fn holds(&self, target: usize, wish: &ScopeWish<'_>, name: &str) -> bool {
+        let Some(owned) = self.owned(target) else {
+            return false;
+        };
+        let file = &self.documents[wish.document].source.file;
+        let its = |name: &ScopeName| {
+            let entry = owned.scopes.get(name);
+            entry.filter(|entry| entry.source.file == *file)
+        };
+        let name = ScopeName::observed(name);
+        let had = its(&wish.name).is_some_and(|entry| entry.renamed_from.contains(&name));
+        had || its(&name).is_some()
+    }
+
+    /// One finding on the name of each of several Scopes of a target, but for the one that has its name already.
+    fn report_all(
+        &mut self,
+        target: usize,
+        wishes: &[&ScopeWish<'a>],
+        (code, message): (Code, &str),
+    ) {
+        let id = self.targets[target].target.id.clone();
+        let others = |of: &ScopeWish<'_>| {
+            let others = wishes.iter().filter(|other| other.document != of.document);
+            listed(others, |other| self.at(other.document))
+        };
+        let contradicts = |wish: &&&ScopeWish<'_>| !self.holds(target, wish, wish.name.as_str());
+        let found = wishes.iter().filter(contradicts).map(|wish| {
+            let error = Diagnostic::error(code, message).fact("also", others(wish));
+            let pointer = match wish.spec.name {
+                Some(_) => "/spec/name",
+                None => "/metadata/name",
             };
-            let pointer = if spec.name.is_some() {
-                "/spec/name"
-            } else {
-                "/metadata/name"
-            };
-            let others = documents.iter().filter(|other| **other != document);
-            let others = listed(others, |other| self.at(*other));
-            let error = Diagnostic::error(code, message).fact("also", others);
-            self.report(document, pointer, error);
+            (wish.document, pointer, error)
+        });
+        for (document, pointer, error) in found.collect::<Vec<_>>() {
+            self.report_on(document, &id, pointer, error);
         }
     }
 

@@ -33,7 +33,7 @@ impl Resolver<'_> {
                 ("allowedNamespaces", &spec.allowed_namespaces),
                 ("allowedBindings", &spec.allowed_bindings),
             ] {
-                if rule.from == NamespacesFrom::Selector && self.namespaces.is_none() {
+                if rule.from == NamespacesFrom::Selector && self.cluster.is_none() {
                     let message =
                         format!("`{field}` asks for labels of namespaces, which files do not have");
                     findings.push(
@@ -60,7 +60,7 @@ impl Resolver<'_> {
             }
         }
         // In a cluster the inventory says which of them was there first.
-        same.retain(|_, targets| targets.len() > 1 && self.namespaces.is_none());
+        same.retain(|_, targets| targets.len() > 1 && self.cluster.is_none());
         for targets in same.into_values() {
             for (id, &document) in &targets {
                 let others = targets.iter().filter(|(other, _)| *other != id);

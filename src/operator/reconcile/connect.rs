@@ -48,6 +48,7 @@ impl Reconciler {
             credentials: CredentialStore::new(None, [], secrets),
             stand_in: None,
             interrupt: self.end.clone(),
+            tally: self.tally.clone(),
         };
         let known = self.connection.take().filter(|_| is_same_key);
         let reading = known.and_then(|reading| reading.renewed(desired));

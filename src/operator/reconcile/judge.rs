@@ -10,15 +10,19 @@ use crate::inventory::InventoryError;
 use crate::inventory::Ledger as _;
 use crate::inventory::remote::OperatorNotes;
 use crate::manifest::cluster::Fault;
+use crate::manifest::cluster::Unusable;
 use crate::manifest::cluster::Usable;
 use crate::manifest::crd::TargetStatus;
 use crate::model::Coverage;
 use crate::model::InCluster;
 use crate::model::LiveIdentity;
 use crate::model::NotRead;
+use crate::model::Owned;
 use crate::model::Populations;
 use crate::model::Record;
+use crate::model::ScopeName;
 use crate::model::SourceFile;
+use crate::model::TargetId;
 use crate::operator::World;
 use crate::operator::inventory;
 use crate::operator::proof;
@@ -44,6 +48,7 @@ use jiff::SignedDuration;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl Reconciler {
     /// What the inventory says of the system, and whether this Target may use it.
@@ -83,7 +88,7 @@ impl Reconciler {
         let status: TargetStatus = publish::said_before(latest.as_deref().unwrap_or(object));
         let distrust = inventory::distrust(status.inventory.as_ref(), identity, generation);
         let snapshot = ledger.snapshot().await;
-        self.owned = snapshot.owned(identity);
+        self.learn(snapshot.owned(identity));
         Ok(Standing {
             identity: identity.clone(),
             distrust: distrust.or_else(|| inventory::known_distrust(&notes)),
@@ -288,10 +293,18 @@ impl Reconciler {
         };
         match keeping.await {
             Ok((owned, generation)) => {
-                self.owned = owned;
+                self.learn(owned);
                 (generation, None)
             }
             Err(error) => (None, Some(Short::of_inventory(error))),
+        }
+    }
+
+    /// Takes what is ours. Who holds what decides between objects that contradict each other.
+    fn learn(&mut self, owned: Owned) {
+        if owned != *self.owned {
+            self.owned = Arc::new(owned);
+            self.context.holders.learn(&self.target, &self.owned);
         }
     }
 
@@ -304,25 +317,20 @@ impl Reconciler {
         };
         let manifest = planned.manifest.iter().map(|source| source.file.clone());
         let mut files: BTreeSet<SourceFile> = manifest.collect();
-        if let Some(entry) = self
-            .owned
-            .scopes
-            .iter()
-            .find(|(name, _)| name.as_str() == planned.object.name)
-        {
+        let name = ScopeName::observed(&planned.object.name);
+        if let Some(entry) = self.owned.scopes.get(&name) {
             let roles = entry
-                .1
                 .applied
                 .roles
                 .iter()
                 .flat_map(BTreeMap::values)
                 .flatten();
             files.extend(roles.map(|by| by.file.clone()));
-            files.insert(entry.1.source.file.clone());
+            files.insert(entry.source.file.clone());
         }
-        let apps = self.owned.apps.iter();
-        let apps = apps.filter(|(app, _)| app.to_string() == planned.object.name);
-        files.extend(apps.map(|(_, entry)| entry.source.file.clone()));
+        let app = planned.change.app();
+        let app = app.and_then(|app| self.owned.apps.get(app));
+        files.extend(app.map(|entry| entry.source.file.clone()));
         let mut keys = files.iter().filter_map(Key::of).chain([self.key()]);
         (!keys.all(|key| is_same(&key))).then_some(SkipReason::Stale)
     }
@@ -331,25 +339,37 @@ impl Reconciler {
         let sources = self
             .owned
             .files()
-            .map(|file| (file.clone(), in_cluster(world, file)));
+            .map(|file| (file.clone(), in_cluster(world, &self.target, file)));
         let delay = SignedDuration::try_from(self.context.settings.deletion_delay);
         Coverage::in_cluster(sources, delay.unwrap_or(SignedDuration::MAX), now)
     }
 }
 
 /// What the cluster says of a recorded source.
-pub(super) fn in_cluster(world: &World, file: &SourceFile) -> InCluster {
+pub(super) fn in_cluster(world: &World, target: &TargetId, file: &SourceFile) -> InCluster {
     let Some(key) = Key::of(file) else {
         return InCluster::NotRead(NotRead::OtherRepository);
     };
     let since = world.since.of(&key);
     match world.objects.get(file) {
         Some(Usable::Yes) => InCluster::ReadSince(since),
-        Some(Usable::No(unusable)) if unusable.fault == Fault::NotAllowed => {
-            InCluster::NotRead(NotRead::NotAllowed)
-        }
-        Some(Usable::No(_) | Usable::LeftOut) => InCluster::NotRead(NotRead::Invalid),
+        Some(Usable::No(unusable)) => InCluster::NotRead(not_read(unusable)),
+        Some(Usable::LeftOut) => InCluster::NotRead(NotRead::Invalid),
+        Some(Usable::Partly(targets)) => match targets.get(target) {
+            None => InCluster::ReadSince(since),
+            Some(unusable) => {
+                let why = unusable.as_ref().map_or(NotRead::Invalid, not_read);
+                InCluster::NotRead(why)
+            }
+        },
         None => InCluster::GoneSince(since),
+    }
+}
+
+fn not_read(unusable: &Unusable) -> NotRead {
+    match unusable.fault {
+        Fault::NotAllowed => NotRead::NotAllowed,
+        _ => NotRead::Invalid,
     }
 }
 

@@ -49,7 +49,7 @@ impl Reconciler {
         let states = states.into_iter();
         let states = states.filter_map(|(file, state)| Some((Key::of(&file)?, state)));
         let states: BTreeMap<Key, State> = states.collect();
-        let known = self.context.board.known(&self.target);
+        let known = self.context.board.known(&self.target, states.keys());
         let told = events::of_run(approved, done.report.as_ref(), (&known, &states));
         let shortfall = done.shortfall().max(ran.shortfall());
         let now = Timestamp::now();
@@ -69,12 +69,14 @@ impl Reconciler {
                 message: "live is as declared".to_owned(),
                 is_ready: true,
                 is_drifted: false,
+                ready: status::REACHED,
             },
             Some((reason, message)) => Verdict {
                 reason: *reason,
                 message: message.clone(),
                 is_ready: true,
                 is_drifted: ran.counts().drifted > 0,
+                ready: status::REACHED,
             },
         };
         let withheld = ran.withheld();
@@ -153,6 +155,7 @@ impl Reconciler {
             message: short.message.clone(),
             is_ready: short.is_ready,
             is_drifted: false,
+            ready: "it is suspended",
         };
         let next = TargetStatus {
             last_handled_reconcile_at: object.annotation(REQUESTED_AT).map(str::to_owned),
@@ -189,6 +192,17 @@ impl Reconciler {
         self.context.board.target(object, &next).await;
     }
 
+    /// Counts what was sent to the system since this was last counted.
+    pub(super) fn count_requests(&self, world: &World) {
+        let requests = self.tally.take();
+        if let Some(desired) = world.targets.get(&self.target) {
+            let system = desired.target.system();
+            self.context
+                .metrics
+                .requested(&self.target, system, &requests);
+        }
+    }
+
     fn count(
         &self,
         approved: &ApprovedTarget,
@@ -208,12 +222,6 @@ impl Reconciler {
             metrics.succeeded(&self.target, Timestamp::now());
         }
         let plan = approved.plan();
-        let requests = report.map_or(plan.requests, |report| report.requests);
-        metrics.requested(
-            &self.target,
-            requests,
-            shortfall == Some(Reason::RateLimited),
-        );
         for (planned, outcome) in plan
             .changes
             .iter()

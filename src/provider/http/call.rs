@@ -257,6 +257,8 @@ impl<'a> Call<'a> {
             }) => *status,
             Err(_) => 0,
         };
+        let is_token = self.kind == Kind::Token;
+        self.http.tally.add(&self.method, url, is_token, status);
         let reason: &str = match &result {
             Ok(_) => "ok",
             Err(failure) => (&failure.cause).into(),
@@ -269,7 +271,7 @@ impl<'a> Call<'a> {
             reason,
             attempt = number,
             milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            token = self.kind == Kind::Token,
+            token = is_token,
             "request"
         );
         result

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::trees::carry_out;
 use crate::inventory::memory::{Keeps, MemoryStore};
-use crate::manifest::{self, ClusterState, Loaded, Namespaces, Options, crd};
+use crate::manifest::{self, ClusterState, Holders, Loaded, Namespaces, Options, crd};
 use crate::model::{Live, LiveIdentity, SourceFile, System};
 use crate::provider::memory::Memory;
 
@@ -52,6 +52,7 @@ fn loaded(objects: Vec<Value>, documents: &[Value]) -> Loaded {
             objects,
             default_namespace: None,
             prune: (!documents.is_empty()).then(|| "app=shop".parse().unwrap()),
+            holders: Holders::new(),
         }),
         recorded: BTreeSet::new(),
     };

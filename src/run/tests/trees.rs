@@ -26,7 +26,7 @@ use crate::plan::digest::Digest;
 use crate::plan::guard::{Approvals, ApprovedPlan, OnThreshold};
 use crate::plan::{Mode, NewInventory};
 use crate::provider::memory::Memory;
-use crate::provider::{CredentialStore, Interrupt};
+use crate::provider::{CredentialStore, Interrupt, Tally};
 use crate::run::{Execution, Judging, Reading, Realm, Systems, Wanted, execute, judge, read};
 
 const FOLDERS: [&str; 2] = ["a", "b"];
@@ -462,6 +462,7 @@ pub(super) fn carry_out(
         credentials: CredentialStore::new(None, std::iter::empty(), Vec::new()),
         stand_in: None,
         interrupt: Interrupt::default(),
+        tally: Tally::default(),
     };
     let open = |desired| {
         Reading::of(
