@@ -58,9 +58,25 @@ pub(crate) fn status(error: &kube::Error) -> Option<u16> {
 /// # Errors
 /// Neither of them is there or usable.
 pub(crate) async fn connect() -> Result<Client, ClusterError> {
-    let config = Config::infer()
-        .await
-        .map_err(|error| ClusterError::NoConfig(Box::new(kube::Error::InferConfig(error))))?;
+    client(config().await?)
+}
+
+/// The same for whoever has a pace of its own: nothing is tried again, whatever `Retry-After` says.
+///
+/// # Errors
+/// As [`connect`].
+pub(crate) async fn connect_without_retries() -> Result<Client, ClusterError> {
+    let mut config = config().await?;
+    config.default_retry = false;
+    client(config)
+}
+
+async fn config() -> Result<Config, ClusterError> {
+    let config = Config::infer().await;
+    config.map_err(|error| ClusterError::NoConfig(Box::new(kube::Error::InferConfig(error))))
+}
+
+fn client(config: Config) -> Result<Client, ClusterError> {
     Client::try_from(config).map_err(ClusterError::call("connect to the cluster"))
 }
 
