@@ -8,14 +8,21 @@
 //! | [`inventory`] | blobs of the inventory in ConfigMaps |
 //! | [`lease`] | which replica writes |
 
+use std::time::Duration;
+
+use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use thiserror::Error;
+use tower::timeout::TimeoutLayer;
 
 pub(crate) mod inventory;
 pub(crate) mod lease;
 pub(crate) mod objects;
 pub(crate) mod secrets;
 pub(crate) mod watch;
+
+/// How long an answer may take to begin, with all tries. A watch begins at once, whenever it has something to tell.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// Why an API server cannot be used.
 #[derive(Debug, Error)]
@@ -77,7 +84,10 @@ async fn config() -> Result<Config, ClusterError> {
 }
 
 fn client(config: Config) -> Result<Client, ClusterError> {
-    Client::try_from(config).map_err(ClusterError::call("connect to the cluster"))
+    let builder = ClientBuilder::try_from(config);
+    let builder = builder.map_err(ClusterError::call("connect to the cluster"))?;
+    // By itself it waits for ever for an answer on a connection that was lost, and for minutes where `Retry-After` says so.
+    Ok(builder.with_layer(&TimeoutLayer::new(ANSWER)).build())
 }
 
 /// The namespace of the Pod, or of the current context.

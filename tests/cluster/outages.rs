@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::proxy::{Apart, Verdict};
 use crate::server::Server;
 use crate::support::{
@@ -174,7 +176,6 @@ async fn a_status_that_is_never_answered_holds_up_no_target() {
     let space = Space::new(&apart.server, "unanswered", "").await;
     space.scopes(&["a"]);
     space.wait("scope/a", "Synced");
-    // Connections of this moment are never heard of again, as behind a gateway that forgot them.
     apart.proxy.rule(|asked| {
         if asked.is_write() && asked.path.contains("/status") {
             Verdict::Hold
@@ -183,7 +184,6 @@ async fn a_status_that_is_never_answered_holds_up_no_target() {
         }
     });
     space.scopes(&["b"]);
-    space.systems.comes_to("wso2", &["a", "b"]).await;
     eventually("the status that is held", async || {
         let held = apart
             .proxy
@@ -191,10 +191,39 @@ async fn a_status_that_is_never_answered_holds_up_no_target() {
         if held > 0 {
             Ok(())
         } else {
-            Err("none".to_owned())
+            Err(apart.operator.log())
         }
     })
     .await;
     space.scopes(&["c"]);
-    space.systems.comes_to("wso2", &["a", "b", "c"]).await;
+    within(Duration::from_secs(150), "the later one", async || {
+        same(&space.systems.names("wso2").await, &["a", "b", "c"])
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_never_heard_of_again_are_given_up() {
+    let apart = Apart::start().await;
+    let space = Space::new(&apart.server, "unheard", "").await;
+    space.scopes(&["a"]);
+    space.wait("scope/a", "Synced");
+    space.wait("target/wso2", "Synced");
+    // As behind a gateway that forgot them: nothing comes any more of what was asked before, and all else passes.
+    let forgotten = Timestamp::now();
+    apart.proxy.rule(move |asked| {
+        if asked.at < forgotten {
+            Verdict::Hold
+        } else {
+            Verdict::Pass
+        }
+    });
+    let begun = tokio::time::Instant::now();
+    space.scopes(&["b"]);
+    within(Duration::from_secs(100), "what came since", async || {
+        same(&space.systems.names("wso2").await, &["a", "b"])
+    })
+    .await;
+    told(&format!("seen after {:?}", begun.elapsed()));
+    space.wait("scope/b", "Synced");
 }
