@@ -176,6 +176,7 @@ async fn a_status_that_is_never_answered_holds_up_no_target() {
     let space = Space::new(&apart.server, "unanswered", "").await;
     space.scopes(&["a"]);
     space.wait("scope/a", "Synced");
+    space.wait("target/wso2", "Synced");
     apart.proxy.rule(|asked| {
         if asked.is_write() && asked.path.contains("/status") {
             Verdict::Hold
