@@ -1,6 +1,5 @@
 //! What ownership costs in writes, what a kill between two of them leaves, and who else may write.
 
-use std::collections::BTreeMap;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use crate::support::{Cluster, NO_THRESHOLDS, Space, eventually, same, told, with
 
 /// Waits until so many scopes are live, and the Target says that all is as declared.
 async fn settles(space: &Space<'_>, count: usize) {
-    within(Duration::from_secs(180), "the live scopes", async || {
+    within(Duration::from_mins(3), "the live scopes", async || {
         let seen = space.systems.names("wso2").await.len();
         if seen == count {
             Ok(())
@@ -179,20 +178,9 @@ async fn goes_to_the_end(space: &Space<'_>, wanted: &[String]) {
     space
         .comes_to_reason("target/wso2", "Synced", "Synced")
         .await;
-    let mut made: BTreeMap<String, usize> = BTreeMap::new();
-    for name in space
-        .systems
-        .log_of_writes()
-        .await
-        .iter()
-        .filter_map(|written| written.created())
-    {
-        *made.entry(name).or_default() += 1;
-    }
+    let made = space.systems.made().await;
     assert!(made.values().all(|times| *times == 1), "{made:?}");
-    let arguments = ["delete", "scopes", "-n", &space.name, "--all"];
-    space.server.kubectl(&arguments);
-    space.systems.comes_to("wso2", &[]).await;
+    space.empties().await;
 }
 
 /// A repository of manifests for the command line, with the Target of a namespace.

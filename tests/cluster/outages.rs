@@ -1,6 +1,5 @@
 //! What is away for a while: the store, the number of shards, connections that nobody ends.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,7 +7,8 @@ use jiff::Timestamp;
 use crate::proxy::{Apart, Verdict};
 use crate::server::Server;
 use crate::support::{
-    Cluster, Operator, Space, Systems, eventually, operators_kubeconfig, same, told, within,
+    Cluster, NO_THRESHOLDS, Operator, Space, Systems, eventually, operators_kubeconfig, same, told,
+    within,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,10 +73,11 @@ async fn a_store_that_is_away_is_told_by_readiness_and_survived() {
 
 /// Namespaces with a Target and so many Scopes each, that a single operator has begun to create.
 async fn begun<'a>(server: &'a Server, prefix: &str, count: usize) -> Vec<Space<'a>> {
+    let more = format!("{NO_THRESHOLDS}, limits: {{ maxInFlight: 1 }}");
     let mut spaces = Vec::new();
     for n in 0..6 {
         let name = format!("{prefix}-{n}");
-        let space = Space::new(server, &name, "limits: { maxInFlight: 1 }").await;
+        let space = Space::new(server, &name, &more).await;
         space.systems.slow(200).await;
         spaces.push(space);
     }
@@ -121,28 +122,9 @@ async fn finish(spaces: &[Space<'_>], count: usize) {
         space
             .comes_to_reason("target/wso2", "Synced", "Synced")
             .await;
-        let mut made: BTreeMap<String, usize> = BTreeMap::new();
-        for name in space
-            .systems
-            .log_of_writes()
-            .await
-            .iter()
-            .filter_map(|written| written.created())
-        {
-            *made.entry(name).or_default() += 1;
-        }
+        let made = space.systems.made().await;
         assert!(made.values().all(|times| *times == 1), "{made:?}");
-    }
-    for space in spaces {
-        space.delete("scope/s00");
-    }
-    for space in spaces {
-        within(
-            Duration::from_secs(90),
-            "what was made goes with its manifest",
-            async || same(&space.systems.names("wso2").await, &wanted[1..]),
-        )
-        .await;
+        space.empties().await;
     }
 }
 

@@ -156,7 +156,7 @@ impl Proxy {
         }
     }
 
-    /// A kubeconfig of the chart's own ServiceAccount that leads through here.
+    /// A kubeconfig of the chart's own service account that leads through here.
     pub(crate) fn kubeconfig(&self, server: &Server) -> PathBuf {
         server.rights(None);
         let token = server.token_of("scopeward", "scopeward");

@@ -187,7 +187,7 @@ impl Server {
 
     /// Waits until it takes requests.
     pub(crate) async fn is_ready(&self) {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
+        let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
         loop {
             let asked = self.kubectl_may_fail(&["get", "--raw", "/readyz"]);
             if asked.is_ok() {
@@ -294,7 +294,7 @@ impl Server {
         self.kubectl_may_fail(&all)
     }
 
-    /// Applies what the chart renders of the kinds that give rights, and of the ServiceAccount; `namespace` is one whose
+    /// Applies what the chart renders of the kinds that give rights, and of the service account; `namespace` is one whose
     /// Secrets are to be read.
     pub(crate) fn rights(&self, namespace: Option<&str>) {
         let mut helm = Command::new(tool("helm"));
@@ -324,7 +324,7 @@ impl Server {
         self.apply(&documents.join("\n---\n"));
     }
 
-    /// A token of a ServiceAccount, for an hour.
+    /// A token of a service account, for an hour.
     pub(crate) fn token_of(&self, namespace: &str, account: &str) -> String {
         let token = self.kubectl(&["create", "token", account, "-n", namespace, "--duration=1h"]);
         token.trim().to_owned()

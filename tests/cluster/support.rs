@@ -1,5 +1,6 @@
 //! A namespace with live systems behind it, and an operator over the cluster.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 use crate::server::{Process, Server};
 
 /// How long a condition is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A Target whose thresholds stop nothing: what is shown holds by itself.
 pub(crate) const NO_THRESHOLDS: &str =
@@ -122,7 +123,7 @@ impl Cluster {
     }
 }
 
-/// The kubeconfig of the chart's own ServiceAccount, with the rights that the chart gives it.
+/// The kubeconfig of the chart's own service account, with the rights that the chart gives it.
 pub(crate) fn operators_kubeconfig(server: &Server) -> PathBuf {
     server.rights(None);
     let token = server.token_of("scopeward", "scopeward");
@@ -167,7 +168,7 @@ pub(crate) struct Systems {
 /// What exists at first, with further members of the WSO2 server.
 fn world(wso2: &str) -> String {
     format!(
-        r#"
+        r"
 systems:
   - name: wso2
     wso2: {{ users: [{{ username: admin, password: ws02Secret }}], {wso2} }}
@@ -177,7 +178,7 @@ systems:
       authorizationServers:
         - {{ id: 7, name: Orders, audiences: [x], scopes: [], clients: [{{ appId: 1, name: Shop, scopes: [] }}] }}
       apps: [{{ id: 1, name: Shop }}]
-"#
+"
     )
 }
 
@@ -255,6 +256,16 @@ impl Systems {
             .collect()
     }
 
+    /// How often each scope was made.
+    pub(crate) async fn made(&self) -> BTreeMap<String, usize> {
+        let mut made = BTreeMap::new();
+        let writes = self.log_of_writes().await;
+        for name in writes.iter().filter_map(Written::created) {
+            *made.entry(name).or_default() += 1;
+        }
+        made
+    }
+
     /// What goes wrong from here on.
     pub(crate) async fn faults(&self, rules: Value) {
         let url = format!("{}/__sandbox/faults", self.url);
@@ -330,11 +341,11 @@ pub(crate) struct Space<'a> {
 impl<'a> Space<'a> {
     /// The namespace, with a Target `wso2` whose spec has further members.
     pub(crate) async fn new(server: &'a Server, name: &str, more: &str) -> Self {
-        Self::over(server, name, more, Systems::start("").await).await
+        Self::over(server, name, more, Systems::start("").await)
     }
 
     /// The same over systems that are there.
-    pub(crate) async fn over(server: &'a Server, name: &str, more: &str, systems: Systems) -> Self {
+    pub(crate) fn over(server: &'a Server, name: &str, more: &str, systems: Systems) -> Self {
         server.kubectl(&["create", "namespace", name]);
         server.rights(Some(name));
         let space = Self {
@@ -395,6 +406,16 @@ impl<'a> Space<'a> {
     pub(crate) fn delete(&self, object: &str) {
         self.server
             .kubectl(&["delete", "-n", &self.name, object, "--wait=true"]);
+    }
+
+    /// Takes all Scopes away, and waits until nothing is left live: all of it was ours.
+    pub(crate) async fn empties(&self) {
+        let arguments = ["delete", "scopes", "-n", &self.name, "--all"];
+        self.server.kubectl(&arguments);
+        within(Duration::from_mins(2), "nothing is left", async || {
+            same::<_, String>(&self.systems.names("wso2").await, &[])
+        })
+        .await;
     }
 
     /// Waits for a condition as its user does, such as `Ready` or `Stalled`.

@@ -81,7 +81,7 @@ async fn many_edits_are_gathered_and_the_last_one_is_live_soon() {
     use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 
     /// For how long there are ten edits a second.
-    const EDITED: Duration = Duration::from_secs(60);
+    const EDITED: Duration = Duration::from_mins(1);
     let cluster = crate::support::Cluster::shared().await;
     let space = Space::new(&cluster.server, "edited", "").await;
     space.scopes(&["edited"]);
