@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::inventory::{Fence, InventoryError, Ledger};
 use crate::model::{Live, LiveIdentity, Owned, PastRemoval, RemoteId, TargetId};
+use crate::plan::digest::ChangeHash;
 use crate::plan::guard::{ApprovedPlan, ApprovedTarget};
 use crate::plan::{Failure, PlannedChange, SkipReason, TargetPlan};
 use crate::provider::{Interest, Interrupt, Provider, ProviderError};

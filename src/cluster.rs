@@ -8,14 +8,21 @@
 //! | [`inventory`] | blobs of the inventory in ConfigMaps |
 //! | [`lease`] | which replica writes |
 
+use std::time::Duration;
+
+use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use thiserror::Error;
+use tower::timeout::TimeoutLayer;
 
 pub(crate) mod inventory;
 pub(crate) mod lease;
 pub(crate) mod objects;
 pub(crate) mod secrets;
 pub(crate) mod watch;
+
+/// How long an answer may take to begin, with all tries. A watch begins at once, whenever it has something to tell.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// Why an API server cannot be used.
 #[derive(Debug, Error)]
@@ -58,10 +65,29 @@ pub(crate) fn status(error: &kube::Error) -> Option<u16> {
 /// # Errors
 /// Neither of them is there or usable.
 pub(crate) async fn connect() -> Result<Client, ClusterError> {
-    let config = Config::infer()
-        .await
-        .map_err(|error| ClusterError::NoConfig(Box::new(kube::Error::InferConfig(error))))?;
-    Client::try_from(config).map_err(ClusterError::call("connect to the cluster"))
+    client(config().await?)
+}
+
+/// The same for whoever has a pace of its own: nothing is tried again, whatever `Retry-After` says.
+///
+/// # Errors
+/// As [`connect`].
+pub(crate) async fn connect_without_retries() -> Result<Client, ClusterError> {
+    let mut config = config().await?;
+    config.default_retry = false;
+    client(config)
+}
+
+async fn config() -> Result<Config, ClusterError> {
+    let config = Config::infer().await;
+    config.map_err(|error| ClusterError::NoConfig(Box::new(kube::Error::InferConfig(error))))
+}
+
+fn client(config: Config) -> Result<Client, ClusterError> {
+    let builder = ClientBuilder::try_from(config);
+    let builder = builder.map_err(ClusterError::call("connect to the cluster"))?;
+    // By itself it waits for ever for an answer on a connection that was lost, and for minutes where `Retry-After` says so.
+    Ok(builder.with_layer(&TimeoutLayer::new(ANSWER)).build())
 }
 
 /// The namespace of the Pod, or of the current context.

@@ -153,7 +153,7 @@ pub(crate) async fn run(settings: Settings, end: CancellationToken) -> Result<()
     let store = Store::start(&client, &end);
     let secrets = Secrets::new(client.clone());
     let candidate = Candidate::new(
-        client.clone(),
+        cluster::connect_without_retries().await?,
         &namespace,
         &settings.shard.lease(),
         &settings.identity,

@@ -105,6 +105,7 @@ impl Candidate {
     /// Stands until `end`, and gives the lease back then.
     pub(crate) async fn run(mut self, end: CancellationToken) {
         loop {
+            let begun = Instant::now();
             self.turn().await;
             let pause = if self.told.borrow().until.is_some() {
                 RENEW
@@ -112,7 +113,8 @@ impl Candidate {
                 ASK
             };
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                // A try that got no answer took its time already.
+                () = tokio::time::sleep_until(begun + pause) => {}
                 () = end.cancelled() => break,
             }
         }
@@ -160,10 +162,12 @@ impl Candidate {
                 self.won(lease, begun);
             }
             Ok(Err(error)) => {
-                self.known(super::status(&error).is_some());
+                // A conflict tells of the lease; another refusal does not.
+                let is_conflict = super::status(&error) == Some(409);
+                self.known(is_conflict);
                 tracing::warn!(target: "lease", lease = self.name, %error, "the lease was not written");
                 // Somebody else may have it: look before the next try.
-                if super::status(&error) == Some(409) {
+                if is_conflict {
                     self.lose();
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
+use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Patch, PatchParams};
@@ -46,6 +46,9 @@ enum Written {
     /// What it rested on is not the latest.
     Behind,
 }
+
+/// The API server did not answer.
+struct Unanswered;
 
 /// What is wrong with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,29 +150,31 @@ impl Board {
     }
 
     async fn write(&self, keys: BTreeSet<Key>) {
-        let writes = futures::stream::iter(keys);
-        writes
-            .for_each_concurrent(IN_FLIGHT, async |key| self.write_one(&key).await)
+        // Where one gets no answer, the others would wait in vain as well: the next run says it all again.
+        let writes = futures::stream::iter(keys.into_iter().map(Ok));
+        let _ = writes
+            .try_for_each_concurrent(IN_FLIGHT, async |key| self.write_one(&key).await)
             .await;
     }
 
     /// Writes what is to be said of an object, once more where another shard was first.
-    async fn write_one(&self, key: &Key) {
+    async fn write_one(&self, key: &Key) -> Result<(), Unanswered> {
         for _ in 0..TRIES {
             let Some(object) = self.store.get(key) else {
-                return;
+                return Ok(());
             };
             let Some(status) = self.status_of(&object, Timestamp::now()) else {
-                return;
+                return Ok(());
             };
             let Ok(status) = serde_json::to_value(status) else {
-                return;
+                return Ok(());
             };
-            if self.patch(&object, status).await != Written::Behind {
-                return;
+            if self.patch(&object, status).await? != Written::Behind {
+                return Ok(());
             }
             tokio::time::sleep(BETWEEN_TRIES).await;
         }
+        Ok(())
     }
 
     /// What is to be said of an object; `None` where that is what it says already.
@@ -239,14 +244,14 @@ impl Board {
         }
     }
 
-    async fn patch(&self, object: &Object, status: Value) -> Written {
+    async fn patch(&self, object: &Object, status: Value) -> Result<Written, Unanswered> {
         let key = &object.key;
         let is_known = self.said(|said| {
             let written = said.written.get(key);
             written.is_some_and(|(before, at)| *before == status && at.elapsed() < LAG)
         });
         if is_known {
-            return Written::Settled;
+            return Ok(Written::Settled);
         }
         let mut body = json!({
             "apiVersion": crd::API_VERSION,
@@ -270,15 +275,18 @@ impl Board {
                 said.written.insert(key.clone(), (status, Instant::now()));
             }),
             Err(error) if is_shared && crate::cluster::status(&error) == Some(409) => {
-                return Written::Behind;
+                return Ok(Written::Behind);
             }
             // It is gone, or another one took its name.
             Err(error) if matches!(crate::cluster::status(&error), Some(404 | 409)) => {}
             Err(error) => {
                 tracing::warn!(target: "status", kind = key.kind.name(), namespace = key.namespace, name = key.name, %error, "the status was not written");
+                if crate::cluster::status(&error).is_none() {
+                    return Err(Unanswered);
+                }
             }
         }
-        Written::Settled
+        Ok(Written::Settled)
     }
 
     /// Forgets what is gone.

@@ -3,6 +3,7 @@
 use kube::api::{
     Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, ValidationDirective,
 };
+use scopeward::diagnostic::Diagnostic;
 use scopeward::manifest::{self, Options};
 use scopeward::model::SourceFile;
 use serde_json::{Value, json};
@@ -213,10 +214,7 @@ fn validated(object: &Value) -> Vec<String> {
         recorded: [].into(),
     };
     let loaded = manifest::read(&texts, &options);
-    let errors = loaded
-        .diagnostics
-        .into_iter()
-        .filter(scopeward::diagnostic::Diagnostic::is_error);
+    let errors = loaded.diagnostics.into_iter().filter(Diagnostic::is_error);
     let errors = errors.filter(|found| found.file.as_ref() == Some(&file));
     errors.map(|found| found.message).collect()
 }

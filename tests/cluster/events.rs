@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::safety::NO_THRESHOLDS;
+use crate::support::NO_THRESHOLDS;
 use crate::support::{Cluster, Space, eventually, same};
 
 /// How many Scopes there are: less than a run sends at most.

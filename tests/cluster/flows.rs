@@ -321,7 +321,7 @@ async fn two_targets_of_one_system_do_not_take_turns() {
     let cluster = Cluster::shared().await;
     let systems = Systems::start("").await;
     let url = systems.url.clone();
-    let space = Space::over(&cluster.server, "firsts", "", systems).await;
+    let space = Space::over(&cluster.server, "firsts", "", systems);
     space.scopes(&["a"]);
     space.wait("scope/a", "Synced");
     let writes = space.systems.writes().await;

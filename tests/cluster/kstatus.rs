@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::health::health;
-use crate::safety::NO_THRESHOLDS;
+use crate::support::NO_THRESHOLDS;
 use crate::support::{Cluster, Space, eventually, within};
 
 /// How an object is, in the words of kstatus.

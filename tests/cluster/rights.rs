@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::safety::NO_THRESHOLDS;
 use crate::server::Server;
+use crate::support::NO_THRESHOLDS;
 use crate::support::{Operator, Space, Systems, within};
 
 /// How many scenarios run side by side.

@@ -1,6 +1,7 @@
 //! A real API server: etcd and kube-apiserver, started and ended with the test.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -31,7 +32,7 @@ pub(crate) fn tool(name: &str) -> PathBuf {
 
 /// A process that ends when its handle does, and when the test's own process ends however.
 pub(crate) struct Process {
-    /// Its shell, which waits for the end of its standard input.
+    /// Its shell, which reads signals to send, and ends with its standard input.
     shell: Child,
 }
 
@@ -39,7 +40,8 @@ impl Process {
     /// Starts a program with its output in a file.
     pub(crate) fn start(command: &Command, log: &Path) -> Self {
         // The shell's input is a pipe from this process: it ends with this process, even with one that is killed.
-        const WATCH: &str = r#""$@" </dev/null & child=$!; trap 'kill -CONT $child; kill -9 $child' EXIT; read -r _; exit"#;
+        const WATCH: &str = r#""$@" </dev/null & child=$!; trap 'kill -CONT $child; kill -9 $child' EXIT
+            while read -r signal; do kill -s "$signal" $child; done; exit"#;
         let log = fs::File::create(log).expect("a log file");
         let mut shell = Command::new("sh");
         shell.args(["-c", WATCH, "sh"]).arg(command.get_program());
@@ -57,6 +59,12 @@ impl Process {
             .spawn()
             .expect("sh starts");
         Self { shell }
+    }
+
+    /// Sends the program a signal, such as `STOP`.
+    pub(crate) fn signal(&mut self, name: &str) {
+        let input = self.shell.stdin.as_mut().expect("it is piped");
+        writeln!(input, "{name}").expect("the shell reads");
     }
 }
 

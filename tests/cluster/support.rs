@@ -1,13 +1,16 @@
 //! A namespace with live systems behind it, and an operator over the cluster.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use scopeward_sandbox::{Options, Sandbox, World};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -17,6 +20,10 @@ use crate::server::{Process, Server};
 
 /// How long a condition is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A Target whose thresholds stop nothing: what is shown holds by itself.
+pub(crate) const NO_THRESHOLDS: &str =
+    "safety: { maxRemovals: 1000, maxRemovalPercent: 100, minPopulation: 1 }";
 
 /// The operator as a process.
 pub(crate) struct Operator {
@@ -71,6 +78,11 @@ impl Operator {
         self.process = None;
     }
 
+    /// Sends it a signal, such as `STOP` or `CONT`.
+    pub(crate) fn signal(&mut self, name: &str) {
+        self.process.as_mut().expect("it runs").signal(name);
+    }
+
     /// What it has logged since it was started last.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -82,6 +94,19 @@ impl Operator {
         let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
         Ok((status, answer.text().await.unwrap_or_default()))
+    }
+
+    /// A figure that it serves; 0 where there is none yet.
+    pub(crate) async fn figure(&self, series: &str) -> f64 {
+        let (_, text) = self.get("/metrics").await.expect("metrics");
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(series)?.trim().parse().ok());
+        value.unwrap_or_default()
+    }
+
+    /// Whether it writes.
+    pub(crate) async fn leads(&self) -> bool {
+        self.figure("scopeward_is_leader ").await > 0.0
     }
 }
 
@@ -113,6 +138,34 @@ pub(crate) fn operators_kubeconfig(server: &Server) -> PathBuf {
     server.rights(None);
     let token = server.token_of("scopeward", "scopeward");
     server.kubeconfig("operator", &server.url(), &server.authority(), &token)
+}
+
+/// A write that a system behind the operator was asked for.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Written {
+    /// When it was made.
+    pub(crate) time: Timestamp,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) body: Option<String>,
+    /// What was answered; `None` where the connection was cut.
+    pub(crate) status: Option<u16>,
+    #[serde(default)]
+    token: bool,
+}
+
+impl Written {
+    /// The scope that it made, if it did.
+    pub(crate) fn created(&self) -> Option<String> {
+        let is_done = self.status.is_some_and(|status| status < 300);
+        let body = self
+            .body
+            .as_ref()
+            .filter(|_| self.method == "POST" && is_done)?;
+        let body: Value = serde_json::from_str(body).ok()?;
+        let name = body["name"].as_str().or(body["value"].as_str());
+        name.map(str::to_owned)
+    }
 }
 
 /// Systems behind the operator, served by the test: `wso2` and `onelogin`.
@@ -200,6 +253,42 @@ impl Systems {
             same(&seen, wanted)
         })
         .await;
+    }
+
+    /// The writes that were sent, in the order in which they arrived.
+    pub(crate) async fn log_of_writes(&self) -> Vec<Written> {
+        let url = format!("{}/__sandbox/log", self.url);
+        let answer = self.client.get(url).send().await.expect("an answer");
+        let text = answer.text().await.expect("JSON lines");
+        let read = |line| serde_json::from_str(line).expect("a request");
+        let all = text.lines().map(read);
+        all.filter(|written: &Written| written.method != "GET" && !written.token)
+            .collect()
+    }
+
+    /// How often each scope was made.
+    pub(crate) async fn made(&self) -> BTreeMap<String, usize> {
+        let mut made = BTreeMap::new();
+        let writes = self.log_of_writes().await;
+        for name in writes.iter().filter_map(Written::created) {
+            *made.entry(name).or_default() += 1;
+        }
+        made
+    }
+
+    /// What goes wrong from here on.
+    pub(crate) async fn faults(&self, rules: Value) {
+        let url = format!("{}/__sandbox/faults", self.url);
+        let plan = json!({ "rules": rules });
+        let answer = self.client.put(url).json(&plan).send().await;
+        let status = answer.expect("an answer").status();
+        assert!(status.is_success(), "{status}: {plan}");
+    }
+
+    /// Every write is answered so much later from here on.
+    pub(crate) async fn slow(&self, milliseconds: u64) {
+        self.faults(json!([{ "write": true, "fault": { "latency": { "ms": milliseconds } } }]))
+            .await;
     }
 
     /// How many writes were sent.
@@ -292,11 +381,11 @@ pub(crate) struct Space<'a> {
 impl<'a> Space<'a> {
     /// The namespace, with a Target `wso2` whose spec has further members.
     pub(crate) async fn new(server: &'a Server, name: &str, more: &str) -> Self {
-        Self::over(server, name, more, Systems::start("").await).await
+        Self::over(server, name, more, Systems::start("").await)
     }
 
     /// The same over systems that are there.
-    pub(crate) async fn over(server: &'a Server, name: &str, more: &str, systems: Systems) -> Self {
+    pub(crate) fn over(server: &'a Server, name: &str, more: &str, systems: Systems) -> Self {
         server.kubectl(&["create", "namespace", name]);
         server.rights(Some(name));
         let space = Self {
@@ -374,6 +463,16 @@ impl<'a> Space<'a> {
             .kubectl(&["delete", "-n", &self.name, object, "--wait=true"]);
     }
 
+    /// Takes all Scopes away, and waits until nothing is left live: all of it was ours.
+    pub(crate) async fn empties(&self) {
+        let arguments = ["delete", "scopes", "-n", &self.name, "--all"];
+        self.server.kubectl(&arguments);
+        within(Duration::from_mins(2), "nothing is left", async || {
+            same::<_, String>(&self.systems.names("wso2").await, &[])
+        })
+        .await;
+    }
+
     /// Waits for a condition as its user does, such as `Ready` or `Stalled`.
     pub(crate) fn wait(&self, object: &str, condition: &str) {
         let wanted = format!("--for=condition={condition}");
@@ -447,9 +546,27 @@ impl<'a> Space<'a> {
     }
 }
 
+/// Tells what was measured, for `--nocapture`.
+#[expect(clippy::print_stdout, reason = "a test's own words are captured")]
+pub(crate) fn told(figures: &str) {
+    println!("{figures}");
+}
+
 /// Waits until something holds, and says what was seen last where it does not.
 pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Result<T, String>) -> T {
     match within(PATIENCE, look).await {
+        Ok(found) => found,
+        Err(seen) => panic!("{what}: {seen}"),
+    }
+}
+
+/// The same with another patience.
+pub(crate) async fn eventually_within<T>(
+    patience: Duration,
+    what: &str,
+    look: impl AsyncFnMut() -> Result<T, String>,
+) -> T {
+    match within(patience, look).await {
         Ok(found) => found,
         Err(seen) => panic!("{what}: {seen}"),
     }

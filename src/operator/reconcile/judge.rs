@@ -9,7 +9,7 @@ use crate::cluster::objects::Key;
 use crate::cluster::objects::Object;
 use crate::inventory::InventoryError;
 use crate::inventory::Ledger as _;
-use crate::inventory::remote::OperatorNotes;
+use crate::inventory::remote::{OperatorNotes, RemoteLedger};
 use crate::manifest::cluster::Fault;
 use crate::manifest::cluster::Unusable;
 use crate::manifest::cluster::Usable;
@@ -208,19 +208,8 @@ impl Reconciler {
             return Err(Short::of_inventory(InventoryError::FencePassed));
         };
         let frozen = target.frozen().clone();
-        let own = (&self.target, self.context.cluster_uid.as_str());
-        let mut notes = standing.notes.clone();
-        inventory::keep(&mut notes, own, &standing.log, &frozen);
-        inventory::keep_distrust(&mut notes, standing.distrust);
-        // A Target at rest writes nothing, not even that it was there.
-        if notes != standing.notes
-            && (is_to_run || pending.is_some() || standing.notes.distrust != notes.distrust)
-        {
-            let kept = ledger
-                .update_notes(&identity, |known| *known = notes.clone())
-                .await;
-            kept.map_err(Short::of_inventory)?;
-        }
+        let is_busy = is_to_run || pending.is_some();
+        let notes = self.note(ledger, &standing, &frozen, is_busy).await?;
         let hashes = target.plan().change_hashes();
         let (approved, report) = if is_to_run {
             let still_wanted = |planned: &PlannedChange| self.has_moved(world, planned);
@@ -272,6 +261,27 @@ impl Reconciler {
             trouble,
             witness: generation.map(|generation| inventory::witness(&identity, generation)),
         })
+    }
+
+    /// Keeps what is to be known of a run before it writes.
+    async fn note(
+        &self,
+        ledger: &RemoteLedger,
+        standing: &Standing,
+        frozen: &Populations,
+        is_busy: bool,
+    ) -> Result<OperatorNotes, Short> {
+        let own = (&self.target, self.context.cluster_uid.as_str());
+        let mut notes = standing.notes.clone();
+        inventory::keep(&mut notes, own, &standing.log, frozen);
+        inventory::keep_distrust(&mut notes, standing.distrust);
+        // A Target at rest writes nothing, not even that it was there.
+        if notes != standing.notes && (is_busy || standing.notes.distrust != notes.distrust) {
+            let keep = |known: &mut OperatorNotes| *known = notes.clone();
+            let kept = ledger.update_notes(&standing.identity, keep).await;
+            kept.map_err(Short::of_inventory)?;
+        }
+        Ok(notes)
     }
 
     /// Keeps what became of a slice, and gives the inventory back. What cannot be kept is told, as what was done is.
