@@ -14,6 +14,7 @@ test: ## all tests
 lint: ## formatting and clippy, warnings being errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --test cluster --locked -- -D warnings
 	cargo clippy --no-default-features --locked -- -D warnings
 
 # The tests that compare the generated files with the types write them when they are told to. The files go first, so that

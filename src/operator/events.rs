@@ -1,6 +1,7 @@
 //! Events: what changed, a few single ones a run and one that sums the run up. Nothing is told twice.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
@@ -17,6 +18,8 @@ use crate::plan::guard::ApprovedTarget;
 
 /// The most single events of one run.
 const MOST: usize = 10;
+/// How long the API server is waited for.
+const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 /// The most characters of an event's text; the API server takes 1,024 bytes.
 const LONGEST: usize = 250;
 
@@ -172,8 +175,15 @@ impl Events {
                     ..ObjectReference::default()
                 }),
             };
-            if let Err(error) = self.recorder.publish(&event, &reference(object)).await {
-                tracing::debug!(target: "events", %error, "an event was not written");
+            let reference = reference(object);
+            let telling = self.recorder.publish(&event, &reference);
+            match tokio::time::timeout(LONGEST_ANSWER, telling).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(target: "events", %error, "an event was not written");
+                }
+                // The others would wait in vain as well.
+                Err(_) => return,
             }
         }
     }

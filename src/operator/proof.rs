@@ -4,6 +4,7 @@
 //! went. So a quorum is asked once more, without what the objects say, and nothing is removed unless it agrees.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -16,8 +17,19 @@ use crate::manifest::crd;
 use crate::model::TargetId;
 use crate::plan::SkipReason;
 
+/// How long the whole proof may take.
+const LONGEST: Duration = Duration::from_mins(1);
+
 /// Why nothing is to be removed now, if so.
 pub(super) async fn bar(context: &Context, world: &World, target: &TargetId) -> Option<SkipReason> {
+    let proof = tokio::time::timeout(LONGEST, found(context, world, target));
+    proof.await.unwrap_or_else(|_| {
+        tracing::warn!(target: "reconcile", target_name = %target, "the API server does not answer: nothing is removed");
+        Some(SkipReason::ObserveIncomplete)
+    })
+}
+
+async fn found(context: &Context, world: &World, target: &TargetId) -> Option<SkipReason> {
     match is_going(context, &target.namespace).await {
         Ok(false) => {}
         Ok(true) => return Some(SkipReason::NamespaceTerminating),

@@ -24,6 +24,8 @@ const MANAGER: &str = "scopeward-operator";
 const IN_FLIGHT: usize = 16;
 /// For how long a watch may be behind what was written.
 const LAG: Duration = Duration::from_secs(5);
+/// How long a write may take, with all of its answer.
+const LONGEST_ANSWER: Duration = Duration::from_secs(45);
 /// How often a write is tried where another shard is faster.
 const TRIES: u32 = 10;
 /// How long the watch is given to show what another shard wrote.
@@ -267,10 +269,13 @@ impl Board {
         }
         let api = key.kind.within(&self.client, &key.namespace);
         let params = PatchParams::apply(MANAGER).force();
-        match api
-            .patch_status(&key.name, &params, &Patch::Apply(&body))
-            .await
-        {
+        let patch = Patch::Apply(&body);
+        let patching = api.patch_status(&key.name, &params, &patch);
+        // An answer that has begun may never end.
+        let Ok(patched) = tokio::time::timeout(LONGEST_ANSWER, patching).await else {
+            return Err(Unanswered);
+        };
+        match patched {
             Ok(_) => self.said(|said| {
                 said.written.insert(key.clone(), (status, Instant::now()));
             }),

@@ -108,7 +108,7 @@ async fn a_backup_with_an_old_status_removes_and_takes_over_nothing() {
     let mut cluster = Cluster::start().await;
     let theirs = "scopes: [{ name: theirs, description: Theirs }]";
     let systems = crate::support::Systems::start(theirs).await;
-    let space = Space::over(&cluster.server, "restored", "", systems).await;
+    let space = Space::over(&cluster.server, "restored", "", systems);
     space.scopes(&["a", "b"]);
     for object in ["scope/a", "scope/b", "target/wso2"] {
         space.wait(object, "Synced");

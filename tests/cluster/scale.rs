@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::server::Server;
-use crate::support::{Operator, Space, eventually, operators_kubeconfig};
+use crate::support::{Operator, Space, eventually, operators_kubeconfig, told};
 
 /// A Target whose thresholds stop nothing, read every ten seconds.
 const EVERY_TEN_SECONDS: &str =
@@ -176,15 +176,15 @@ async fn scale_at_rest_ten_thousand_scopes_cost_their_readings_and_nothing_else(
     for space in &spaces {
         make_scopes(&server, &space.name, SCOPES).await;
     }
-    println!("made after {:.1?}", begun.elapsed());
+    told(&format!("made after {:.1?}", begun.elapsed()));
     for space in &spaces {
         are_synced(&server, &space.name, SCOPES).await;
     }
-    println!(
+    told(&format!(
         "all synced after {:.1?}; {:?}",
         begun.elapsed(),
         taken(&operator)
-    );
+    ));
     for interval in [10, 60] {
         for space in &spaces {
             let kind = api(&server.client().await, &space.name, "Target");
@@ -204,11 +204,11 @@ async fn scale_at_rest_ten_thousand_scopes_cost_their_readings_and_nothing_else(
         };
         let reads = requests(&spaces).await - reads;
         let share = (cpu_after - cpu) / begun.elapsed().as_secs_f64() * 100.0;
-        println!(
+        told(&format!(
             "interval {interval} s, five of them: {reads} requests to {TARGETS} systems, {share:.2} % of a core, {resident} MiB resident, {peak} MiB at most"
-        );
+        ));
         let writes = difference(&before, &after);
-        println!("  the API server was asked: {writes:?}");
+        told(&format!("  the API server was asked: {writes:?}"));
         let is_write = |key: &str| {
             key.starts_with("PATCH") || key.starts_with("PUT configmaps") || key.starts_with("POST")
         };
@@ -242,14 +242,14 @@ async fn scale_a_thousand_scopes_in_one_go_are_written_once_each() {
     let took = begun.elapsed();
     let writes = space.systems.writes().await - writes;
     let readings = space.systems.requests().await - requests - writes;
-    println!(
+    told(&format!(
         "1,000 Scopes in a stream of {streamed:.1?}, all synced after {took:.1?}: {writes} writes, {readings} readings; {:?}",
         taken(&operator)
-    );
-    println!(
+    ));
+    told(&format!(
         "  the API server was asked: {:?}",
         difference(&before, &asked(&server))
-    );
+    ));
     assert_eq!(writes, 1_000, "each is written once");
 }
 
@@ -293,11 +293,11 @@ async fn scale_an_edit_is_live_within_a_second() {
     }
     all.sort_unstable();
     let at = |share: usize| all[(all.len() - 1) * share / 100];
-    println!(
+    told(&format!(
         "{edits} edits, from the patch to the write, in ms: median {}, p90 {}, p99 {}, most {}",
         at(50),
         at(90),
         at(99),
         at(100)
-    );
+    ));
 }

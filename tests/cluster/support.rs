@@ -276,15 +276,6 @@ impl Systems {
         made
     }
 
-    /// What goes wrong from here on.
-    pub(crate) async fn faults(&self, rules: Value) {
-        let url = format!("{}/__sandbox/faults", self.url);
-        let plan = json!({ "rules": rules });
-        let answer = self.client.put(url).json(&plan).send().await;
-        let status = answer.expect("an answer").status();
-        assert!(status.is_success(), "{status}: {plan}");
-    }
-
     /// Every write is answered so much later from here on.
     pub(crate) async fn slow(&self, milliseconds: u64) {
         self.faults(json!([{ "write": true, "fault": { "latency": { "ms": milliseconds } } }]))
@@ -467,7 +458,7 @@ impl<'a> Space<'a> {
     pub(crate) async fn empties(&self) {
         let arguments = ["delete", "scopes", "-n", &self.name, "--all"];
         self.server.kubectl(&arguments);
-        within(Duration::from_mins(2), "nothing is left", async || {
+        eventually_within(Duration::from_mins(2), "nothing is left", async || {
             same::<_, String>(&self.systems.names("wso2").await, &[])
         })
         .await;

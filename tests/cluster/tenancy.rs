@@ -42,7 +42,7 @@ async fn a_former_name_that_the_target_does_not_allow_is_refused() {
     let cluster = Cluster::shared().await;
     let systems = Systems::start("scopes: [{ name: \"their:x\", description: Theirs }]").await;
     let allowed = "allowedScopes: [\"my:*\"], adoption: Always";
-    let space = Space::over(&cluster.server, "former", allowed, systems).await;
+    let space = Space::over(&cluster.server, "former", allowed, systems);
     space.wait("target/wso2", "Synced");
     let requests = space.systems.requests().await;
     space
