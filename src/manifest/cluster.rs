@@ -185,11 +185,7 @@ fn usable(
     let mut usable: BTreeMap<SourceFile, Usable> =
         files.into_iter().map(|file| (file, Usable::Yes)).collect();
     for source in unused {
-        // Where it counts for nothing anywhere, what is wrong somewhere is what is wrong with it.
-        let targets = by_target.remove(&source.file);
-        let fault = targets.and_then(|targets| targets.into_values().flatten().next());
-        let fault = fault.map_or(Usable::LeftOut, Usable::No);
-        usable.insert(source.file, fault);
+        usable.insert(source.file, Usable::LeftOut);
     }
     usable.extend(
         by_target
@@ -321,7 +317,11 @@ mod tests {
     fn fault(assembled: &Assembled, namespace: &str, kind: &str, name: &str) -> Option<Fault> {
         match &assembled.objects[&SourceFile::in_cluster(namespace, kind, name)] {
             Usable::No(unusable) => Some(unusable.fault),
-            _ => None,
+            Usable::Partly(targets) => {
+                let mut faults = targets.values().flatten();
+                faults.next().map(|unusable| unusable.fault)
+            }
+            Usable::Yes | Usable::LeftOut => None,
         }
     }
 
@@ -394,8 +394,7 @@ mod tests {
         broken["spec"]["wso2"]["url"] = json!("ftp://wso2.example.com");
         let all = of(&[broken, scope("iam", "a")]);
         assert!(all.desired.targets.is_empty());
-        let scope = &all.objects[&SourceFile::in_cluster("iam", "Scope", "a")];
-        assert_eq!(*scope, Usable::LeftOut);
+        assert_eq!(partly(&all, "iam", "a"), [("wso2".to_owned(), None)]);
     }
 
     /// Another Target beside `iam/wso2`, which takes all namespaces.
@@ -538,5 +537,29 @@ mod tests {
         let roles = other.scopes.values().map(|scope| scope.roles.entries.len());
         assert_eq!(roles.collect::<Vec<_>>(), [1]);
         assert_eq!(names_on(&all, "wso2"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_name_that_its_holder_is_about_to_leave_is_nobody_elses_until_then() {
+        let mut renamed = scope("iam", "a");
+        renamed["spec"]["name"] = json!("b");
+        renamed["spec"]["previousNames"] = json!(["a"]);
+        for brings in [json!([]), json!(["nothing"])] {
+            let mut rival = scope("shop", "rival");
+            rival["spec"]["name"] = json!("a");
+            rival["spec"]["previousNames"] = brings;
+            let all = [
+                target(&json!({ "from": "All" })),
+                renamed.clone(),
+                rival.clone(),
+            ];
+            let held = held(&all, holds("a", "a", None));
+            assert_eq!(fault(&held, "iam", "Scope", "a"), None);
+            assert_eq!(
+                fault(&held, "shop", "Scope", "rival"),
+                Some(Fault::Conflict)
+            );
+            assert_eq!(names_on(&held, "wso2"), ["k8s/iam/Scope/a=b"]);
+        }
     }
 }

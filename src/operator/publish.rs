@@ -47,6 +47,8 @@ enum Written {
     Settled,
     /// What it rested on is not the latest.
     Behind,
+    /// The API server did not take it.
+    Refused,
 }
 
 /// The API server did not answer.
@@ -67,8 +69,10 @@ struct Said {
     states: BTreeMap<Key, BTreeMap<TargetId, State>>,
     /// What is wrong with objects that no run uses, or that one Target does not use.
     faults: BTreeMap<Key, Faulty>,
-    /// What was written, and when.
-    written: BTreeMap<Key, (Value, Instant)>,
+    /// What was written of which object, and when.
+    written: BTreeMap<Key, (String, Value, Instant)>,
+    /// What is to be written once more, since it could not be.
+    unwritten: BTreeSet<Key>,
 }
 
 impl Board {
@@ -122,7 +126,8 @@ impl Board {
             let before = std::mem::replace(&mut said.faults, faults);
             let keys = before.keys().chain(said.faults.keys());
             let is_other = |key: &&Key| before.get(key) != said.faults.get(key);
-            keys.filter(is_other).cloned().collect()
+            let touched: BTreeSet<Key> = keys.filter(is_other).cloned().collect();
+            touched.union(&said.unwritten).cloned().collect()
         });
         self.write(touched).await;
     }
@@ -151,8 +156,14 @@ impl Board {
         self.write(touched).await;
     }
 
+    /// Whether anything could not be written.
+    pub(super) fn has_unwritten(&self) -> bool {
+        self.said(|said| !said.unwritten.is_empty())
+    }
+
     async fn write(&self, keys: BTreeSet<Key>) {
-        // Where one gets no answer, the others would wait in vain as well: the next run says it all again.
+        self.said(|said| said.unwritten.extend(keys.iter().cloned()));
+        // Where one gets no answer, the others would wait in vain as well: they are tried again later.
         let writes = futures::stream::iter(keys.into_iter().map(Ok));
         let _ = writes
             .try_for_each_concurrent(IN_FLIGHT, async |key| self.write_one(&key).await)
@@ -162,21 +173,27 @@ impl Board {
     /// Writes what is to be said of an object, once more where another shard was first.
     async fn write_one(&self, key: &Key) -> Result<(), Unanswered> {
         for _ in 0..TRIES {
-            let Some(object) = self.store.get(key) else {
-                return Ok(());
-            };
-            let Some(status) = self.status_of(&object, Timestamp::now()) else {
-                return Ok(());
+            let object = self.store.get(key);
+            let status = object
+                .as_ref()
+                .and_then(|object| self.status_of(object, Timestamp::now()));
+            let (Some(object), Some(status)) = (object, status) else {
+                return Ok(self.is_written(key));
             };
             let Ok(status) = serde_json::to_value(status) else {
                 return Ok(());
             };
-            if self.patch(&object, status).await? != Written::Behind {
-                return Ok(());
+            match self.patch(&object, status).await? {
+                Written::Settled => return Ok(self.is_written(key)),
+                Written::Refused => return Ok(()),
+                Written::Behind => tokio::time::sleep(BETWEEN_TRIES).await,
             }
-            tokio::time::sleep(BETWEEN_TRIES).await;
         }
         Ok(())
+    }
+
+    fn is_written(&self, key: &Key) {
+        self.said(|said| drop(said.unwritten.take(key)));
     }
 
     /// What is to be said of an object; `None` where that is what it says already.
@@ -250,7 +267,9 @@ impl Board {
         let key = &object.key;
         let is_known = self.said(|said| {
             let written = said.written.get(key);
-            written.is_some_and(|(before, at)| *before == status && at.elapsed() < LAG)
+            written.is_some_and(|(uid, before, at)| {
+                *uid == object.uid && *before == status && at.elapsed() < LAG
+            })
         });
         if is_known {
             return Ok(Written::Settled);
@@ -277,7 +296,8 @@ impl Board {
         };
         match patched {
             Ok(_) => self.said(|said| {
-                said.written.insert(key.clone(), (status, Instant::now()));
+                let written = (object.uid.clone(), status, Instant::now());
+                said.written.insert(key.clone(), written);
             }),
             Err(error) if is_shared && crate::cluster::status(&error) == Some(409) => {
                 return Ok(Written::Behind);
@@ -289,6 +309,7 @@ impl Board {
                 if crate::cluster::status(&error).is_none() {
                     return Err(Unanswered);
                 }
+                return Ok(Written::Refused);
             }
         }
         Ok(Written::Settled)
@@ -299,6 +320,7 @@ impl Board {
         self.said(|said| {
             said.states.retain(|key, _| is_there(key));
             said.written.retain(|key, _| is_there(key));
+            said.unwritten.retain(|key| is_there(key));
         });
     }
 }

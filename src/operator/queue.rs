@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::publish::Faulty;
 use super::reconcile::{Reconciler, Trigger};
 use super::status::{Reason, State};
-use super::{Context, reconcile};
+use super::{Context, Shard, reconcile};
 use crate::cluster::objects::{Key, Kind};
 use crate::cluster::watch::Picture;
 use crate::manifest::Holders;
@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(super) intervals: BTreeMap<TargetId, Duration>,
     /// Since when each object says what it says, or is gone.
     pub(super) since: Since,
+    /// The Targets of which it is known what is ours there.
+    pub(super) known: BTreeSet<TargetId>,
     /// Counts from 1; 0 before the cluster was seen.
     pub(super) number: u64,
 }
@@ -67,6 +69,12 @@ impl Default for Since {
 
 /// How long an object waits for what it refers to before a person has to look: manifests of one commit come one by one.
 const ARRIVING: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
+/// After what time a status that could not be written is tried again.
+const AGAIN: Duration = Duration::from_secs(15);
+fn is_conflict(unusable: &Unusable) -> bool {
+    unusable.fault == Fault::Conflict
+}
+
 /// For how long it is remembered that an object is gone: then it is as old as the process.
 const REMEMBERED: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 
@@ -104,6 +112,7 @@ impl World {
     fn of(picture: Picture, since: Since, holders: Holders, number: u64) -> Self {
         let values = picture.objects.values().map(|object| &object.value);
         let namespaces = picture.namespaces.clone();
+        let known = holders.keys().cloned().collect();
         let assembled = assemble_objects(values, namespaces, holders, Timestamp::now());
         let Assembled {
             desired,
@@ -119,6 +128,7 @@ impl World {
             objects,
             intervals,
             since,
+            known,
             number,
         }
     }
@@ -131,7 +141,6 @@ impl World {
 
     /// Whether objects contradict each other.
     fn has_conflicts(&self) -> bool {
-        let is_conflict = |unusable: &Unusable| unusable.fault == Fault::Conflict;
         self.objects.values().any(|usable| match usable {
             Usable::No(unusable) => is_conflict(unusable),
             Usable::Partly(targets) => targets.values().flatten().any(is_conflict),
@@ -140,7 +149,7 @@ impl World {
     }
 
     /// What is wrong with objects that no run uses.
-    fn faults(&self, now: Timestamp) -> BTreeMap<Key, Faulty> {
+    fn faults(&self, shard: Shard, now: Timestamp) -> BTreeMap<Key, Faulty> {
         let fault = |(file, usable): (&SourceFile, &Usable)| {
             let key = Key::of(file)?;
             let generation = self.generation(file);
@@ -158,14 +167,35 @@ impl World {
                 Usable::No(unusable) => Faulty::Whole(state(Some(unusable))),
                 Usable::LeftOut => Faulty::Whole(state(None)),
                 Usable::Partly(targets) => {
-                    let targets = targets.iter();
-                    let on = targets.map(|(id, why)| (id.clone(), state(why.as_ref())));
+                    // What is to be said of another shard's Target is said there.
+                    let targets = targets.iter().filter(|(id, _)| self.is_of(shard, id));
+                    let on = targets.map(|(id, why)| {
+                        let is_conflict = why.as_ref().is_some_and(is_conflict);
+                        let state = if is_conflict && !self.known.contains(id) {
+                            let message = "who holds it is not known yet";
+                            State::short(Reason::TargetNotReady, message, generation)
+                        } else {
+                            state(why.as_ref())
+                        };
+                        (id.clone(), state)
+                    });
                     Faulty::On(on.collect())
                 }
             };
             (key.kind != Kind::Target).then_some((key, faulty))
         };
         self.objects.iter().filter_map(fault).collect()
+    }
+
+    /// Whether a Target is of a shard, or of none since it is not there.
+    fn is_of(&self, shard: Shard, target: &TargetId) -> bool {
+        let key = Key {
+            kind: Kind::Target,
+            namespace: target.namespace.clone(),
+            name: target.name.clone(),
+        };
+        let object = self.picture.objects.get(&key);
+        object.is_none_or(|object| shard.has(&object.uid))
     }
 
     /// When the next reference that leads nowhere has been given its time, after `now`.
@@ -218,6 +248,11 @@ impl Known {
         self.changes.send_modify(|number| *number += 1);
     }
 
+    /// Forgets a Target that is gone.
+    fn forget(&self, target: &TargetId) {
+        self.locked().remove(target);
+    }
+
     fn locked(&self) -> MutexGuard<'_, Holders> {
         // Nothing panics while it is held.
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
@@ -249,13 +284,14 @@ pub(super) async fn assemble(context: Arc<Context>, worlds: watch::Sender<Arc<Wo
                     continue;
                 }
             }
-            () = arrived => {}
+            () = arrived => arrival = None,
             // Whoever writes from now on says what the one before had no time to say.
             changed = leadership.changed() => {
                 let is_leader = leadership.borrow_and_update().is_leader(Instant::now());
                 if changed.is_ok() && is_leader && !was_leader {
                     let world = Arc::clone(&worlds.borrow());
-                    context.board.faults(world.faults(Timestamp::now())).await;
+                    let faults = world.faults(context.settings.shard, Timestamp::now());
+                    context.board.faults(faults).await;
                 }
                 was_leader = is_leader;
                 continue;
@@ -278,15 +314,18 @@ pub(super) async fn assemble(context: Arc<Context>, worlds: watch::Sender<Arc<Wo
                 continue;
             }
         };
-        arrival = world.next_arrival(now).map(|left| Instant::now() + left);
         context.secrets.watch_only(&world.secrets());
         worlds.send_replace(Arc::clone(&world));
         if context.leadership.borrow().is_leader(Instant::now()) {
-            context.board.faults(world.faults(now)).await;
+            let faults = world.faults(context.settings.shard, now);
+            context.board.faults(faults).await;
         }
         context
             .board
             .forget(|key| world.picture.objects.contains_key(key));
+        let again = context.board.has_unwritten().then_some(AGAIN);
+        let next = world.next_arrival(now).into_iter().chain(again).min();
+        arrival = next.map(|left| Instant::now() + left);
     }
 }
 
@@ -408,6 +447,7 @@ async fn follow(context: Arc<Context>, target: TargetId, end: CancellationToken)
         }
     }
     reconcile::forget(&context, &target);
+    context.holders.forget(&target);
 }
 
 /// The most that a slow reading keeps the next one away.

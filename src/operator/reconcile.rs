@@ -79,6 +79,8 @@ pub(super) struct Reconciler {
     is_loaded: bool,
     /// What was ours when that was last known.
     owned: Arc<Owned>,
+    /// Whether that was known yet.
+    has_learned: bool,
     /// How often in a row the system was not reached.
     unreached: u32,
     /// Counts the requests to the system.
@@ -86,7 +88,7 @@ pub(super) struct Reconciler {
     /// How long the last reading took.
     read_took: Duration,
     /// What failed in the slices so far: 500 changes that the system refuses do not keep the others from their turn.
-    failed: BTreeMap<ChangeHash, Failure>,
+    failed: BTreeMap<ChangeHash, (Failure, Instant)>,
     /// Whether the next run goes on with what this one had no room for.
     goes_on: bool,
 }
@@ -192,6 +194,17 @@ struct Judged {
     bar: Option<SkipReason>,
 }
 
+/// How long a change that failed for a reason that may pass is not sent again while others wait for their turn.
+const PASSING: Duration = Duration::from_mins(1);
+
+/// Whether the system would say the same again.
+fn is_final(failure: &Failure) -> bool {
+    !matches!(
+        Reason::of_failure(failure),
+        Reason::Unreachable | Reason::RateLimited | Reason::ObserveIncomplete | Reason::InProgress
+    ) && failure.status.is_none_or(|status| status < 500)
+}
+
 /// How many changes one run sends, and for how long: what comes in meanwhile waits no longer than that.
 const SLICE: (usize, Duration) = (500, Duration::from_mins(1));
 
@@ -208,6 +221,7 @@ impl Reconciler {
             ledger: None,
             is_loaded: false,
             owned: Arc::default(),
+            has_learned: false,
             unreached: 0,
             tally: Tally::default(),
             read_took: Duration::ZERO,
@@ -262,9 +276,9 @@ impl Reconciler {
     pub(super) async fn run(&mut self, world: &World, trigger: Trigger) -> Option<Duration> {
         let begun = Instant::now();
         self.seen = Some(self.see(world));
-        if !std::mem::take(&mut self.goes_on) {
-            self.failed.clear();
-        }
+        let goes_on = std::mem::take(&mut self.goes_on);
+        self.failed
+            .retain(|_, (failure, at)| goes_on && (is_final(failure) || at.elapsed() < PASSING));
         let object = self.object(world)?;
         if let Some(at) = publish::synced_at(&object) {
             self.context.metrics.succeeded_before(&self.target, at);
@@ -279,7 +293,7 @@ impl Reconciler {
         match ended {
             Ok(done) => {
                 self.unreached = 0;
-                self.goes_on = done.goes_on();
+                self.goes_on = done.has_more();
                 // What this run recorded is no news to the next one.
                 self.seen = Some(self.see(world));
                 self.tell(world, &object, &done, took).await

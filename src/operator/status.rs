@@ -226,7 +226,7 @@ impl State {
             is_ready: said.ready,
             live_name: said.live_name.clone(),
             remote_id: said.remote_id.clone(),
-            generation,
+            generation: said.observed_generation.unwrap_or(generation),
         })
     }
 
@@ -589,6 +589,7 @@ pub(super) fn object(
                 remote_id: state.remote_id.clone(),
                 state: state.reason.word().to_owned(),
                 ready: state.is_ready,
+                observed_generation: Some(state.generation),
                 message: state.message.clone(),
             })
             .collect(),

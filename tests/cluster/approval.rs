@@ -156,13 +156,11 @@ async fn an_edit_a_hold_and_a_suspension_take_effect_within_a_slice() {
     space.target(more);
     let before = are_live(&space, 20).await;
     // The last one is to wait, and the first one of all to change.
-    space.server.kubectl(&[
-        "annotate",
-        "-n",
-        &space.name,
-        "scope/s1199",
-        "scopeward.dev/hold-until=2126-01-01T00:00:00Z",
-    ]);
+    let tomorrow = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24);
+    let hold = format!("scopeward.dev/hold-until={tomorrow}");
+    space
+        .server
+        .kubectl(&["annotate", "-n", &space.name, "scope/s1199", &hold]);
     let edit = json!({ "spec": { "description": "now" } }).to_string();
     space.server.kubectl(&[
         "patch",
@@ -206,5 +204,6 @@ async fn an_edit_a_hold_and_a_suspension_take_effect_within_a_slice() {
     space.run_now().await;
     let names = space.systems.names("wso2").await;
     assert!(!names.contains(&"s1199".to_owned()), "it is on hold");
-    space.comes_to_reason("scope/s1199", "Synced", "Held").await;
+    let seen = crate::support::within(std::time::Duration::from_secs(30), async || { let r=space.reason("scope/s1199", "Synced"); if r=="Held" {Ok(())} else {Err(r)} }).await;
+    assert!(seen.is_ok(), "{seen:?} {}", cluster.operator.log().lines().filter(|l| !l.contains("audit")).collect::<Vec<_>>().join("\n"));
 }

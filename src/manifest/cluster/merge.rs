@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Fault, Objects, Usable, source, usable};
+use super::{Fault, Objects, Unusable, Usable, source, usable};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::manifest::document::Document;
 use crate::manifest::schema::Checker;
@@ -161,6 +161,9 @@ impl Merged {
             Some(Usable::No(unusable)) if unusable.fault == Fault::NotAllowed => {
                 Covered::NotRead(NotRead::NotAllowed)
             }
+            Some(Usable::Partly(targets)) if targets.values().all(is_refused) => {
+                Covered::NotRead(NotRead::NotAllowed)
+            }
             // What it says of one Target is told from what it says of another in the cluster alone: here it holds all.
             Some(Usable::No(_) | Usable::LeftOut | Usable::Partly(_)) => {
                 Covered::NotRead(NotRead::Invalid)
@@ -171,6 +174,13 @@ impl Merged {
 
 fn in_cluster(source: &Source) -> SourceFile {
     SourceFile::in_cluster(&source.namespace, &source.kind, &source.name)
+}
+
+/// Whether a Target does not let an object in.
+fn is_refused(unusable: &Option<Unusable>) -> bool {
+    unusable
+        .as_ref()
+        .is_some_and(|unusable| unusable.fault == Fault::NotAllowed)
 }
 
 #[cfg(test)]

@@ -40,6 +40,9 @@ pub struct ObjectState {
     /// Whether it is there as declared, whatever waits to be removed.
     #[serde(default)]
     pub ready: bool,
+    /// The generation that this speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// Why, as a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]

@@ -106,7 +106,9 @@ impl<'a> Resolver<'a> {
             format!("no manifest declares the Scope \"{namespace}/{name}\""),
         );
         let known = std::mem::take(&mut self.names.scopes);
-        if let Some(elsewhere) = self.names.by_name.get(&("Scope", name)) {
+        if self.cluster.is_some() {
+            // Whoever reads this may not read what others declare.
+        } else if let Some(elsewhere) = self.names.by_name.get(&("Scope", name)) {
             error = error.help(format!(
                 "there is one in another namespace: add `namespace: {}`",
                 elsewhere.namespace

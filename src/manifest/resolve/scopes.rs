@@ -233,6 +233,49 @@ impl<'a> Resolver<'a> {
             self.report_all(target, &wishes, (codes::NAMES_DIFFER_IN_CASE, &message));
         }
         self.check_previous_names(target, &successors, &declared);
+        self.check_names_on_their_way(target, &here, &declared);
+    }
+
+    /// Finds Scopes that declare a name which another one has and is about to leave: they would get what it is, with all who
+    /// use it. One that brings its own along waits in the plan until the name is free.
+    fn check_names_on_their_way(
+        &mut self,
+        target: usize,
+        here: &[&ScopeWish<'a>],
+        declared: &BTreeMap<&str, &[&ScopeWish<'a>]>,
+    ) {
+        let id = self.targets[target].target.id.clone();
+        for wish in here {
+            for previous in &wish.spec.previous_names {
+                if wish.name.as_str() == previous || !self.has(target, wish, previous) {
+                    continue;
+                }
+                let rivals = declared.get(previous.as_str()).copied().unwrap_or_default();
+                for rival in rivals {
+                    let brings = |name: &String| self.has(target, rival, name);
+                    if rival.document == wish.document
+                        || rival.spec.previous_names.iter().any(brings)
+                    {
+                        continue;
+                    }
+                    let message = format!(
+                        "another Scope on \"{id}\" has the name {previous:?} until it is renamed"
+                    );
+                    let error = Diagnostic::error(codes::PREVIOUS_NAME_TAKEN, message);
+                    let pointer = name_pointer(rival);
+                    self.report_on(rival.document, &id, pointer, error);
+                }
+            }
+        }
+    }
+
+    /// Whether the inventory says that a name on a target is a Scope's.
+    fn has(&self, target: usize, wish: &ScopeWish<'_>, name: &str) -> bool {
+        let entry = self
+            .owned(target)
+            .and_then(|owned| owned.scopes.get(&ScopeName::observed(name)));
+        let file = &self.documents[wish.document].source.file;
+        entry.is_some_and(|entry| entry.source.file == *file)
     }
 
     /// Finds previous names of one target that are somebody else's.
@@ -287,17 +330,12 @@ impl<'a> Resolver<'a> {
 
     /// Whether a Scope has a name on a target already, or had it: in a cluster it goes on, whoever else declares that name.
     fn holds(&self, target: usize, wish: &ScopeWish<'_>, name: &str) -> bool {
-        let Some(owned) = self.owned(target) else {
-            return false;
-        };
-        let file = &self.documents[wish.document].source.file;
-        let its = |name: &ScopeName| {
-            let entry = owned.scopes.get(name);
-            entry.filter(|entry| entry.source.file == *file)
-        };
-        let name = ScopeName::observed(name);
-        let had = its(&wish.name).is_some_and(|entry| entry.renamed_from.contains(&name));
-        had || its(&name).is_some()
+        let left = self.has(target, wish, wish.name.as_str())
+            && self.owned(target).is_some_and(|owned| {
+                let entry = owned.scopes.get(&wish.name);
+                entry.is_some_and(|entry| entry.renamed_from.contains(&ScopeName::observed(name)))
+            });
+        left || self.has(target, wish, name)
     }
 
     /// One finding on the name of each of several Scopes of a target, but for the one that has its name already.
@@ -315,11 +353,7 @@ impl<'a> Resolver<'a> {
         let contradicts = |wish: &&&ScopeWish<'_>| !self.holds(target, wish, wish.name.as_str());
         let found = wishes.iter().filter(contradicts).map(|wish| {
             let error = Diagnostic::error(code, message).fact("also", others(wish));
-            let pointer = match wish.spec.name {
-                Some(_) => "/spec/name",
-                None => "/metadata/name",
-            };
-            (wish.document, pointer, error)
+            (wish.document, name_pointer(wish), error)
         });
         for (document, pointer, error) in found.collect::<Vec<_>>() {
             self.report_on(document, &id, pointer, error);
@@ -352,5 +386,13 @@ impl<'a> Resolver<'a> {
                 self.report(wish.document, "/spec/bindings", warning.help(help));
             }
         }
+    }
+}
+
+/// Where a Scope says its name.
+fn name_pointer(wish: &ScopeWish<'_>) -> &'static str {
+    match wish.spec.name {
+        Some(_) => "/spec/name",
+        None => "/metadata/name",
     }
 }

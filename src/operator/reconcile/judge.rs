@@ -51,6 +51,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 impl Reconciler {
     /// What the inventory says of the system, and whether this Target may use it.
@@ -211,6 +212,10 @@ impl Reconciler {
         let is_busy = is_to_run || pending.is_some();
         let notes = self.note(ledger, &standing, &frozen, is_busy).await?;
         let hashes = target.plan().change_hashes();
+        let failed_before = self.failed.iter();
+        let failed_before =
+            failed_before.map(|(hash, (failure, _))| (hash.clone(), failure.clone()));
+        let failed_before = failed_before.collect();
         let (approved, report) = if is_to_run {
             let still_wanted = |planned: &PlannedChange| self.has_moved(world, planned);
             let execution = Execution {
@@ -225,7 +230,7 @@ impl Reconciler {
                 slice: Some(Slice {
                     max_changes: SLICE.0,
                     max_time: SLICE.1,
-                    failed: &self.failed,
+                    failed: &failed_before,
                 }),
             };
             let mut report = run::execute(execution, &wanted, readings, &judging, approved).await;
@@ -234,7 +239,11 @@ impl Reconciler {
             (approved, None)
         };
         if let Some(report) = &report {
-            self.failed.extend(failed(&hashes, report));
+            for (hash, failure) in failed(&hashes, report) {
+                self.failed
+                    .entry(hash)
+                    .or_insert_with(|| (failure, Instant::now()));
+            }
         }
         let made = report.as_ref().map(|report| made(hashes, report));
         let word = word.filter(|_| made.is_some());
@@ -321,7 +330,8 @@ impl Reconciler {
 
     /// Takes what is ours. Who holds what decides between objects that contradict each other.
     fn learn(&mut self, owned: Owned) {
-        if owned != *self.owned {
+        if owned != *self.owned || !self.has_learned {
+            self.has_learned = true;
             self.owned = Arc::new(owned);
             self.context.holders.learn(&self.target, &self.owned);
         }
@@ -375,6 +385,12 @@ pub(super) fn in_cluster(world: &World, target: &TargetId, file: &SourceFile) ->
         Some(Usable::No(unusable)) => InCluster::NotRead(not_read(unusable)),
         Some(Usable::LeftOut) => InCluster::NotRead(NotRead::Invalid),
         Some(Usable::Partly(targets)) => match targets.get(target) {
+            // A reference that leads nowhere may have led here, under the Target's former name.
+            None if !refers(world, &key, target)
+                && targets.keys().any(|id| !world.targets.contains_key(id)) =>
+            {
+                InCluster::NotRead(NotRead::Invalid)
+            }
             None => InCluster::ReadSince(since),
             Some(unusable) => {
                 let why = unusable.as_ref().map_or(NotRead::Invalid, not_read);
@@ -383,6 +399,16 @@ pub(super) fn in_cluster(world: &World, target: &TargetId, file: &SourceFile) ->
         },
         None => InCluster::GoneSince(since),
     }
+}
+
+/// Whether an object names a Target.
+fn refers(world: &World, key: &Key, target: &TargetId) -> bool {
+    let object = world.picture.objects.get(key);
+    let refs = object
+        .map(|object| object.target_refs())
+        .unwrap_or_default();
+    refs.iter()
+        .any(|(namespace, name)| *namespace == target.namespace && *name == target.name)
 }
 
 fn not_read(unusable: &Unusable) -> NotRead {
@@ -413,7 +439,9 @@ fn made(hashes: Vec<ChangeHash>, report: &TargetReport) -> BTreeSet<ChangeHash> 
 fn failed(hashes: &[ChangeHash], report: &TargetReport) -> BTreeMap<ChangeHash, Failure> {
     let outcomes = hashes.iter().zip(&report.outcomes);
     let failed = outcomes.filter_map(|(hash, outcome)| match outcome {
-        Outcome::Failed(failure) => Some((hash.clone(), failure.clone())),
+        Outcome::Failed(failure) | Outcome::Unknown(failure) => {
+            Some((hash.clone(), failure.clone()))
+        }
         _ => None,
     });
     failed.collect()
@@ -423,4 +451,34 @@ fn failed(hashes: &[ChangeHash], report: &TargetReport) -> BTreeMap<ChangeHash, 
 fn pending_since(standing: &Standing, pending: Option<&TargetPlan>) -> Option<Timestamp> {
     let known = approvals::named(&standing.log.pending, &pending?.digest());
     known.map(|plan| plan.since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(name: &str) -> TargetId {
+        TargetId {
+            namespace: "iam".to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_reference_that_leads_nowhere_may_have_led_to_any_target() {
+        let file = SourceFile::in_cluster("iam", "Scope", "a");
+        let missing = Unusable {
+            fault: Fault::ReferenceNotFound,
+            message: String::new(),
+        };
+        let usable = Usable::Partly([(on("old"), Some(missing))].into());
+        let world = World {
+            objects: [(file.clone(), usable)].into(),
+            ..World::default()
+        };
+        for target in ["old", "new"] {
+            let seen = in_cluster(&world, &on(target), &file);
+            assert_eq!(seen, InCluster::NotRead(NotRead::Invalid), "{target}");
+        }
+    }
 }

@@ -112,6 +112,11 @@ impl Reconciler {
         // Behind whatever stands there may be a slice that goes on, or a plan that what was written made another one.
         let goes_on = done.goes_on();
         let has_written = done.report.as_ref().is_some_and(|report| report.writes > 0);
+        // What did not work for a reason that may pass is tried again before the interval is over.
+        let may_pass = matches!(shortfall, Some(Reason::Unreachable | Reason::RateLimited));
+        if may_pass {
+            return Some(super::PASSING);
+        }
         if is_transient || goes_on || (has_written && done.pending.is_some()) {
             Some(SHORTLY)
         } else if ran.is_delayed() {
@@ -237,6 +242,12 @@ impl Reconciler {
 }
 
 impl Done {
+    /// Whether there is more to do than one run does.
+    pub(super) fn has_more(&self) -> bool {
+        let mut outcomes = self.report.iter().flat_map(|report| &report.outcomes);
+        outcomes.any(|outcome| *outcome == Outcome::Skipped(SkipReason::NextSlice))
+    }
+
     /// Whether there was no room for all that may run.
     pub(super) fn goes_on(&self) -> bool {
         let outcomes = self.report.iter().flat_map(|report| &report.outcomes);
