@@ -178,13 +178,17 @@ impl Board {
                 .as_ref()
                 .and_then(|object| self.status_of(object, Timestamp::now()));
             let (Some(object), Some(status)) = (object, status) else {
-                return Ok(self.is_written(key));
+                self.is_written(key);
+                return Ok(());
             };
             let Ok(status) = serde_json::to_value(status) else {
                 return Ok(());
             };
             match self.patch(&object, status).await? {
-                Written::Settled => return Ok(self.is_written(key)),
+                Written::Settled => {
+                    self.is_written(key);
+                    return Ok(());
+                }
                 Written::Refused => return Ok(()),
                 Written::Behind => tokio::time::sleep(BETWEEN_TRIES).await,
             }

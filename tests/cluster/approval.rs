@@ -204,6 +204,5 @@ async fn an_edit_a_hold_and_a_suspension_take_effect_within_a_slice() {
     space.run_now().await;
     let names = space.systems.names("wso2").await;
     assert!(!names.contains(&"s1199".to_owned()), "it is on hold");
-    let seen = crate::support::within(std::time::Duration::from_secs(30), async || { let r=space.reason("scope/s1199", "Synced"); if r=="Held" {Ok(())} else {Err(r)} }).await;
-    assert!(seen.is_ok(), "{seen:?} {}", cluster.operator.log().lines().filter(|l| !l.contains("audit")).collect::<Vec<_>>().join("\n"));
+    space.comes_to_reason("scope/s1199", "Synced", "Held").await;
 }

@@ -161,7 +161,11 @@ impl Merged {
             Some(Usable::No(unusable)) if unusable.fault == Fault::NotAllowed => {
                 Covered::NotRead(NotRead::NotAllowed)
             }
-            Some(Usable::Partly(targets)) if targets.values().all(is_refused) => {
+            Some(Usable::Partly(targets))
+                if targets
+                    .values()
+                    .all(|why| why.as_ref().is_some_and(is_refused)) =>
+            {
                 Covered::NotRead(NotRead::NotAllowed)
             }
             // What it says of one Target is told from what it says of another in the cluster alone: here it holds all.
@@ -177,10 +181,8 @@ fn in_cluster(source: &Source) -> SourceFile {
 }
 
 /// Whether a Target does not let an object in.
-fn is_refused(unusable: &Option<Unusable>) -> bool {
-    unusable
-        .as_ref()
-        .is_some_and(|unusable| unusable.fault == Fault::NotAllowed)
+fn is_refused(unusable: &Unusable) -> bool {
+    unusable.fault == Fault::NotAllowed
 }
 
 #[cfg(test)]

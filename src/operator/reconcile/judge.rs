@@ -212,10 +212,7 @@ impl Reconciler {
         let is_busy = is_to_run || pending.is_some();
         let notes = self.note(ledger, &standing, &frozen, is_busy).await?;
         let hashes = target.plan().change_hashes();
-        let failed_before = self.failed.iter();
-        let failed_before =
-            failed_before.map(|(hash, (failure, _))| (hash.clone(), failure.clone()));
-        let failed_before = failed_before.collect();
+        let failed_before = self.failed_before();
         let (approved, report) = if is_to_run {
             let still_wanted = |planned: &PlannedChange| self.has_moved(world, planned);
             let execution = Execution {
@@ -239,11 +236,7 @@ impl Reconciler {
             (approved, None)
         };
         if let Some(report) = &report {
-            for (hash, failure) in failed(&hashes, report) {
-                self.failed
-                    .entry(hash)
-                    .or_insert_with(|| (failure, Instant::now()));
-            }
+            self.remember_failed(failed(&hashes, report));
         }
         let made = report.as_ref().map(|report| made(hashes, report));
         let word = word.filter(|_| made.is_some());
@@ -270,6 +263,22 @@ impl Reconciler {
             trouble,
             witness: generation.map(|generation| inventory::witness(&identity, generation)),
         })
+    }
+
+    /// What failed in the slices so far, and is not sent again yet.
+    fn failed_before(&self) -> BTreeMap<ChangeHash, Failure> {
+        let failed = self.failed.iter();
+        failed
+            .map(|(hash, (failure, _))| (hash.clone(), failure.clone()))
+            .collect()
+    }
+
+    /// Takes what failed; what is known already stays as old as it is.
+    fn remember_failed(&mut self, failed: BTreeMap<ChangeHash, Failure>) {
+        let now = Instant::now();
+        for (hash, failure) in failed {
+            self.failed.entry(hash).or_insert((failure, now));
+        }
     }
 
     /// Keeps what is to be known of a run before it writes.

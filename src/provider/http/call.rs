@@ -258,7 +258,9 @@ impl<'a> Call<'a> {
             Err(_) => 0,
         };
         let is_token = self.kind == Kind::Token;
-        self.http.tally.add(&self.method, url, is_token, status);
+        self.http
+            .tally
+            .add(self.method.as_str(), url, is_token, status);
         let reason: &str = match &result {
             Ok(_) => "ok",
             Err(failure) => (&failure.cause).into(),
