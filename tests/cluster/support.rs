@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::server::{Process, Server};
 
 /// How long a condition is waited for.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A Target whose thresholds stop nothing: what is shown holds by itself.
 pub(crate) const NO_THRESHOLDS: &str =
@@ -467,7 +467,7 @@ impl<'a> Space<'a> {
     /// Waits for a condition as its user does, such as `Ready` or `Stalled`.
     pub(crate) fn wait(&self, object: &str, condition: &str) {
         let wanted = format!("--for=condition={condition}");
-        let arguments = ["wait", "-n", &self.name, object, &wanted, "--timeout=120s"];
+        let arguments = ["wait", "-n", &self.name, object, &wanted, "--timeout=60s"];
         if let Err(error) = self.server.kubectl_may_fail(&arguments) {
             panic!("{object} {condition}: {error}\n{}", self.yaml(object));
         }
