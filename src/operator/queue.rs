@@ -261,7 +261,10 @@ impl Known {
 
 /// Puts together what is wanted, as the cluster changes.
 pub(super) async fn assemble(context: Arc<Context>, worlds: watch::Sender<Arc<World>>) {
-    let mut quiet = Box::pin(settled(context.store.changes()));
+    let mut changes = context.store.changes();
+    // All of it may have been listed before anybody listened.
+    changes.mark_changed();
+    let mut quiet = Box::pin(settled(changes));
     let mut learned = Box::pin(settled(context.holders.changes.subscribe()));
     let mut number = 0;
     let mut since = Since::default();
